@@ -1,0 +1,196 @@
+//! `authority.toml`: which resources there are, and what this authority allows.
+
+use super::rules::RulesError;
+use crate::protocol::AUTHORITY_RESOURCE;
+use crate::protocol::display::escaped;
+use crate::protocol::messages::ResourceKind;
+use crate::protocol::names::{ResourceName, Scope, Ttl};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::Path;
+
+/// Longest grant for a consumer that can't check `DPoP`, in seconds.
+pub const UNBOUND_MAX: u64 = 300;
+
+/// The file, checked.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Whether keys that are files may be enrolled and used.
+    #[serde(default)]
+    pub allow_software_keys: bool,
+    /// Seconds without a connection after which an embedded authority ends.
+    #[serde(default = "default_idle_exit", deserialize_with = "length_of_time")]
+    pub idle_exit: Ttl,
+    /// Grant time where neither request nor policy names one.
+    #[serde(default = "default_ttl", deserialize_with = "length_of_time")]
+    pub default_ttl: Ttl,
+    /// Loopback address for services that fetch the public keys: read-only, no grants.
+    #[serde(default)]
+    pub discovery_listen: Option<SocketAddr>,
+    /// Subjects who administer; empty means the account the authority runs as.
+    #[serde(default)]
+    pub admins: BTreeSet<String>,
+    /// The catalogue.
+    #[serde(default, rename = "resource")]
+    pub resources: BTreeMap<ResourceName, Resource>,
+}
+
+/// One resource.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resource {
+    /// What it gives.
+    pub kind: ResourceKind,
+    /// For people.
+    #[serde(default)]
+    pub description: String,
+    /// `aud` of its tokens; required for kind `jwt`.
+    #[serde(default)]
+    pub audience: Option<String>,
+    /// How bad it would be.
+    pub sensitivity: Sensitivity,
+    /// Scopes that may be asked; the first use without any gives all of them.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// As you name them.
+    #[serde(default)]
+    pub environment: String,
+    /// For policies.
+    #[serde(default)]
+    pub tags: BTreeSet<String>,
+    /// Longest grant, whatever policy says.
+    #[serde(default, deserialize_with = "maybe_length_of_time")]
+    pub max_ttl: Option<Ttl>,
+    /// Whether the service that takes the token checks `DPoP`; if not, a grant lasts 5 minutes at most.
+    #[serde(default)]
+    pub checks_dpop: bool,
+}
+
+/// How sensitive a resource is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sensitivity {
+    /// Reading what everybody may.
+    Low,
+    /// Changing things, reading what few may.
+    Sensitive,
+    /// What would make the news.
+    Critical,
+}
+
+impl Sensitivity {
+    /// The name in policies.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Sensitive => "sensitive",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+impl Resource {
+    /// Every scope that may be asked.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        self.scopes.join(" ").parse().unwrap_or_default()
+    }
+
+    /// Longest grant that the resource itself allows, in seconds.
+    #[must_use]
+    pub fn longest(&self) -> u64 {
+        let own = self.max_ttl.map_or(u64::MAX, Ttl::seconds);
+        match self.kind {
+            ResourceKind::Jwt if !self.checks_dpop => own.min(UNBOUND_MAX),
+            ResourceKind::Jwt | ResourceKind::Secret => own,
+        }
+    }
+
+    /// The authority itself, as a resource: operations on keys, secrets, users.
+    #[must_use]
+    pub fn authority(issuer: &str) -> Self {
+        Self {
+            kind: ResourceKind::Jwt,
+            description: "this authority".to_owned(),
+            audience: Some(issuer.to_owned()),
+            sensitivity: Sensitivity::Critical,
+            scopes: Vec::new(),
+            environment: String::new(),
+            tags: BTreeSet::new(),
+            max_ttl: None,
+            checks_dpop: true,
+        }
+    }
+}
+
+impl Config {
+    /// Reads the text of `authority.toml`.
+    ///
+    /// # Errors
+    /// [`RulesError`], with file, line and reason.
+    pub fn parse(file: &Path, text: &str) -> Result<Self, RulesError> {
+        let config: Self = toml::from_str(text).map_err(|error| {
+            let line = error.span().map(|span| super::rules::line_of(text, span.start));
+            RulesError::at(file, line, escaped(error.message()))
+        })?;
+        config.check(file, text)?;
+        Ok(config)
+    }
+
+    fn check(&self, file: &Path, text: &str) -> Result<(), RulesError> {
+        let at = |name: &str, reason: String| {
+            let header = format!("[resource.{name}]");
+            let quoted = format!("[resource.\"{name}\"]");
+            let place = text.find(&header).or_else(|| text.find(&quoted));
+            RulesError::at(file, place.map(|offset| super::rules::line_of(text, offset)), reason)
+        };
+        for (name, resource) in &self.resources {
+            if name.as_str() == AUTHORITY_RESOURCE {
+                return Err(at(name.as_str(), format!("'{name}' is the authority itself and can't be declared")));
+            }
+            match (resource.kind, &resource.audience) {
+                (ResourceKind::Jwt, None) => {
+                    return Err(at(name.as_str(), "a resource of kind 'jwt' needs an audience".into()));
+                }
+                (ResourceKind::Secret, Some(_)) => {
+                    return Err(at(name.as_str(), "a resource of kind 'secret' has no audience".into()));
+                }
+                (ResourceKind::Jwt, Some(_)) | (ResourceKind::Secret, None) => {}
+            }
+            if resource.scopes.iter().any(|scope| scope.contains(' ') || scope.parse::<Scope>().is_err()) {
+                return Err(at(name.as_str(), "a scope is one word of printable ASCII".into()));
+            }
+        }
+        match self.discovery_listen {
+            Some(address) if !address.ip().is_loopback() => Err(RulesError::at(
+                file,
+                text.find("discovery_listen").map(|offset| super::rules::line_of(text, offset)),
+                "discovery_listen must be a loopback address".into(),
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+fn default_idle_exit() -> Ttl {
+    minutes(15)
+}
+
+fn default_ttl() -> Ttl {
+    minutes(15)
+}
+
+fn minutes(count: u64) -> Ttl {
+    Ttl::try_from(count * 60).unwrap_or_else(|_| unreachable!("a quarter of an hour is a length of time"))
+}
+
+fn length_of_time<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Ttl, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+}
+
+fn maybe_length_of_time<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Ttl>, D::Error> {
+    length_of_time(deserializer).map(Some)
+}

@@ -1,0 +1,188 @@
+//! Every way the authority says no: rich inside, few codes outside, each a fact and then what to do.
+
+use super::audit::AuditError;
+use super::elevation::ElevationId;
+use super::store::StoreError;
+use crate::protocol::assurance::Assurance;
+use crate::protocol::display::escaped;
+use crate::protocol::dpop::DpopError;
+use crate::protocol::messages::{ErrorCode, ErrorResponse};
+use crate::protocol::names::Malformed;
+
+/// A refusal. Nothing was issued, and nothing is half-written.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The request makes no sense.
+    #[error("{0}")]
+    Malformed(String),
+    /// No such resource, or none for this caller: the two are not told apart.
+    #[error("there is no resource '{}' for you", escaped(.0))]
+    UnknownResource(String),
+    /// The caller is not whom the request speaks for.
+    #[error("the request speaks for {claimed}, and the kernel says it comes from {observed}")]
+    NotTheCaller {
+        /// What the request says.
+        claimed: String,
+        /// What the kernel says.
+        observed: String,
+    },
+    /// Shut out by an administrator.
+    #[error("your account was disabled")]
+    UserDisabled(ElevationId),
+    /// Policy says no.
+    #[error("{cause}")]
+    Denied {
+        /// The log entry.
+        elevation: ElevationId,
+        /// Why.
+        cause: String,
+    },
+    /// Policy wants a proof that none of the caller's keys can give.
+    #[error("this takes {}, and you have no key that can give it", .assurance.takes())]
+    NoSecurityKey {
+        /// The log entry.
+        elevation: ElevationId,
+        /// The rung.
+        assurance: Assurance,
+    },
+    /// What came back is no proof.
+    #[error("the step-up failed: {cause}")]
+    StepUpFailed {
+        /// The log entry.
+        elevation: ElevationId,
+        /// Which check.
+        cause: String,
+    },
+    /// Expired, answered already, or never begun.
+    #[error("this step-up is over: it was answered already, or its two minutes have passed")]
+    SessionGone,
+    /// The proof of possession is not acceptable.
+    #[error(transparent)]
+    Dpop(#[from] DpopError),
+    /// The access token shown for an operation is not acceptable.
+    #[error("the access token is not acceptable: {0}")]
+    Token(&'static str),
+    /// Too many step-ups are open for this caller.
+    #[error("too many of your step-ups wait for an answer")]
+    TooMany,
+    /// The resource has no secret yet.
+    #[error("no secret is stored for '{0}'")]
+    NoSecret(String),
+    /// A thing named in a request is not there, or there already.
+    #[error("{0}")]
+    Conflict(&'static str),
+    /// The store can't answer.
+    #[error(transparent)]
+    Store(StoreError),
+    /// The log can't take the entry.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// Policy can't answer.
+    #[error("the policy can't answer: {0}")]
+    Policy(String),
+    /// Sealing, signing or opening failed.
+    #[error("the authority's keys can't be used: {0}")]
+    Keys(&'static str),
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict(what) => Self::Conflict(what),
+            StoreError::Unavailable(_) | StoreError::Corrupt(_) => Self::Store(error),
+        }
+    }
+}
+
+impl From<Malformed> for Refusal {
+    fn from(error: Malformed) -> Self {
+        Self::Malformed(error.0)
+    }
+}
+
+impl Refusal {
+    /// HTTP status, OAuth error code (RFC 6749 section 5.2, RFC 8707, RFC 9449) and our own class.
+    #[must_use]
+    pub const fn class(&self) -> (u16, &'static str, ErrorCode) {
+        match self {
+            Self::Malformed(_) => (400, "invalid_request", ErrorCode::Usage),
+            Self::UnknownResource(_) => (400, "invalid_target", ErrorCode::Usage),
+            Self::NotTheCaller { .. } => (403, "invalid_request", ErrorCode::Denied),
+            Self::UserDisabled(_) | Self::Denied { .. } => (403, "access_denied", ErrorCode::Denied),
+            Self::NoSecurityKey { .. } => (403, "access_denied", ErrorCode::NoSecurityKey),
+            Self::StepUpFailed { .. } | Self::SessionGone => (400, "invalid_grant", ErrorCode::VerificationFailed),
+            Self::Dpop(DpopError::NonceNeeded) => (400, "use_dpop_nonce", ErrorCode::Failed),
+            Self::Dpop(DpopError::Invalid(_)) => (400, "invalid_dpop_proof", ErrorCode::Failed),
+            Self::Token(_) => (401, "invalid_token", ErrorCode::Denied),
+            Self::TooMany => (429, "slow_down", ErrorCode::Denied),
+            Self::NoSecret(_) | Self::Conflict(_) => (409, "invalid_request", ErrorCode::No),
+            Self::Store(_) | Self::Audit(_) | Self::Policy(_) | Self::Keys(_) => {
+                (503, "temporarily_unavailable", ErrorCode::Failed)
+            }
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::UnknownResource(_) => "`elevate list` shows what there is".to_owned(),
+            Self::UserDisabled(_) => "an administrator can let you in again with `elevate admin user enable`".to_owned(),
+            Self::Denied { .. } => "`elevate explain RESOURCE` says which policy decided and what would help".to_owned(),
+            Self::NoSecurityKey { assurance: Assurance::VerifiedHardware, .. } => {
+                "enrol an attested hardware key with `elevate key enroll`".to_owned()
+            }
+            Self::NoSecurityKey { .. } => "enrol one with `elevate key enroll`".to_owned(),
+            Self::StepUpFailed { .. } | Self::SessionGone => "run the command again".to_owned(),
+            Self::TooMany => "wait two minutes, or answer those that are open".to_owned(),
+            Self::NoSecret(name) => format!("put it in with `elevate admin secret set {name}`"),
+            Self::Store(StoreError::Corrupt(_)) => {
+                "nobody gets in until the store is restored from a backup; keep the damaged files".to_owned()
+            }
+            Self::Store(_) => "nobody gets in until the store answers; look at the disk it is on".to_owned(),
+            Self::Audit(error) => error.hint().to_owned(),
+            Self::Policy(_) => "run `elevate-authority check-config`".to_owned(),
+            Self::Malformed(_)
+            | Self::NotTheCaller { .. }
+            | Self::Dpop(_)
+            | Self::Token(_)
+            | Self::Conflict(_)
+            | Self::Keys(_) => return None,
+        };
+        Some(hint)
+    }
+
+    const fn elevation(&self) -> Option<&ElevationId> {
+        match self {
+            Self::UserDisabled(elevation)
+            | Self::Denied { elevation, .. }
+            | Self::NoSecurityKey { elevation, .. }
+            | Self::StepUpFailed { elevation, .. } => Some(elevation),
+            Self::Malformed(_)
+            | Self::UnknownResource(_)
+            | Self::NotTheCaller { .. }
+            | Self::SessionGone
+            | Self::Dpop(_)
+            | Self::Token(_)
+            | Self::TooMany
+            | Self::NoSecret(_)
+            | Self::Conflict(_)
+            | Self::Store(_)
+            | Self::Audit(_)
+            | Self::Policy(_)
+            | Self::Keys(_) => None,
+        }
+    }
+
+    /// The answer on the wire.
+    #[must_use]
+    pub fn to_response(&self) -> (u16, ErrorResponse) {
+        let (status, error, code) = self.class();
+        let response = ErrorResponse {
+            error: error.to_owned(),
+            error_description: self.to_string(),
+            elevate_hint: self.hint(),
+            elevate_code: code,
+            elevation: self.elevation().map(ToString::to_string),
+        };
+        (status, response)
+    }
+}

@@ -1,0 +1,213 @@
+//! Configuration, policy and schema, loaded as one: either all three are good and take over together, or the ones
+//! before stay in force and it is said which file and line is wrong.
+
+use super::config::Config;
+use super::policy::Policy;
+use crate::protocol::encoding::{base64url, sha256};
+use rustix::fs::{Mode, OFlags};
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, RwLock};
+
+/// The policy that `elevate init` writes, and that is in force where there is no file.
+pub const DEFAULT_POLICY: &str = include_str!("default.cedar");
+/// The schema that `elevate init` writes, and that is in force where there is no file.
+pub const DEFAULT_SCHEMA: &str = include_str!("schema.cedarschema");
+
+/// Files bigger than this are not read.
+const FILE_MAX: u64 = 4 << 20;
+
+/// What is wrong with a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RulesError {
+    file: PathBuf,
+    line: Option<usize>,
+    reason: String,
+}
+
+impl RulesError {
+    /// A fault in `file`, at a line counted from 1 where it is known.
+    #[must_use]
+    pub fn at(file: &Path, line: Option<usize>, reason: String) -> Self {
+        Self { file: file.to_owned(), line, reason }
+    }
+}
+
+impl std::error::Error for RulesError {}
+
+impl fmt::Display for RulesError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        write!(f, ": {}", self.reason)
+    }
+}
+
+/// The line of an offset, counted from 1.
+#[must_use]
+pub fn line_of(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+}
+
+/// One consistent set.
+pub struct Rules {
+    /// `authority.toml`.
+    pub config: Config,
+    /// `policy.cedar` under `schema.cedarschema`.
+    pub policy: Policy,
+    /// base64url SHA-256 over the three files.
+    pub digest: String,
+}
+
+impl Rules {
+    /// Reads and checks the three files of a directory.
+    ///
+    /// # Errors
+    /// [`RulesError`]: what is wrong, where.
+    pub fn load(directory: &Path) -> Result<Self, RulesError> {
+        let (config_file, policy_file, schema_file) = files(directory);
+        trusted_directory(directory)?;
+        let config_text = read(&config_file)?
+            .ok_or_else(|| RulesError::at(&config_file, None, "it does not exist; `elevate init` writes one".into()))?;
+        let policy_text = read(&policy_file)?.unwrap_or_else(|| DEFAULT_POLICY.to_owned());
+        let schema_text = read(&schema_file)?.unwrap_or_else(|| DEFAULT_SCHEMA.to_owned());
+        let config = Config::parse(&config_file, &config_text)?;
+        let policy = Policy::parse(&policy_file, &policy_text, &schema_file, &schema_text)?;
+        let digest =
+            base64url(sha256(&[config_text.as_bytes(), b"\0", policy_text.as_bytes(), b"\0", schema_text.as_bytes()]));
+        Ok(Self { config, policy, digest })
+    }
+}
+
+/// What a look at the files found.
+pub enum Change {
+    /// Nothing.
+    None,
+    /// A new set is in force.
+    Loaded(Arc<Rules>),
+    /// The files are broken; the set before stays in force.
+    Refused(RulesError),
+}
+
+/// The set in force, and how it was last seen on disk.
+pub struct LiveRules {
+    directory: PathBuf,
+    state: RwLock<State>,
+}
+
+struct State {
+    rules: Arc<Rules>,
+    seen: Stamp,
+    refused: Option<RulesError>,
+}
+
+type Stamp = [Option<(i64, i64, u64, u64)>; 3];
+
+impl LiveRules {
+    /// Loads the first set.
+    ///
+    /// # Errors
+    /// [`RulesError`]: an authority that never had good rules does not start.
+    pub fn load(directory: &Path) -> Result<Self, RulesError> {
+        let seen = stamp(directory);
+        let rules = Arc::new(Rules::load(directory)?);
+        Ok(Self { directory: directory.to_owned(), state: RwLock::new(State { rules, seen, refused: None }) })
+    }
+
+    /// The set in force.
+    #[must_use]
+    pub fn current(&self) -> Arc<Rules> {
+        self.read_state().rules.clone()
+    }
+
+    /// Why the files on disk are not the set in force, if they are not.
+    #[must_use]
+    pub fn refused(&self) -> Option<RulesError> {
+        self.read_state().refused.clone()
+    }
+
+    /// Looks whether the files changed, and takes them up if they are good.
+    pub fn refresh(&self) -> Change {
+        let now = stamp(&self.directory);
+        if self.read_state().seen == now {
+            return Change::None;
+        }
+        let loaded = Rules::load(&self.directory);
+        let mut state = self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if state.seen == now {
+            return Change::None;
+        }
+        state.seen = now;
+        match loaded {
+            Ok(rules) => {
+                let rules = Arc::new(rules);
+                let changed = rules.digest != state.rules.digest;
+                state.rules = rules.clone();
+                state.refused = None;
+                if changed { Change::Loaded(rules) } else { Change::None }
+            }
+            Err(error) => {
+                state.refused = Some(error.clone());
+                Change::Refused(error)
+            }
+        }
+    }
+
+    fn read_state(&self) -> std::sync::RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+fn files(directory: &Path) -> (PathBuf, PathBuf, PathBuf) {
+    (directory.join("authority.toml"), directory.join("policy.cedar"), directory.join("schema.cedarschema"))
+}
+
+fn stamp(directory: &Path) -> Stamp {
+    let (config, policy, schema) = files(directory);
+    [config, policy, schema].map(|file| {
+        use std::os::unix::fs::MetadataExt as _;
+        let metadata = std::fs::metadata(file).ok()?;
+        Some((metadata.mtime(), metadata.mtime_nsec(), metadata.len(), metadata.ino()))
+    })
+}
+
+/// Who can write the rules decides everything: only the account itself or root may.
+fn trusted_directory(directory: &Path) -> Result<(), RulesError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(directory, flags, Mode::empty())
+        .map_err(|error| RulesError::at(directory, None, format!("it can't be opened: {error}")))?;
+    trusted(&opened, directory)
+}
+
+fn read(file: &Path) -> Result<Option<String>, RulesError> {
+    let unreadable = |error: &dyn fmt::Display| RulesError::at(file, None, format!("it can't be read: {error}"));
+    let opened = match rustix::fs::open(file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+        Ok(opened) => opened,
+        Err(rustix::io::Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(unreadable(&error)),
+    };
+    trusted(&opened, file)?;
+    let mut text = String::new();
+    std::fs::File::from(opened).take(FILE_MAX + 1).read_to_string(&mut text).map_err(|error| unreadable(&error))?;
+    if text.len() as u64 > FILE_MAX {
+        return Err(RulesError::at(file, None, "it is bigger than 4 MiB".into()));
+    }
+    Ok(Some(text))
+}
+
+fn trusted(opened: &OwnedFd, path: &Path) -> Result<(), RulesError> {
+    let status =
+        rustix::fs::fstat(opened).map_err(|error| RulesError::at(path, None, format!("it can't be read: {error}")))?;
+    let own = rustix::process::geteuid().as_raw();
+    if status.st_uid != own && status.st_uid != 0 {
+        return Err(RulesError::at(path, None, format!("it belongs to uid {}, not to you: take it over with chown", status.st_uid)));
+    }
+    if status.st_mode & 0o022 != 0 {
+        return Err(RulesError::at(path, None, "others can write it: run chmod go-w on it".into()));
+    }
+    Ok(())
+}

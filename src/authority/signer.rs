@@ -1,0 +1,218 @@
+//! The authority's keys: one master key in a file, everything else derived from it or sealed under it.
+
+use super::store::{SigningKeyRow, Store, StoreError};
+use crate::clock::Clock;
+use crate::log::checkpoint::LogSigner;
+use crate::protocol::access_token::{self, Claims};
+use crate::protocol::encoding::{base64url, from_base64url};
+use crate::protocol::secret::Secret;
+use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey, NONCE_LEN};
+use aws_lc_rs::hkdf;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use jsonwebtoken::jwk::{Jwk, JwkSet, KeyAlgorithm, PublicKeyUse, ThumbprintHash};
+use jsonwebtoken::{Algorithm, EncodingKey};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+use tokio::sync::RwLock;
+use zeroize::Zeroizing;
+
+/// Why keys can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The key file.
+    #[error("the authority's key file {path} can't be used: {reason}")]
+    File {
+        /// Which file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// The cryptographic library refused.
+    #[error("{0}")]
+    Crypto(&'static str),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The master key: 32 bytes in `authority.key`, mode 0600.
+pub struct MasterKey(Zeroizing<[u8; 32]>);
+
+impl MasterKey {
+    /// Reads the key file, or makes it where there is none.
+    ///
+    /// # Errors
+    /// [`KeyError::File`]; also where others can read it.
+    pub fn load_or_create(path: &Path) -> Result<Self, KeyError> {
+        let fault = |reason: String| KeyError::File { path: path.display().to_string(), reason };
+        let io = |error: std::io::Error| fault(error.to_string());
+        match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+            Ok(mut file) => {
+                let key = Zeroizing::new(crate::protocol::encoding::random::<32>());
+                let written = file.write_all(base64url(key.as_slice()).as_bytes()).and_then(|()| file.sync_all());
+                if let Err(error) = written {
+                    // A half-written key must not be taken for one.
+                    let _ = std::fs::remove_file(path);
+                    return Err(io(error));
+                }
+                Ok(Self(key))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                let mut file = std::fs::File::open(path).map_err(io)?;
+                let mode = file.metadata().map_err(io)?.permissions().mode();
+                if mode & 0o077 != 0 {
+                    return Err(fault("others can read it: run chmod 600 on it".into()));
+                }
+                let mut text = Zeroizing::new(String::new());
+                file.read_to_string(&mut text).map_err(io)?;
+                let bytes = from_base64url(text.trim()).map(Zeroizing::new);
+                let key = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes.as_slice()).ok());
+                key.map(|key| Self(Zeroizing::new(key))).ok_or_else(|| fault("it does not hold a key".into()))
+            }
+            Err(error) => Err(io(error)),
+        }
+    }
+
+    /// HKDF-SHA-256 (RFC 5869), one key per purpose.
+    fn derive(&self, purpose: &str) -> Result<Zeroizing<[u8; 32]>, KeyError> {
+        let unusable = |_| KeyError::Crypto("a key could not be derived");
+        let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, b"elevate/v1").extract(self.0.as_slice());
+        let info = [purpose.as_bytes()];
+        let expanded = extracted.expand(&info, hkdf::HKDF_SHA256).map_err(unusable)?;
+        let mut out = Zeroizing::new([0; 32]);
+        expanded.fill(out.as_mut_slice()).map_err(unusable)?;
+        Ok(out)
+    }
+
+    /// Seals with AES-256-GCM under a random nonce; `what` is bound to it, so that a row moved elsewhere does not open.
+    ///
+    /// # Errors
+    /// [`KeyError::Crypto`].
+    pub fn seal(&self, what: &str, plain: &[u8]) -> Result<Vec<u8>, KeyError> {
+        let mut body = plain.to_vec();
+        let nonce = self
+            .sealing_key()?
+            .seal_in_place_append_tag(Aad::from(what.as_bytes()), &mut body)
+            .map_err(|_| KeyError::Crypto("sealing failed"))?;
+        Ok([nonce.as_ref().as_slice(), &body].concat())
+    }
+
+    /// Opens what [`MasterKey::seal`] sealed.
+    ///
+    /// # Errors
+    /// [`KeyError::Crypto`]: changed, moved, or sealed under another key.
+    pub fn open(&self, what: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        let unopened = || KeyError::Crypto("what was sealed does not open: it was changed, moved, or sealed under another key");
+        let (nonce, body) = sealed.split_first_chunk::<NONCE_LEN>().ok_or_else(unopened)?;
+        let mut body = Zeroizing::new(body.to_vec());
+        let plain = self
+            .sealing_key()?
+            .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(what.as_bytes()), &mut body)
+            .map_err(|_| unopened())?
+            .len();
+        body.truncate(plain);
+        Ok(body)
+    }
+
+    fn sealing_key(&self) -> Result<RandomizedNonceKey, KeyError> {
+        let key = self.derive("seal")?;
+        RandomizedNonceKey::new(&AES_256_GCM, key.as_slice()).map_err(|_| KeyError::Crypto("the sealing key can't be used"))
+    }
+
+    /// The log's signer.
+    ///
+    /// # Errors
+    /// [`KeyError::Crypto`].
+    pub fn log_signer(&self, issuer: &str) -> Result<LogSigner, KeyError> {
+        let seed = self.derive("log")?;
+        LogSigner::new(issuer, &seed).map_err(|_| KeyError::Crypto("the log's key can't be used"))
+    }
+}
+
+struct SigningKey {
+    kid: String,
+    key: EncodingKey,
+}
+
+/// Signs tokens with the newest key, publishes all of them.
+pub struct Signer {
+    state: RwLock<(SigningKey, JwkSet)>,
+}
+
+/// A new key, sealed, ready to be recorded.
+///
+/// # Errors
+/// [`KeyError`].
+pub fn new_signing_key(master: &MasterKey, clock: &Clock) -> Result<SigningKeyRow, KeyError> {
+    let unusable = |_| KeyError::Crypto("no signing key could be made");
+    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(unusable)?;
+    let der = pair.to_pkcs8v1().map_err(unusable)?;
+    let (kid, _) = public_jwk(der.as_ref())?;
+    let sealed = master.seal(&purpose(&kid), der.as_ref())?;
+    Ok(SigningKeyRow { kid, sealed, created_at: clock.now(), retired_at: None })
+}
+
+fn purpose(kid: &str) -> String {
+    format!("signing-key:{kid}")
+}
+
+fn public_jwk(der: &[u8]) -> Result<(String, Jwk), KeyError> {
+    let unusable = |_| KeyError::Crypto("a signing key can't be read");
+    let mut jwk = Jwk::from_encoding_key(&EncodingKey::from_ec_der(der), Algorithm::ES256).map_err(unusable)?;
+    let kid = jwk.thumbprint(ThumbprintHash::SHA256).map_err(unusable)?;
+    jwk.common.key_id = Some(kid.clone());
+    jwk.common.public_key_use = Some(PublicKeyUse::Signature);
+    jwk.common.key_algorithm = Some(KeyAlgorithm::ES256);
+    Ok((kid, jwk))
+}
+
+impl Signer {
+    /// Opens every signing key in the store.
+    ///
+    /// # Errors
+    /// [`KeyError`]; also where there is none.
+    pub async fn load(store: &Store, master: &MasterKey) -> Result<Self, KeyError> {
+        Ok(Self { state: RwLock::new(Self::read(store, master).await?) })
+    }
+
+    /// Takes up a rotation.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub async fn reload(&self, store: &Store, master: &MasterKey) -> Result<(), KeyError> {
+        let fresh = Self::read(store, master).await?;
+        *self.state.write().await = fresh;
+        Ok(())
+    }
+
+    async fn read(store: &Store, master: &MasterKey) -> Result<(SigningKey, JwkSet), KeyError> {
+        let mut current = None;
+        let mut keys = Vec::new();
+        for row in store.signing_keys().await? {
+            let der = master.open(&purpose(&row.kid), &row.sealed)?;
+            let (kid, jwk) = public_jwk(&der)?;
+            keys.push(jwk);
+            if row.retired_at.is_none() && current.is_none() {
+                current = Some(SigningKey { kid, key: EncodingKey::from_ec_der(&der) });
+            }
+        }
+        let current = current.ok_or(KeyError::Crypto("there is no signing key"))?;
+        Ok((current, JwkSet { keys }))
+    }
+
+    /// Signs claims with the newest key.
+    ///
+    /// # Errors
+    /// [`KeyError::Crypto`].
+    pub async fn sign(&self, claims: &Claims) -> Result<Secret, KeyError> {
+        let state = self.state.read().await;
+        let token = access_token::sign(claims, &state.0.kid, &state.0.key);
+        token.map(Secret::new).map_err(|_| KeyError::Crypto("signing failed"))
+    }
+
+    /// The public halves.
+    pub async fn jwks(&self) -> JwkSet {
+        self.state.read().await.1.clone()
+    }
+}

@@ -1,0 +1,106 @@
+//! What is kept sealed: secrets of resources, and signing keys. The store sees ciphertext only.
+
+use super::{Store, StoreError, one_row, time};
+use jiff::Timestamp;
+use sqlx::SqliteConnection;
+
+/// A token signing key, its private half sealed.
+#[derive(Debug, Clone)]
+pub struct SigningKeyRow {
+    /// RFC 7638 thumbprint.
+    pub kid: String,
+    /// Sealed PKCS#8.
+    pub sealed: Vec<u8>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Since when it only verifies.
+    pub retired_at: Option<Timestamp>,
+}
+
+impl Store {
+    /// A resource's sealed secret.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn sealed_secret(&self, resource: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(sqlx::query_scalar("SELECT sealed FROM secret WHERE resource = ?")
+            .bind(resource)
+            .fetch_optional(&self.pool)
+            .await?)
+    }
+
+    /// Which resources have a secret, and since when.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn secret_names(&self) -> Result<Vec<(String, Timestamp)>, StoreError> {
+        let rows: Vec<(String, i64)> =
+            sqlx::query_as("SELECT resource, set_at FROM secret ORDER BY resource").fetch_all(&self.pool).await?;
+        rows.into_iter().map(|(resource, set_at)| Ok((resource, time(set_at)?))).collect()
+    }
+
+    /// Every signing key, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn signing_keys(&self) -> Result<Vec<SigningKeyRow>, StoreError> {
+        let rows: Vec<(String, Vec<u8>, i64, Option<i64>)> = sqlx::query_as(
+            "SELECT kid, sealed, created_at, retired_at FROM signing_key ORDER BY retired_at IS NOT NULL, created_at DESC, kid",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|(kid, sealed, created_at, retired_at)| {
+                Ok(SigningKeyRow {
+                    kid,
+                    sealed,
+                    created_at: time(created_at)?,
+                    retired_at: retired_at.map(time).transpose()?,
+                })
+            })
+            .collect()
+    }
+}
+
+pub(super) async fn put(
+    connection: &mut SqliteConnection,
+    resource: &str,
+    sealed: &[u8],
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO secret VALUES (?1, ?2, ?3) ON CONFLICT (resource) DO UPDATE SET sealed = ?2, set_at = ?3")
+        .bind(resource)
+        .bind(sealed)
+        .bind(at.as_second())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn remove(connection: &mut SqliteConnection, resource: &str) -> Result<(), StoreError> {
+    let done = sqlx::query("DELETE FROM secret WHERE resource = ?").bind(resource).execute(connection).await?;
+    one_row(done.rows_affected(), "there is no secret of that name")
+}
+
+pub(super) async fn add_signing_key(connection: &mut SqliteConnection, row: &SigningKeyRow) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO signing_key (kid, sealed, created_at) VALUES (?, ?, ?)")
+        .bind(&row.kid)
+        .bind(&row.sealed)
+        .bind(row.created_at.as_second())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn retire_signing_keys(
+    connection: &mut SqliteConnection,
+    except: &str,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE signing_key SET retired_at = ? WHERE kid <> ? AND retired_at IS NULL")
+        .bind(at.as_second())
+        .bind(except)
+        .execute(connection)
+        .await?;
+    Ok(())
+}

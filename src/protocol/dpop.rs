@@ -1,0 +1,233 @@
+//! Proof of possession (`DPoP`, RFC 9449): a key per elevation, and a proof per request made with it.
+
+use super::encoding::{base64url, from_base64url, random, sha256};
+use super::secret::Secret;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use jiff::Timestamp;
+use jsonwebtoken::jwk::{Jwk, ThumbprintHash};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+
+/// How far a proof's `iat` may be from the authority's clock, in seconds.
+pub const IAT_WINDOW: u64 = 60;
+
+/// A P-256 key made for one elevation. Its private half lives as long as the grant.
+#[derive(Clone)]
+pub struct ProofKey {
+    pkcs8: Secret,
+    key: EncodingKey,
+    jwk: Jwk,
+    jkt: String,
+}
+
+/// A key or a proof that can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DpopError {
+    /// Not a proof at all, or not for this request: `invalid_dpop_proof` (RFC 9449 section 5).
+    #[error("the DPoP proof is not acceptable: {0}")]
+    Invalid(&'static str),
+    /// The nonce is missing or too old: `use_dpop_nonce` (RFC 9449 section 8).
+    #[error("the DPoP proof needs a fresh nonce")]
+    NonceNeeded,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    jti: String,
+    htm: String,
+    htu: String,
+    iat: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nonce: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ath: Option<String>,
+}
+
+/// What one proof must be for.
+pub struct Expected<'a> {
+    /// HTTP method.
+    pub method: &'a str,
+    /// The endpoint's URL, without query and fragment.
+    pub url: &'a str,
+    /// The access token presented with the proof, if one is.
+    pub access_token: Option<&'a str>,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// A proof that passed.
+#[derive(Debug)]
+pub struct Proof {
+    /// Thumbprint of the key that signed (RFC 7638, SHA-256).
+    pub jkt: String,
+    /// The proof's id; the caller sees to it that it is used once.
+    pub jti: String,
+}
+
+impl ProofKey {
+    /// A new key.
+    ///
+    /// # Errors
+    /// Where the cryptographic library can't make one.
+    pub fn generate() -> Result<Self, DpopError> {
+        let unusable = |_| DpopError::Invalid("no key could be made");
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(unusable)?;
+        let der = pair.to_pkcs8v1().map_err(unusable)?;
+        Self::from_stored(Secret::new(base64url(der.as_ref())))
+    }
+
+    /// The key behind [`ProofKey::to_stored`].
+    ///
+    /// # Errors
+    /// Where the text is no such key.
+    pub fn from_stored(pkcs8: Secret) -> Result<Self, DpopError> {
+        let unusable = || DpopError::Invalid("the stored key can't be read");
+        let der = zeroize::Zeroizing::new(from_base64url(pkcs8.expose()).ok_or_else(unusable)?);
+        let key = EncodingKey::from_ec_der(&der);
+        let mut jwk = Jwk::from_encoding_key(&key, Algorithm::ES256).map_err(|_| unusable())?;
+        jwk.common.key_algorithm = None;
+        let jkt = jwk.thumbprint(ThumbprintHash::SHA256).map_err(|_| unusable())?;
+        Ok(Self { pkcs8, key, jwk, jkt })
+    }
+
+    /// PKCS#8, base64url: for the grant store only.
+    #[must_use]
+    pub fn to_stored(&self) -> Secret {
+        self.pkcs8.clone()
+    }
+
+    /// RFC 7638 thumbprint, SHA-256, base64url.
+    #[must_use]
+    pub fn jkt(&self) -> &str {
+        &self.jkt
+    }
+
+    /// A proof for one request (RFC 9449 section 4.2).
+    ///
+    /// # Errors
+    /// Where signing fails.
+    pub fn prove(&self, expected: &Expected<'_>, nonce: Option<&str>) -> Result<String, DpopError> {
+        let mut header = Header::new(Algorithm::ES256);
+        header.typ = Some("dpop+jwt".to_owned());
+        header.jwk = Some(self.jwk.clone());
+        let claims = Claims {
+            jti: base64url(random::<16>()),
+            htm: expected.method.to_owned(),
+            htu: expected.url.to_owned(),
+            iat: expected.now.as_second(),
+            nonce: nonce.map(str::to_owned),
+            ath: expected.access_token.map(token_hash),
+        };
+        jsonwebtoken::encode(&header, &claims, &self.key).map_err(|_| DpopError::Invalid("signing failed"))
+    }
+}
+
+/// Every check of RFC 9449 section 4.3 but the first (one header; the router's) and the proof's single use (the caller's).
+///
+/// # Errors
+/// [`DpopError`], saying which check failed.
+pub fn verify(proof: &str, expected: &Expected<'_>, fresh: impl Fn(&str) -> bool) -> Result<Proof, DpopError> {
+    use DpopError::Invalid;
+    let raw_header: serde_json::Value = proof
+        .split('.')
+        .next()
+        .and_then(from_base64url)
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .ok_or(Invalid("it is no JWT"))?;
+    if raw_header.pointer("/jwk/d").is_some() {
+        return Err(Invalid("its header carries a private key"));
+    }
+    let header = jsonwebtoken::decode_header(proof).map_err(|_| Invalid("its header can't be read"))?;
+    if header.typ.as_deref() != Some("dpop+jwt") {
+        return Err(Invalid("'typ' is not 'dpop+jwt'"));
+    }
+    if header.alg != Algorithm::ES256 || header.crit.is_some() {
+        return Err(Invalid("'alg' is not ES256, or it has a 'crit' header"));
+    }
+    let jwk = header.jwk.ok_or(Invalid("it has no 'jwk'"))?;
+    let key = DecodingKey::from_jwk(&jwk).map_err(|_| Invalid("its 'jwk' is no P-256 key"))?;
+    let claims: Claims = jsonwebtoken::decode(proof, &key, &signature_only(Algorithm::ES256))
+        .map_err(|_| Invalid("its signature or claims are wrong"))?
+        .claims;
+    if claims.htm != expected.method {
+        return Err(Invalid("'htm' is another method"));
+    }
+    if claims.htu.split(['?', '#']).next() != Some(expected.url) {
+        return Err(Invalid("'htu' is another URL"));
+    }
+    if claims.iat.abs_diff(expected.now.as_second()) > IAT_WINDOW {
+        return Err(Invalid("'iat' is too far from the authority's clock"));
+    }
+    if claims.ath != expected.access_token.map(token_hash) {
+        return Err(Invalid("'ath' is not the hash of the access token"));
+    }
+    if claims.jti.is_empty() || claims.jti.len() > 128 {
+        return Err(Invalid("'jti' is empty or too long"));
+    }
+    if !claims.nonce.as_deref().is_some_and(fresh) {
+        return Err(DpopError::NonceNeeded);
+    }
+    let jkt = jwk.thumbprint(ThumbprintHash::SHA256).map_err(|_| Invalid("its 'jwk' has no thumbprint"))?;
+    Ok(Proof { jkt, jti: claims.jti })
+}
+
+/// RFC 9449 section 4.2, `ath`.
+fn token_hash(access_token: &str) -> String {
+    base64url(sha256(&[access_token.as_bytes()]))
+}
+
+/// The library checks the signature; names, audiences and times are checked here, against our own clock.
+pub(super) fn signature_only(algorithm: Algorithm) -> Validation {
+    let mut validation = Validation::new(algorithm);
+    validation.required_spec_claims.clear();
+    validation.validate_exp = false;
+    validation.validate_nbf = false;
+    validation.validate_aud = false;
+    validation
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const URL: &str = "https://localhost/x/token";
+
+    fn expected(access_token: Option<&str>) -> Expected<'_> {
+        Expected { method: "POST", url: URL, access_token, now: Timestamp::from_second(1_000_000).unwrap() }
+    }
+
+    #[test]
+    fn a_proof_is_for_its_request_only() {
+        let key = ProofKey::generate().unwrap();
+        let proof = key.prove(&expected(Some("token")), Some("n")).unwrap();
+        let fresh = |nonce: &str| nonce == "n";
+        assert_eq!(verify(&proof, &expected(Some("token")), fresh).unwrap().jkt, key.jkt());
+        let later = Timestamp::from_second(1_000_000 + 61).unwrap();
+        let others = [
+            Expected { method: "GET", ..expected(Some("token")) },
+            Expected { url: "https://localhost/y/token", ..expected(Some("token")) },
+            Expected { now: later, ..expected(Some("token")) },
+            expected(Some("other")),
+            expected(None),
+        ];
+        for other in others {
+            assert!(matches!(verify(&proof, &other, fresh), Err(DpopError::Invalid(_))));
+        }
+        assert_eq!(verify(&proof, &expected(Some("token")), |_| false).unwrap_err(), DpopError::NonceNeeded);
+    }
+
+    #[test]
+    fn the_thumbprint_is_that_of_rfc_7638() {
+        // RFC 9449 section 6.1: the key of figure 2, its thumbprint in figure 7.
+        let jwk: Jwk = serde_json::from_value(serde_json::json!({
+            "kty": "EC", "crv": "P-256",
+            "x": "l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs",
+            "y": "9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA",
+        }))
+        .unwrap();
+        assert_eq!(
+            jwk.thumbprint(ThumbprintHash::SHA256).unwrap(),
+            "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
+        );
+    }
+}

@@ -1,0 +1,478 @@
+//! The wire: every request and answer, as both sides write and read it.
+
+use super::assurance::Assurance;
+use super::challenge::Transaction;
+use super::names::{KeyName, ResourceName, Scope, Ttl};
+use super::secret::Secret;
+use crate::log::receipt::Receipt;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use webauthn_rs_proto::PublicKeyCredentialRequestOptions;
+
+/// RFC 8693 section 2.1.
+pub const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+/// RFC 8693 section 3.
+pub const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_token";
+/// The subject is whom the kernel says is on the other end of the socket; `subject_token` repeats it as `uid:N`.
+pub const PEER_TOKEN_TYPE: &str = "urn:elevate:token-type:peer-credentials";
+
+/// `POST /token`: RFC 8693, RFC 8707, RFC 9396; the last two fields are the second round (OAuth First-Party Apps).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenRequest {
+    /// [`TOKEN_EXCHANGE`].
+    pub grant_type: String,
+    /// The OAuth client.
+    pub client_id: String,
+    /// Who asks.
+    pub subject_token: String,
+    /// [`PEER_TOKEN_TYPE`].
+    pub subject_token_type: String,
+    /// A [`ResourceName::indicator`].
+    pub resource: String,
+    /// Scope asked.
+    #[serde(default)]
+    pub scope: Scope,
+    /// JSON: a list of one [`AuthorizationDetail`].
+    pub authorization_details: String,
+    /// Size of the last log the client saw, so that the receipt proves consistency with it.
+    #[serde(default)]
+    pub log_size: u64,
+    /// The step-up session that is being answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_session: Option<String>,
+    /// JSON: a `WebAuthn` assertion ([`webauthn_rs_proto::PublicKeyCredential`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authn_response: Option<String>,
+}
+
+/// What is asked beyond resource and scope (RFC 9396, type `elevate`). All of it is signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthorizationDetail {
+    /// `elevate`.
+    pub r#type: ElevateType,
+    /// Longest time wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<Ttl>,
+    /// Why, in the person's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The one change of the authority's own state that this elevation is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
+    /// What the client says of itself.
+    pub claimed: Claimed,
+}
+
+/// The literal `elevate`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ElevateType {
+    /// The one there is.
+    Elevate,
+}
+
+/// A change of the authority's own state: which, of what, and the hash of the request body that will make it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Operation {
+    /// Which change.
+    pub name: OperationName,
+    /// What it changes, as shown to the person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// base64url SHA-256 of the request body.
+    pub body_sha256: String,
+}
+
+/// The changes that need an elevation of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum OperationName {
+    /// Enrol a security key of one's own.
+    #[serde(rename = "key.enroll")]
+    KeyEnroll,
+    /// Remove a security key of one's own.
+    #[serde(rename = "key.remove")]
+    KeyRemove,
+    /// Put or replace a stored secret.
+    #[serde(rename = "secret.set")]
+    SecretSet,
+    /// Remove a stored secret.
+    #[serde(rename = "secret.remove")]
+    SecretRemove,
+    /// List which secrets are stored.
+    #[serde(rename = "secret.list")]
+    SecretList,
+    /// List users.
+    #[serde(rename = "user.list")]
+    UserList,
+    /// Disable a user; grants end at once.
+    #[serde(rename = "user.disable")]
+    UserDisable,
+    /// Let a disabled user in again.
+    #[serde(rename = "user.enable")]
+    UserEnable,
+    /// List everybody's grants.
+    #[serde(rename = "grant.list")]
+    GrantList,
+    /// Revoke anybody's grant.
+    #[serde(rename = "grant.revoke")]
+    GrantRevoke,
+    /// List signing keys.
+    #[serde(rename = "keys.list")]
+    KeysList,
+    /// Begin signing with a new key; the old one still verifies.
+    #[serde(rename = "keys.rotate")]
+    KeysRotate,
+    /// Read the log's entries with their personal data.
+    #[serde(rename = "audit.read")]
+    AuditRead,
+}
+
+impl OperationName {
+    /// The name on the wire, in policies and in the log.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::KeyEnroll => "key.enroll",
+            Self::KeyRemove => "key.remove",
+            Self::SecretSet => "secret.set",
+            Self::SecretRemove => "secret.remove",
+            Self::SecretList => "secret.list",
+            Self::UserList => "user.list",
+            Self::UserDisable => "user.disable",
+            Self::UserEnable => "user.enable",
+            Self::GrantList => "grant.list",
+            Self::GrantRevoke => "grant.revoke",
+            Self::KeysList => "keys.list",
+            Self::KeysRotate => "keys.rotate",
+            Self::AuditRead => "audit.read",
+        }
+    }
+
+    /// Whether nothing changes by it.
+    #[must_use]
+    pub const fn only_reads(self) -> bool {
+        matches!(self, Self::SecretList | Self::UserList | Self::GrantList | Self::KeysList | Self::AuditRead)
+    }
+
+    /// Whether it concerns the caller's own keys, not the authority.
+    #[must_use]
+    pub const fn is_own_keys(self) -> bool {
+        matches!(self, Self::KeyEnroll | Self::KeyRemove)
+    }
+}
+
+impl fmt::Display for OperationName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What the client says of itself. It can add risk, never remove it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Claimed {
+    /// Host name.
+    pub host: String,
+    /// Operating system.
+    pub os: String,
+    /// Whether there is a terminal.
+    pub tty: bool,
+    /// Whether it came over SSH.
+    pub ssh: bool,
+    /// The command's file name, without its arguments (they may hold secrets).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+}
+
+/// 200 of `POST /token` (RFC 8693 section 2.2.1).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GrantResponse {
+    /// The token.
+    pub access_token: Secret,
+    /// [`ACCESS_TOKEN_TYPE`].
+    pub issued_token_type: String,
+    /// `DPoP`.
+    pub token_type: String,
+    /// Seconds.
+    pub expires_in: u64,
+    /// Granted scope.
+    pub scope: Scope,
+    /// The grant's id: the token's `jti`.
+    pub grant_id: String,
+    /// What sort of resource it is.
+    pub kind: ResourceKind,
+    /// When it began.
+    pub issued_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// The rung really reached.
+    pub acr: String,
+    /// How (RFC 8176).
+    pub amr: Vec<String>,
+    /// The log entry of this grant, with its proofs.
+    pub receipt: Receipt,
+    /// The secret itself, for kind `secret`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<Secret>,
+}
+
+/// 403 of `POST /token`: a stronger proof is needed (OAuth First-Party Apps, `insufficient_authorization`).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StepUpResponse {
+    /// `insufficient_authorization`.
+    pub error: String,
+    /// Why this time, one sentence.
+    pub error_description: String,
+    /// Names this step-up; to be sent back.
+    pub auth_session: String,
+    /// What a key is asked to sign.
+    pub authn_params_public_key: PublicKeyCredentialRequestOptions,
+    /// What is being approved.
+    pub elevate_txn: Transaction,
+    /// base64url, 32 bytes.
+    pub elevate_nonce: String,
+}
+
+/// Any other answer that is no success (RFC 6749 section 5.2), with what the CLI needs to say it well.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ErrorResponse {
+    /// The OAuth error code.
+    pub error: String,
+    /// What happened, one sentence, lower case.
+    pub error_description: String,
+    /// What to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elevate_hint: Option<String>,
+    /// The error's class, for exit statuses.
+    pub elevate_code: ErrorCode,
+    /// The elevation in the log, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elevation: Option<String>,
+}
+
+/// The classes of error: few, stable, each with an exit status in the CLI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    /// The answer is no: nothing is wrong, but there is none (exit 1).
+    No,
+    /// What was typed or sent makes no sense (2).
+    Usage,
+    /// Policy says no (3).
+    Denied,
+    /// A person is needed and there is none (4).
+    InteractionRequired,
+    /// Somebody else has to approve (5).
+    ApprovalPending,
+    /// The authority can't be reached (6).
+    AuthorityUnreachable,
+    /// There is no security key to use (7).
+    NoSecurityKey,
+    /// PIN, touch or signature failed (8).
+    VerificationFailed,
+    /// There is no keyring to use (9).
+    NoKeyring,
+    /// Not signed in (10).
+    NotSignedIn,
+    /// Anything else (11).
+    Failed,
+}
+
+/// What sort of credential a resource gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResourceKind {
+    /// A signed token for an audience.
+    Jwt,
+    /// A stored password or API key.
+    Secret,
+}
+
+impl ResourceKind {
+    /// The name in config, JSON and tables.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Jwt => "jwt",
+            Self::Secret => "secret",
+        }
+    }
+}
+
+/// `GET /resources`: what the caller may ask for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Catalogue {
+    /// Sorted by name.
+    pub resources: Vec<CatalogueEntry>,
+}
+
+/// One resource of a [`Catalogue`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CatalogueEntry {
+    /// Its name.
+    pub resource: ResourceName,
+    /// For people.
+    pub description: String,
+    /// What it gives.
+    pub kind: ResourceKind,
+    /// The rung it would take now.
+    pub assurance: Assurance,
+}
+
+/// `GET /explain?resource=NAME`: what would happen, and why.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Explanation {
+    /// The resource.
+    pub resource: String,
+    /// What would be answered.
+    pub decision: DecisionName,
+    /// The rung it would take; `None` where no rung is enough.
+    pub assurance: Option<Assurance>,
+    /// Longest grant, seconds; 0 where denied.
+    pub max_ttl_s: u64,
+    /// Signals seen, each with its sentence.
+    pub signals: Vec<SignalSeen>,
+    /// Ids of the policies that decided.
+    pub policies: Vec<String>,
+    /// Why, in the policies' words.
+    pub reasons: Vec<String>,
+    /// What could be done.
+    pub ways_out: Vec<String>,
+    /// Set where the files on disk are broken and an older set is still in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale_rules: Option<String>,
+}
+
+/// The four answers to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DecisionName {
+    /// Granted as things are.
+    Permit,
+    /// Granted after a stronger proof.
+    StepUp,
+    /// Granted after somebody else's approval.
+    Approval,
+    /// Not granted.
+    Deny,
+}
+
+/// A named risk signal and its sentence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignalSeen {
+    /// Its name in policies.
+    pub name: String,
+    /// For people.
+    pub sentence: String,
+}
+
+/// `POST /keys`, first round: a name for the key.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnrolmentRequest {
+    /// What the person calls it.
+    pub name: KeyName,
+    /// Makes the body's hash unguessable.
+    pub salt: String,
+}
+
+/// Answer to the first round.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EnrolmentChallenge {
+    /// Names this enrolment; to be sent back.
+    pub enrolment: String,
+    /// What a key is asked to make.
+    pub public_key: webauthn_rs_proto::PublicKeyCredentialCreationOptions,
+}
+
+/// `POST /keys/finish`: what the key made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnrolmentResponse {
+    /// From the challenge.
+    pub enrolment: String,
+    /// The new credential.
+    pub credential: webauthn_rs_proto::RegisterPublicKeyCredential,
+}
+
+/// One enrolled key, as `GET /keys` lists it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EnrolledKey {
+    /// base64url credential id.
+    pub credential_id: String,
+    /// What the person calls it.
+    pub name: KeyName,
+    /// Model (AAGUID).
+    pub aaguid: String,
+    /// Whether it is a file on a disk and not a device.
+    pub software: bool,
+    /// Whether it checks a PIN or biometric.
+    pub verifies_user: bool,
+    /// When it was enrolled.
+    pub enrolled_at: Timestamp,
+    /// When it last approved something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// The body of every administrative request: what it concerns, and a salt that makes its hash unguessable.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdminRequest {
+    /// Resource, user, grant or key id, as the operation needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// For `secret.set`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<Secret>,
+    /// For `audit.read`: entries from here on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<u64>,
+    /// base64url, 16 random bytes.
+    pub salt: String,
+}
+
+/// RFC 7662 section 2.2, as far as we answer it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Introspection {
+    /// Whether the token is good now.
+    pub active: bool,
+    /// Its claims, if so.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub claims: Option<super::access_token::Claims>,
+}
+
+/// RFC 8414 metadata, with the log's public key.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Metadata {
+    /// Issuer.
+    pub issuer: String,
+    /// Absolute URLs below the issuer.
+    pub token_endpoint: String,
+    /// RFC 7517 set.
+    pub jwks_uri: String,
+    /// RFC 7009.
+    pub revocation_endpoint: String,
+    /// RFC 7662.
+    pub introspection_endpoint: String,
+    /// [`TOKEN_EXCHANGE`].
+    pub grant_types_supported: Vec<String>,
+    /// Empty: there is no authorization endpoint.
+    pub response_types_supported: Vec<String>,
+    /// `none`: public clients.
+    pub token_endpoint_auth_methods_supported: Vec<String>,
+    /// RFC 9449 section 5.1.
+    pub dpop_signing_alg_values_supported: Vec<String>,
+    /// RFC 9396 section 10.
+    pub authorization_details_types_supported: Vec<String>,
+    /// The ladder.
+    pub acr_values_supported: Vec<String>,
+    /// Versions of this protocol that are spoken.
+    pub elevate_protocol_versions: Vec<u32>,
+    /// The log's verifier key (C2SP signed-note).
+    pub elevate_log_key: String,
+}

@@ -1,0 +1,21 @@
+//! What both sides agree on. Types and pure functions, no I/O; nothing here asks a clock or a store.
+
+pub mod access_token;
+pub mod assurance;
+pub mod authenticator_data;
+pub mod challenge;
+pub mod display;
+pub mod dpop;
+pub mod encoding;
+pub mod messages;
+pub mod names;
+pub mod secret;
+
+/// The OAuth client that this CLI is (RFC 6749 section 2.2): public, known to every authority.
+pub const CLIENT_ID: &str = "elevate-cli";
+
+/// Relying party id of every embedded and system authority: their issuer is on `localhost`.
+pub const LOCAL_RP_ID: &str = "localhost";
+
+/// The resource that stands for the authority itself: keys and administration are elevations to it.
+pub const AUTHORITY_RESOURCE: &str = "authority";
