@@ -32,6 +32,14 @@ impl Clock {
         Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
+    /// Nanoseconds since the machine started, asleep or not: orders events of several processes. Never a date.
+    #[must_use]
+    pub fn since_boot() -> u128 {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let seconds = u128::try_from(time.tv_sec).unwrap_or_default();
+        seconds * 1_000_000_000 + u128::try_from(time.tv_nsec).unwrap_or_default()
+    }
+
     /// Moves a standing clock by `seconds`, which may be negative. The system's clock is not moved.
     pub fn advance(&self, seconds: i64) {
         if let Some(standing) = &self.0 {

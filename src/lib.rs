@@ -11,6 +11,9 @@ pub mod log;
 /// The only reader of time.
 pub mod clock;
 
+/// Files that decide something: ours alone, or refused.
+pub mod files;
+
 /// The command line: asks, shows, touches, stores, delivers.
 #[cfg(feature = "client")]
 pub mod client;

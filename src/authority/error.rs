@@ -80,6 +80,9 @@ pub enum Refusal {
     /// Policy can't answer.
     #[error("the policy can't answer: {0}")]
     Policy(String),
+    /// The key says of itself that it is a file, and the configuration does not allow those.
+    #[error("software keys are not allowed here")]
+    SoftwareKey,
     /// Sealing, signing or opening failed.
     #[error("the authority's keys can't be used: {0}")]
     Keys(&'static str),
@@ -108,7 +111,7 @@ impl Refusal {
             Self::Malformed(_) => (400, "invalid_request", ErrorCode::Usage),
             Self::UnknownResource(_) => (400, "invalid_target", ErrorCode::Usage),
             Self::NotTheCaller { .. } => (403, "invalid_request", ErrorCode::Denied),
-            Self::UserDisabled(_) | Self::Denied { .. } => (403, "access_denied", ErrorCode::Denied),
+            Self::UserDisabled(_) | Self::Denied { .. } | Self::SoftwareKey => (403, "access_denied", ErrorCode::Denied),
             Self::NoSecurityKey { .. } => (403, "access_denied", ErrorCode::NoSecurityKey),
             Self::StepUpFailed { .. } | Self::SessionGone => (400, "invalid_grant", ErrorCode::VerificationFailed),
             Self::Dpop(DpopError::NonceNeeded) => (400, "use_dpop_nonce", ErrorCode::Failed),
@@ -139,6 +142,7 @@ impl Refusal {
             }
             Self::Store(_) => "nobody gets in until the store answers; look at the disk it is on".to_owned(),
             Self::Audit(error) => error.hint().to_owned(),
+            Self::SoftwareKey => "enrol a hardware key, or set `allow_software_keys = true` in authority.toml".to_owned(),
             Self::Policy(_) => "run `elevate-authority check-config`".to_owned(),
             Self::Malformed(_)
             | Self::NotTheCaller { .. }
@@ -168,6 +172,7 @@ impl Refusal {
             | Self::Store(_)
             | Self::Audit(_)
             | Self::Policy(_)
+            | Self::SoftwareKey
             | Self::Keys(_) => None,
         }
     }

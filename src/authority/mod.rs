@@ -2,7 +2,6 @@
 //!
 //! Nothing here prompts, touches a key or knows a terminal.
 
-pub mod admin;
 pub mod audit;
 pub mod caller;
 pub mod cli;
@@ -12,10 +11,160 @@ pub mod elevation;
 pub mod enrolment;
 pub mod error;
 pub mod issue;
+pub mod operations;
 pub mod policy;
+pub mod proofs;
+pub mod relying_party;
 pub mod routes;
 pub mod rules;
 pub mod server;
 pub mod signer;
 pub mod step_up;
 pub mod store;
+
+use crate::clock::Clock;
+use crate::log::leaf::Event;
+use crate::protocol::LOCAL_RP_ID;
+use crate::protocol::encoding::random;
+use audit::{Audit, Entry};
+use caller::{Served, Subject};
+use elevation::ElevationId;
+use error::Refusal;
+use proofs::Proofs;
+use relying_party::RelyingParty;
+use rules::{Change as RulesChange, LiveRules, Rules, RulesError};
+use serde_json::json;
+use signer::{KeyError, MasterKey, Signer};
+use std::path::Path;
+use std::sync::Arc;
+use store::{Change, Faults, Store, StoreError};
+
+/// Everything one running authority is made of.
+pub struct Authority {
+    /// `https://localhost/<instance id>`.
+    pub issuer: String,
+    pub(crate) clock: Clock,
+    pub(crate) store: Store,
+    pub(crate) audit: Audit,
+    pub(crate) signer: Signer,
+    pub(crate) master: MasterKey,
+    pub(crate) served: Served,
+    pub(crate) relying_party: RelyingParty,
+    pub(crate) proofs: Proofs,
+    owner: u32,
+    rules: LiveRules,
+}
+
+/// Why an authority can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Configuration, policy or schema.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The keys.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// The log.
+    #[error(transparent)]
+    Audit(#[from] audit::RecordError),
+    /// A file or directory.
+    #[error(transparent)]
+    File(#[from] crate::files::FileFault),
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Authority {
+    /// Opens (or founds) the authority whose rules stand in `config` and whose state stands in `data`.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nobody gets in then.
+    pub async fn open(config: &Path, data: &Path, clock: Clock, faults: Faults) -> Result<Self, OpenError> {
+        let rules = LiveRules::load(config)?;
+        let master = MasterKey::load_or_create(&data.join("authority.key"))?;
+        let store = Store::open(&data.join("authority.db"), faults).await?;
+        let known = store.meta("instance").await?;
+        let instance = known.clone().unwrap_or_else(|| random::<8>().iter().map(|byte| format!("{byte:02x}")).collect());
+        let issuer = format!("https://{LOCAL_RP_ID}/{instance}");
+        let audit = Audit::start(store.clone(), master.log_signer(&issuer)?, clock.clone());
+        if known.is_none() {
+            let founding = vec![
+                Change::SetMeta { key: "instance", value: instance },
+                Change::AddSigningKey(signer::new_signing_key(&master, &clock)?),
+            ];
+            audit.record(Entry::new(Event::LogOpened, ElevationId::fresh(), json!({})), founding).await?;
+        }
+        let owner = crate::files::own_uid();
+        let authority = Self {
+            issuer,
+            signer: Signer::load(&store, &master).await?,
+            relying_party: RelyingParty::new(LOCAL_RP_ID).map_err(OpenError::Other)?,
+            proofs: Proofs::new(),
+            served: Served::Only(owner),
+            owner,
+            clock,
+            store,
+            audit,
+            master,
+            rules,
+        };
+        authority.record_rules_at_start().await;
+        Ok(authority)
+    }
+
+    /// The rules in force, after a look whether they changed on disk; a change is recorded before it counts.
+    ///
+    /// # Errors
+    /// [`Refusal::Audit`], where the change can't be recorded.
+    pub async fn rules(&self) -> Result<Arc<Rules>, Refusal> {
+        match self.rules.refresh() {
+            RulesChange::None => {}
+            RulesChange::Loaded(rules) => self.record_rules(&rules).await?,
+            RulesChange::Refused(error) => {
+                tracing::warn!(%error, "the files on disk are broken; the rules before stay in force");
+                let mut entry = Entry::new(Event::RulesRefused, ElevationId::fresh(), json!({}));
+                entry.cause = Some(error.to_string());
+                self.audit.record(entry, Vec::new()).await?;
+            }
+        }
+        Ok(self.rules.current())
+    }
+
+    /// Why the files on disk are not what is in force, if they are not.
+    #[must_use]
+    pub fn refused_rules(&self) -> Option<RulesError> {
+        self.rules.refused()
+    }
+
+    /// Whether this subject administers: as configured, or as the account that owns the authority.
+    #[must_use]
+    pub fn is_admin(&self, rules: &Rules, subject: Subject) -> bool {
+        let admins = &rules.config.admins;
+        if admins.is_empty() { subject.uid() == self.owner } else { admins.contains(&subject.sub()) }
+    }
+
+    /// A log that can't take the entry stops every elevation anyway; the authority still starts, so that the log can be
+    /// read and the fault named.
+    async fn record_rules_at_start(&self) {
+        let rules = self.rules.current();
+        let recorded = match self.store.meta("rules").await {
+            Ok(Some(digest)) if digest == rules.digest => Ok(()),
+            Ok(_) | Err(_) => self.record_rules(&rules).await,
+        };
+        if let Err(error) = recorded {
+            tracing::error!(%error, "nobody gets in");
+        }
+    }
+
+    async fn record_rules(&self, rules: &Rules) -> Result<(), Refusal> {
+        let mut entry = Entry::new(Event::RulesLoaded, ElevationId::fresh(), json!({}));
+        entry.resource = Some(rules.digest.clone());
+        let seen = Change::SetMeta { key: "rules", value: rules.digest.clone() };
+        self.audit.record(entry, vec![seen]).await?;
+        Ok(())
+    }
+}

@@ -3,11 +3,9 @@
 
 use super::config::Config;
 use super::policy::Policy;
+use crate::files::{FileFault, check_trusted, read_trusted};
 use crate::protocol::encoding::{base64url, sha256};
-use rustix::fs::{Mode, OFlags};
 use std::fmt;
-use std::os::fd::OwnedFd;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 
@@ -36,6 +34,12 @@ impl RulesError {
 }
 
 impl std::error::Error for RulesError {}
+
+impl From<FileFault> for RulesError {
+    fn from(fault: FileFault) -> Self {
+        Self { file: fault.path, line: None, reason: fault.reason }
+    }
+}
 
 impl fmt::Display for RulesError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -70,11 +74,11 @@ impl Rules {
     /// [`RulesError`]: what is wrong, where.
     pub fn load(directory: &Path) -> Result<Self, RulesError> {
         let (config_file, policy_file, schema_file) = files(directory);
-        trusted_directory(directory)?;
-        let config_text = read(&config_file)?
+        check_trusted(directory)?;
+        let config_text = read_trusted(&config_file, FILE_MAX)?
             .ok_or_else(|| RulesError::at(&config_file, None, "it does not exist; `elevate init` writes one".into()))?;
-        let policy_text = read(&policy_file)?.unwrap_or_else(|| DEFAULT_POLICY.to_owned());
-        let schema_text = read(&schema_file)?.unwrap_or_else(|| DEFAULT_SCHEMA.to_owned());
+        let policy_text = read_trusted(&policy_file, FILE_MAX)?.unwrap_or_else(|| DEFAULT_POLICY.to_owned());
+        let schema_text = read_trusted(&schema_file, FILE_MAX)?.unwrap_or_else(|| DEFAULT_SCHEMA.to_owned());
         let config = Config::parse(&config_file, &config_text)?;
         let policy = Policy::parse(&policy_file, &policy_text, &schema_file, &schema_text)?;
         let digest =
@@ -173,41 +177,4 @@ fn stamp(directory: &Path) -> Stamp {
         let metadata = std::fs::metadata(file).ok()?;
         Some((metadata.mtime(), metadata.mtime_nsec(), metadata.len(), metadata.ino()))
     })
-}
-
-/// Who can write the rules decides everything: only the account itself or root may.
-fn trusted_directory(directory: &Path) -> Result<(), RulesError> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let opened = rustix::fs::open(directory, flags, Mode::empty())
-        .map_err(|error| RulesError::at(directory, None, format!("it can't be opened: {error}")))?;
-    trusted(&opened, directory)
-}
-
-fn read(file: &Path) -> Result<Option<String>, RulesError> {
-    let unreadable = |error: &dyn fmt::Display| RulesError::at(file, None, format!("it can't be read: {error}"));
-    let opened = match rustix::fs::open(file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
-        Ok(opened) => opened,
-        Err(rustix::io::Errno::NOENT) => return Ok(None),
-        Err(error) => return Err(unreadable(&error)),
-    };
-    trusted(&opened, file)?;
-    let mut text = String::new();
-    std::fs::File::from(opened).take(FILE_MAX + 1).read_to_string(&mut text).map_err(|error| unreadable(&error))?;
-    if text.len() as u64 > FILE_MAX {
-        return Err(RulesError::at(file, None, "it is bigger than 4 MiB".into()));
-    }
-    Ok(Some(text))
-}
-
-fn trusted(opened: &OwnedFd, path: &Path) -> Result<(), RulesError> {
-    let status =
-        rustix::fs::fstat(opened).map_err(|error| RulesError::at(path, None, format!("it can't be read: {error}")))?;
-    let own = rustix::process::geteuid().as_raw();
-    if status.st_uid != own && status.st_uid != 0 {
-        return Err(RulesError::at(path, None, format!("it belongs to uid {}, not to you: take it over with chown", status.st_uid)));
-    }
-    if status.st_mode & 0o022 != 0 {
-        return Err(RulesError::at(path, None, "others can write it: run chmod go-w on it".into()));
-    }
-    Ok(())
 }

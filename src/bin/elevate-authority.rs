@@ -1,1 +1,5 @@
-fn main(){}
+//! The authority: decides, records, issues.
+
+fn main() -> std::process::ExitCode {
+    elevate::authority::cli::main()
+}

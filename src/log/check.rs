@@ -2,8 +2,7 @@
 //! moved, or rewritten behind a signed checkpoint, and which entry it was.
 
 use super::checkpoint::TreeHead;
-use super::leaf::Leaf;
-use super::receipt::BadReceipt;
+use super::leaf::{Leaf, Private};
 use std::fmt;
 use tlog_tiles::{EMPTY_HASH, Hash, node_hash, record_hash};
 
@@ -37,8 +36,8 @@ pub enum Fault {
         /// Entries that were signed.
         signed: u64,
     },
-    /// The log is not the one this machine saw before.
-    Seen(BadReceipt),
+    /// Entries after the last signed checkpoint: nobody signed them.
+    Unsigned(u64),
 }
 
 impl fmt::Display for Fault {
@@ -53,7 +52,7 @@ impl fmt::Display for Fault {
             Self::Short { entries, signed } => {
                 write!(f, "entries {entries} to {} are missing: {signed} were signed", signed.saturating_sub(1))
             }
-            Self::Seen(fault) => fault.fmt(f),
+            Self::Unsigned(index) => write!(f, "entry {index} was added without a signature"),
         }
     }
 }
@@ -67,6 +66,8 @@ pub struct LogCheck {
     /// Signed heads to be met on the way, by size, largest first.
     expected: Vec<TreeHead>,
     last_good: u64,
+    /// Entries that the last head signs; `None` where no heads were given.
+    signed: Option<u64>,
     rewritten: Option<Fault>,
     faults: Vec<Fault>,
 }
@@ -76,27 +77,30 @@ impl LogCheck {
     #[must_use]
     pub fn against(mut heads: Vec<TreeHead>) -> Self {
         heads.sort_by_key(|head| std::cmp::Reverse(head.size));
-        Self { expected: heads, ..Self::default() }
+        Self { signed: heads.first().map(|head| head.size), expected: heads, ..Self::default() }
     }
 
-    /// The next entry, `None` where it is gone, and the hash that the tree holds for it.
-    pub fn push(&mut self, entry: Option<&[u8]>, stored: Hash) {
+    /// The next entry and the hash that the tree holds for it, `None` where they are gone, and its private part where
+    /// it can be seen. Returns the entry, where it can be read.
+    pub fn push(&mut self, entry: Option<&[u8]>, stored: Option<Hash>, private: Option<&Private>) -> Option<Leaf> {
         let index = self.size;
-        match entry {
-            None => self.faults.push(Fault::Missing(index)),
-            Some(bytes) => {
-                let hash = record_hash(bytes);
-                match serde_json::from_slice::<Leaf>(bytes) {
-                    Ok(leaf) if leaf.index != index => {
-                        self.faults.push(Fault::Moved { at: index, belongs: leaf.index });
-                    }
-                    Ok(_) if hash == stored => {}
-                    Ok(_) | Err(_) => self.faults.push(Fault::Changed(index)),
-                }
+        let leaf = entry.and_then(|bytes| serde_json::from_slice::<Leaf>(bytes).ok());
+        let own_hash = entry.map(record_hash);
+        let changed = stored.is_some() && stored != own_hash;
+        let fault = match (&own_hash, &leaf) {
+            (None, _) => Some(Fault::Missing(index)),
+            (Some(_), Some(leaf)) if leaf.index != index => Some(Fault::Moved { at: index, belongs: leaf.index }),
+            (Some(_), None) => Some(Fault::Changed(index)),
+            (Some(_), Some(_)) if changed => Some(Fault::Changed(index)),
+            (Some(_), Some(leaf)) => {
+                let kept = private.is_none_or(|private| private.commitment().as_deref() == Some(leaf.private.as_str()));
+                (!kept).then_some(Fault::Private(index))
             }
-        }
-        self.append(stored);
+        };
+        self.faults.extend(fault);
+        self.append(stored.or(own_hash).unwrap_or(EMPTY_HASH));
         self.meet_signed_heads();
+        leaf
     }
 
     /// What was wrong, once every entry is in. Empty means: this is the log that was signed.
@@ -104,6 +108,9 @@ impl LogCheck {
     pub fn finish(mut self) -> Vec<Fault> {
         if let Some(head) = self.expected.first() {
             self.faults.push(Fault::Short { entries: self.size, signed: head.size });
+        }
+        if let Some(signed) = self.signed.filter(|signed| *signed < self.size) {
+            self.faults.push(Fault::Unsigned(signed));
         }
         // A hash that was changed alone shows as its entry and as a broken checkpoint: the entry says it better.
         if self.faults.is_empty() {
@@ -143,7 +150,7 @@ impl LogCheck {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::leaf::{Event, Private};
+    use crate::log::leaf::Event;
     use proptest::prelude::*;
 
     fn entries(count: u64) -> Vec<Vec<u8>> {
@@ -177,7 +184,7 @@ mod tests {
     fn run(entries: &[Option<Vec<u8>>], hashes: &[Hash], heads: Vec<TreeHead>) -> Vec<Fault> {
         let mut check = LogCheck::against(heads);
         for (entry, hash) in entries.iter().zip(hashes) {
-            check.push(entry.as_deref(), *hash);
+            check.push(entry.as_deref(), Some(*hash), None);
         }
         check.finish()
     }

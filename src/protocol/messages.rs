@@ -18,8 +18,9 @@ pub const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_tok
 pub const PEER_TOKEN_TYPE: &str = "urn:elevate:token-type:peer-credentials";
 
 /// `POST /token`: RFC 8693, RFC 8707, RFC 9396; the last two fields are the second round (OAuth First-Party Apps).
+///
+/// Parameters it does not know are ignored (RFC 6749 section 3.2).
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct TokenRequest {
     /// [`TOKEN_EXCHANGE`].
     pub grant_type: String,
@@ -126,9 +127,6 @@ pub enum OperationName {
     /// Begin signing with a new key; the old one still verifies.
     #[serde(rename = "keys.rotate")]
     KeysRotate,
-    /// Read the log's entries with their personal data.
-    #[serde(rename = "audit.read")]
-    AuditRead,
 }
 
 impl OperationName {
@@ -148,14 +146,13 @@ impl OperationName {
             Self::GrantRevoke => "grant.revoke",
             Self::KeysList => "keys.list",
             Self::KeysRotate => "keys.rotate",
-            Self::AuditRead => "audit.read",
         }
     }
 
     /// Whether nothing changes by it.
     #[must_use]
     pub const fn only_reads(self) -> bool {
-        matches!(self, Self::SecretList | Self::UserList | Self::GrantList | Self::KeysList | Self::AuditRead)
+        matches!(self, Self::SecretList | Self::UserList | Self::GrantList | Self::KeysList)
     }
 
     /// Whether it concerns the caller's own keys, not the authority.
@@ -419,21 +416,25 @@ pub struct EnrolledKey {
     pub last_used_at: Option<Timestamp>,
 }
 
-/// The body of every administrative request: what it concerns, and a salt that makes its hash unguessable.
+/// The body of `POST /operations/NAME`, for every operation but `key.enroll`: what it concerns, and a salt that makes its hash unguessable.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct AdminRequest {
+pub struct OperationRequest {
     /// Resource, user, grant or key id, as the operation needs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
     /// For `secret.set`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<Secret>,
-    /// For `audit.read`: entries from here on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<u64>,
     /// base64url, 16 random bytes.
     pub salt: String,
+}
+
+/// `POST /revoke` (RFC 7009 section 2.1) and `POST /introspect` (RFC 7662 section 2.1).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TokenParameter {
+    /// The token.
+    pub token: Secret,
 }
 
 /// RFC 7662 section 2.2, as far as we answer it.
@@ -475,4 +476,32 @@ pub struct Metadata {
     pub elevate_protocol_versions: Vec<u32>,
     /// The log's verifier key (C2SP signed-note).
     pub elevate_log_key: String,
+}
+
+/// `GET /log/entries?from=N`: a page of the log as it is stored, for whoever wants to check it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LogPage {
+    /// Entries from `from` on, as many as fit a page.
+    pub entries: Vec<LogEntry>,
+    /// Entries there are.
+    pub size: u64,
+}
+
+/// One place of the log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LogEntry {
+    /// The entry to the byte; `None` where it is gone.
+    pub leaf: Option<String>,
+    /// The hash that the tree holds for it (RFC 6962), base64; `None` where it is gone.
+    pub hash: Option<String>,
+    /// The private part, where it is the caller's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private: Option<crate::log::leaf::Private>,
+}
+
+/// `GET /log/checkpoints?above=N`: checkpoints that were signed for more than N entries, smallest first, a page of them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LogCheckpoints {
+    /// C2SP signed notes.
+    pub checkpoints: Vec<String>,
 }

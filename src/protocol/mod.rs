@@ -19,3 +19,6 @@ pub const LOCAL_RP_ID: &str = "localhost";
 
 /// The resource that stands for the authority itself: keys and administration are elevations to it.
 pub const AUTHORITY_RESOURCE: &str = "authority";
+
+/// AAGUID of the software key: a key that is a file says so.
+pub const SOFTWARE_AAGUID: [u8; 16] = *b"elevate-software";

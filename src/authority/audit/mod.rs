@@ -10,7 +10,7 @@ mod tree;
 use super::elevation::ElevationId;
 use super::store::{Change, EntryRow, Store, StoreError};
 use crate::clock::Clock;
-use crate::log::checkpoint::{self, LogSigner, TreeHead};
+use crate::log::checkpoint::{LogSigner, TreeHead};
 use crate::log::leaf::{Event, Leaf, Private};
 use crate::log::receipt::Receipt;
 use crate::protocol::assurance::Assurance;
@@ -197,38 +197,10 @@ impl Audit {
         })
     }
 
-    /// Proof that the log of `size` entries continues the one of `seen` entries.
-    ///
-    /// # Errors
-    /// [`AuditError`].
-    pub async fn consistency(&self, size: u64, seen: u64) -> Result<Vec<String>, AuditError> {
-        tree::prove_consistency(&self.store, size, seen).await
-    }
-
     /// The log's public key.
     #[must_use]
     pub fn log_key(&self) -> &str {
         &self.log_key
-    }
-
-    /// The newest signed checkpoint and its head.
-    ///
-    /// # Errors
-    /// [`AuditError`].
-    pub async fn checkpoint(&self) -> Result<(String, TreeHead), AuditError> {
-        let note = self.store.newest_checkpoint().await.map_err(AuditError::Store)?.ok_or(AuditError::Mismatch)?;
-        let head = checkpoint::open(&note, &self.log_key).map_err(|_| AuditError::Mismatch)?;
-        Ok((note, head))
-    }
-
-    /// Hashes of entries `from..to`, as the tree has them.
-    ///
-    /// # Errors
-    /// [`AuditError`].
-    pub async fn leaf_hashes(&self, from: u64, to: u64) -> Result<Vec<tlog_tiles::Hash>, AuditError> {
-        let places: Vec<u64> = (from..to).map(|index| tlog_tiles::stored_hash_index(0, index)).collect();
-        let found = self.store.log_hashes(&places).await.map_err(AuditError::Store)?;
-        places.iter().map(|place| found.get(place).copied().ok_or(AuditError::Mismatch)).collect()
     }
 }
 

@@ -55,6 +55,15 @@ impl Store {
             .await?)
     }
 
+    /// How many places of the log are taken, gaps included.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn log_size(&self) -> Result<u64, StoreError> {
+        let last: Option<i64> = sqlx::query_scalar("SELECT max(idx) FROM log_entry").fetch_one(&self.pool).await?;
+        Ok(last.and_then(|last| u64::try_from(last).ok()).map_or(0, |last| last + 1))
+    }
+
     /// The hashes at these places of the tree.
     ///
     /// # Errors

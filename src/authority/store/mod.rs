@@ -61,9 +61,10 @@ pub enum Change {
     CreateUser { sub: String, at: Timestamp },
     DisableUser { sub: String, at: Timestamp },
     EnableUser { sub: String },
-    AddSecurityKey(SecurityKeyRow),
+    /// Refused where the user has not exactly `among` keys: what was decided for that many holds for no other number.
+    AddSecurityKey { row: SecurityKeyRow, among: i64 },
     UseSecurityKey { credential_id: String, credential: String, at: Timestamp },
-    RemoveSecurityKey { sub: String, credential_id: String },
+    RemoveSecurityKey { sub: String, name: String },
     OpenSession(SessionRow),
     SpendSession { hash: String, at: Timestamp },
     AddGrant(GrantRow),
@@ -246,13 +247,11 @@ async fn apply(connection: &mut SqliteConnection, change: &Change) -> Result<(),
         Change::DisableUser { sub, at } => users::set_disabled(connection, sub, Some(*at)).await,
         Change::EnableUser { sub } => users::set_disabled(connection, sub, None).await,
         Change::AddFailure { sub, at } => users::add_failure(connection, sub, *at).await,
-        Change::AddSecurityKey(row) => security_keys::add(connection, row).await,
+        Change::AddSecurityKey { row, among } => security_keys::add(connection, row, *among).await,
         Change::UseSecurityKey { credential_id, credential, at } => {
             security_keys::used(connection, credential_id, credential, *at).await
         }
-        Change::RemoveSecurityKey { sub, credential_id } => {
-            security_keys::remove(connection, sub, credential_id).await
-        }
+        Change::RemoveSecurityKey { sub, name } => security_keys::remove(connection, sub, name).await,
         Change::OpenSession(row) => sessions::open(connection, row).await,
         Change::SpendSession { hash, at } => sessions::spend(connection, hash, *at).await,
         Change::AddGrant(row) => grants::add(connection, row).await,

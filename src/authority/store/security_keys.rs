@@ -61,7 +61,14 @@ impl Store {
     }
 }
 
-pub(super) async fn add(connection: &mut SqliteConnection, row: &SecurityKeyRow) -> Result<(), StoreError> {
+pub(super) async fn add(connection: &mut SqliteConnection, row: &SecurityKeyRow, among: i64) -> Result<(), StoreError> {
+    let keys: i64 = sqlx::query_scalar("SELECT count(*) FROM security_key WHERE sub = ?")
+        .bind(&row.sub)
+        .fetch_one(&mut *connection)
+        .await?;
+    if keys != among {
+        return Err(StoreError::Conflict("your keys changed since this enrolment was begun: begin again"));
+    }
     sqlx::query(
         "INSERT INTO security_key (credential_id, sub, name, credential, aaguid, software, verifies_user, enrolled_at) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -98,11 +105,11 @@ pub(super) async fn used(
     one_row(done.rows_affected(), "the key is no longer enrolled")
 }
 
-pub(super) async fn remove(connection: &mut SqliteConnection, sub: &str, credential_id: &str) -> Result<(), StoreError> {
-    let done = sqlx::query("DELETE FROM security_key WHERE sub = ? AND credential_id = ?")
+pub(super) async fn remove(connection: &mut SqliteConnection, sub: &str, name: &str) -> Result<(), StoreError> {
+    let done = sqlx::query("DELETE FROM security_key WHERE sub = ? AND name = ?")
         .bind(sub)
-        .bind(credential_id)
+        .bind(name)
         .execute(connection)
         .await?;
-    one_row(done.rows_affected(), "there is no such key")
+    one_row(done.rows_affected(), "you have no key of that name")
 }

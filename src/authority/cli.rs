@@ -1,0 +1,144 @@
+//! `elevate-authority`: serve, check-config, accept-clock. Whatever else changes an authority goes through its own flow.
+
+use super::audit::{Audit, Entry};
+use super::elevation::ElevationId;
+use super::rules::Rules;
+use super::server::{Places, lock, serve};
+use super::signer::MasterKey;
+use super::store::{Faults, Store};
+use super::OpenError;
+use crate::clock::Clock;
+use crate::files::own_directory;
+use crate::log::leaf::Event;
+use crate::protocol::LOCAL_RP_ID;
+use clap::{Parser, Subcommand};
+use serde_json::json;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Decides, records and issues for elevate.
+#[derive(Debug, Parser)]
+#[command(name = "elevate-authority", version, max_term_width = 80)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answer requests on a Unix socket until told to end
+    Serve {
+        /// Directory of authority.toml, policy.cedar and schema.cedarschema
+        #[arg(long, value_name = "DIR")]
+        config: PathBuf,
+        /// Directory of the database, the key and the lock
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// Where the socket is made, in a directory that only this account can enter
+        #[arg(long, value_name = "PATH")]
+        socket: PathBuf,
+        /// End after `idle_exit` without a request
+        #[arg(long)]
+        exit_when_idle: bool,
+        /// Go on in the background, away from this terminal and this process
+        #[arg(long)]
+        detach: bool,
+    },
+    /// Check authority.toml, policy.cedar and schema.cedarschema without serving
+    CheckConfig {
+        /// Directory of the three files
+        #[arg(long, value_name = "DIR")]
+        config: PathBuf,
+    },
+    /// Record that the clock was ahead before and is right now, so that the log goes on
+    AcceptClock {
+        /// Directory of the database, the key and the lock
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+    },
+}
+
+/// Runs the program. Exit statuses: 0 done, 1 the files are not good, 2 usage, 11 it could not serve.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("ELEVATE_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.to_string(), 11),
+    };
+    match arguments.command {
+        Command::Serve { detach: true, .. } => detached(),
+        Command::Serve { config, data, socket, exit_when_idle, detach: false } => {
+            // No terminal's Ctrl-C or hang-up ends it; a leader of its session already is one.
+            if exit_when_idle {
+                let _ = rustix::process::setsid();
+            }
+            let places = Places { config, data, socket };
+            match runtime.block_on(serve(&places, exit_when_idle, |issuer| say(&json!({ "ready": issuer })))) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    say(&json!({ "error": error.to_string() }));
+                    failed(&error.to_string(), 11)
+                }
+            }
+        }
+        Command::CheckConfig { config } => match Rules::load(&config) {
+            Ok(rules) => {
+                say(&json!({ "resources": rules.config.resources.len(), "digest": rules.digest }));
+                ExitCode::SUCCESS
+            }
+            Err(error) => failed(&error.to_string(), 1),
+        },
+        Command::AcceptClock { data } => match runtime.block_on(accept_clock(data)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error.to_string(), 11),
+        },
+    }
+}
+
+/// Starts itself once more without `--detach`, and is gone: what remains is nobody's child.
+fn detached() -> ExitCode {
+    let own = std::env::args_os().skip(1).filter(|argument| argument != "--detach");
+    let started = std::env::current_exe().and_then(|program| std::process::Command::new(program).args(own).spawn());
+    match started {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => failed(&format!("it could not be started in the background: {error}"), 11),
+    }
+}
+
+async fn accept_clock(data: PathBuf) -> Result<(), OpenError> {
+    own_directory(&data)?;
+    let places = Places { config: PathBuf::new(), socket: data.join("none"), data };
+    let _lock = lock(&places).await?;
+    let store = Store::open(&places.data.join("authority.db"), Faults::default()).await?;
+    let master = MasterKey::load_or_create(&places.data.join("authority.key"))?;
+    let instance = store.meta("instance").await?;
+    let instance = instance.ok_or_else(|| OpenError::Other("this authority has never been started".into()))?;
+    let signer = master.log_signer(&format!("https://{LOCAL_RP_ID}/{instance}"))?;
+    let audit = Audit::start(store, signer, Clock::system());
+    audit.record(Entry::new(Event::ClockAccepted, ElevationId::fresh(), json!({})), Vec::new()).await?;
+    Ok(())
+}
+
+/// One JSON object on stdout: for whoever started this program.
+fn say(line: &serde_json::Value) {
+    let mut stdout = std::io::stdout().lock();
+    // A reader that went away has what it wanted.
+    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+}
+
+fn failed(reason: &str, status: u8) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "elevate-authority: {reason}");
+    ExitCode::from(status)
+}
+
+/// The command line, for completions and man pages.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Arguments as clap::CommandFactory>::command()
+}
+

@@ -1,0 +1,358 @@
+//! The flow: caller -> context -> policy -> step-up -> record -> issue, read top to bottom.
+
+use super::Authority;
+use super::audit::{Entry, Recorded};
+use super::caller::{Caller, Subject};
+use super::config::Resource;
+use super::context::{Context, Observed};
+use super::error::Refusal;
+use super::issue::{self, issue};
+use super::policy::{Action, NotPermitted, Permitted, Question};
+use super::rules::Rules;
+use super::step_up::{self, Answered, StepUp, Waiting};
+use super::store::{Change, GrantRow, SecurityKeyRow};
+use crate::clock::after;
+use crate::log::leaf::Event;
+use crate::protocol::challenge::Asked;
+use crate::protocol::display::escaped;
+use crate::protocol::encoding::{base64url, random};
+use crate::protocol::messages::{AuthorizationDetail, GrantResponse, StepUpResponse, TOKEN_EXCHANGE, TokenRequest};
+use crate::protocol::names::{ResourceName, Scope};
+use crate::protocol::{AUTHORITY_RESOURCE, CLIENT_ID};
+use jiff::Timestamp;
+use serde_json::json;
+use std::fmt;
+use uuid::Uuid;
+
+/// Names one elevation through policy, step-up, log and token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ElevationId(String);
+
+impl ElevationId {
+    /// A fresh one.
+    #[must_use]
+    pub fn fresh() -> Self {
+        Self(Uuid::new_v4().to_string())
+    }
+
+    /// One that was stored with a step-up session.
+    pub(super) const fn stored(id: String) -> Self {
+        Self(id)
+    }
+}
+
+impl fmt::Display for ElevationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What `POST /token` answers when it does not refuse.
+#[derive(Debug)]
+pub enum Answer {
+    /// A credential.
+    Grant(Box<GrantResponse>),
+    /// A stronger proof is needed.
+    StepUp(Box<StepUpResponse>),
+}
+
+/// One elevation request of `caller`, to be bound to the proof key with thumbprint `jkt`.
+///
+/// # Errors
+/// [`Refusal`]; every denial and failed step-up is in the log before it is told.
+pub async fn elevate(
+    authority: &Authority,
+    caller: Caller,
+    jkt: &str,
+    request: &TokenRequest,
+) -> Result<Answer, Refusal> {
+    // caller
+    let rules = authority.rules().await?;
+    let now = authority.clock.now();
+    let subject = caller.subject(authority.served)?;
+    subject.must_be(&request.subject_token_type, &request.subject_token)?;
+    let wanted = Wanted::parse(authority, &rules, subject, jkt, request)?;
+    let waiting = step_up::resume(authority, &wanted.asked, request, now).await?;
+    let elevation = waiting.as_ref().map_or_else(ElevationId::fresh, Waiting::elevation);
+    admit(authority, subject, &elevation, &wanted, now).await?;
+
+    // context
+    let keys = authority.store.security_keys(&subject.sub()).await?;
+    let context = wanted.context(authority, subject, &keys, now).await?;
+
+    // policy
+    let question = wanted.question(authority, &rules, subject, &context);
+    let permitted = match rules.policy.decide(&elevation, &question) {
+        Ok(permitted) => permitted,
+        Err(no) => return Err(denied(authority, &elevation, &wanted, &context, no).await),
+    };
+    issue::can_issue(authority, wanted.asked.resource.as_str(), &wanted.resource).await?;
+
+    // step-up
+    let usable = step_up::usable(keys, &rules);
+    let reached = step_up::reach(authority, &permitted, &wanted, &context, &usable, waiting, request, now);
+    let step_up = match reached.await? {
+        Answered::Reached(step_up) => step_up,
+        Answered::Needed(response) => return Ok(Answer::StepUp(response)),
+    };
+
+    // record
+    let grant = wanted.grant(&permitted, &step_up, now)?;
+    let recorded = record_grant(authority, &permitted, &wanted, &context, &step_up, &grant).await?;
+
+    // issue
+    let response = issue(authority, &permitted, &step_up, &recorded, &grant, &wanted.resource, request.log_size).await?;
+    Ok(Answer::Grant(Box::new(response)))
+}
+
+/// What is asked, parsed and checked against the catalogue.
+pub struct Wanted {
+    pub(super) asked: Asked,
+    pub(super) resource: Resource,
+    action: Action,
+    /// What will be granted of the scope that was asked.
+    pub(super) scope: Scope,
+}
+
+impl Wanted {
+    fn parse(
+        authority: &Authority,
+        rules: &Rules,
+        subject: Subject,
+        jkt: &str,
+        request: &TokenRequest,
+    ) -> Result<Self, Refusal> {
+        if request.grant_type != TOKEN_EXCHANGE {
+            return Err(Refusal::Malformed(format!("grant_type must be {TOKEN_EXCHANGE}")));
+        }
+        if request.client_id != CLIENT_ID {
+            return Err(Refusal::Malformed(format!("client_id must be {CLIENT_ID}")));
+        }
+        let name = ResourceName::from_indicator(&request.resource)?;
+        let details: Vec<AuthorizationDetail> = serde_json::from_str(&request.authorization_details)
+            .map_err(|error| Refusal::Malformed(escaped(&format!("authorization_details can't be read: {error}"))))?;
+        let [detail] = <[AuthorizationDetail; 1]>::try_from(details)
+            .map_err(|_| Refusal::Malformed("authorization_details holds one detail of type 'elevate'".into()))?;
+        if detail.reason.as_ref().is_some_and(|reason| reason.chars().count() > 500) {
+            return Err(Refusal::Malformed("a reason has 500 characters at most".into()));
+        }
+        let (resource, action) = find(authority, rules, &name, &detail)?;
+        let scope = narrowed_scope(&name, &resource, &request.scope)?;
+        let asked = Asked {
+            issuer: authority.issuer.clone(),
+            subject: subject.sub(),
+            jkt: jkt.to_owned(),
+            resource: name,
+            scope: request.scope.clone(),
+            detail,
+        };
+        Ok(Self { asked, resource, action, scope })
+    }
+
+    async fn context(
+        &self,
+        authority: &Authority,
+        subject: Subject,
+        keys: &[SecurityKeyRow],
+        now: Timestamp,
+    ) -> Result<Context, Refusal> {
+        Ok(Context {
+            observed: Observed::look(&authority.store, subject, &self.asked.resource, keys, now).await?,
+            claimed: self.asked.detail.claimed.clone(),
+            has_reason: self.asked.detail.reason.is_some(),
+            operation: self.asked.detail.operation.as_ref().map(|operation| operation.name),
+        })
+    }
+
+    fn question<'a>(
+        &'a self,
+        authority: &Authority,
+        rules: &Rules,
+        subject: Subject,
+        context: &'a Context,
+    ) -> Question<'a> {
+        Question {
+            action: self.action,
+            subject,
+            admin: authority.is_admin(rules, subject),
+            name: &self.asked.resource,
+            resource: &self.resource,
+            context,
+            ttl: self.asked.detail.ttl,
+            default_ttl: rules.config.default_ttl,
+            scope: &self.scope,
+        }
+    }
+
+    /// The grant that the proofs allow: never more than was signed, never more than policy allows now.
+    fn grant(&self, permitted: &Permitted, step_up: &StepUp, now: Timestamp) -> Result<GrantRow, Refusal> {
+        let signed = step_up.narrowing();
+        let scope = signed.map_or(&self.scope, |narrowing| &narrowing.scope);
+        let ttl = signed.map_or(u64::MAX, |narrowing| narrowing.ttl).min(permitted.ttl());
+        let operation = self.asked.detail.operation.as_ref().map(serde_json::to_string).transpose();
+        Ok(GrantRow {
+            id: base64url(random::<16>()),
+            sub: self.asked.subject.clone(),
+            resource: self.asked.resource.to_string(),
+            scope: scope.to_string(),
+            jkt: self.asked.jkt.clone(),
+            acr: step_up.assurance().acr().to_owned(),
+            operation: operation.map_err(|_| Refusal::Malformed("the operation can't be written".into()))?,
+            issued_at: now,
+            expires_at: after(now, ttl),
+            revoked_at: None,
+            spent_at: None,
+        })
+    }
+
+    /// The private part of every log entry about this request.
+    pub(super) fn private(&self, context: &Context) -> serde_json::Value {
+        json!({
+            "sub": self.asked.subject,
+            "uid": context.observed.uid,
+            "scope": self.scope,
+            "detail": self.asked.detail,
+            "jkt": self.asked.jkt,
+        })
+    }
+}
+
+fn find(
+    authority: &Authority,
+    rules: &Rules,
+    name: &ResourceName,
+    detail: &AuthorizationDetail,
+) -> Result<(Resource, Action), Refusal> {
+    match (&detail.operation, name.as_str() == AUTHORITY_RESOURCE) {
+        (Some(operation), true) => {
+            let action = if operation.name.is_own_keys() { Action::ManageOwnKeys } else { Action::Administer };
+            Ok((Resource::authority(&authority.issuer), action))
+        }
+        (None, true) => Err(Refusal::Malformed("an elevation to the authority itself names its one operation".into())),
+        (Some(_), false) => Err(Refusal::Malformed("operations are for the authority itself".into())),
+        (None, false) => {
+            let resource = rules.config.resources.get(name);
+            let resource = resource.ok_or_else(|| Refusal::UnknownResource(name.to_string()))?;
+            Ok((resource.clone(), Action::Elevate))
+        }
+    }
+}
+
+fn narrowed_scope(name: &ResourceName, resource: &Resource, asked: &Scope) -> Result<Scope, Refusal> {
+    let all = resource.scope();
+    if asked.is_empty() {
+        return Ok(all);
+    }
+    if all.covers(asked) {
+        return Ok(asked.clone());
+    }
+    let offered = if all.is_empty() { "none".to_owned() } else { all.to_string() };
+    Err(Refusal::Malformed(format!("'{asked}' is not a scope of {name}; it has: {offered}")))
+}
+
+/// Lets a user in who is not shut out; a first request makes the user known.
+async fn admit(
+    authority: &Authority,
+    subject: Subject,
+    elevation: &ElevationId,
+    wanted: &Wanted,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let sub = subject.sub();
+    match authority.store.user(&sub).await? {
+        None => {
+            let entry = Entry::new(Event::UserCreated, elevation.clone(), json!({ "sub": sub }));
+            match authority.audit.record(entry, vec![Change::CreateUser { sub, at: now }]).await {
+                // Two first requests at once: the other one made the user.
+                Ok(_) | Err(super::audit::RecordError::Conflict(_)) => Ok(()),
+                Err(error) => Err(error.into()),
+            }
+        }
+        Some(user) if user.disabled_at.is_some() => {
+            let mut entry = Entry::new(Event::ElevationDenied, elevation.clone(), json!({ "sub": sub }));
+            entry.resource = Some(wanted.asked.resource.to_string());
+            entry.cause = Some("the account is disabled".to_owned());
+            authority.audit.record(entry, Vec::new()).await?;
+            Err(Refusal::UserDisabled(elevation.clone()))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// Records a denial; it is told only once it is recorded.
+async fn denied(
+    authority: &Authority,
+    elevation: &ElevationId,
+    wanted: &Wanted,
+    context: &Context,
+    no: NotPermitted,
+) -> Refusal {
+    let mut entry = Entry::new(Event::ElevationDenied, elevation.clone(), wanted.private(context));
+    entry.resource = Some(wanted.asked.resource.to_string());
+    entry.policies = no.policies;
+    entry.signals = context.signal_names();
+    entry.cause = Some(no.cause.clone());
+    match authority.audit.record(entry, Vec::new()).await {
+        Ok(_) => Refusal::Denied { elevation: elevation.clone(), cause: no.cause },
+        Err(error) => error.into(),
+    }
+}
+
+async fn record_grant(
+    authority: &Authority,
+    permitted: &Permitted,
+    wanted: &Wanted,
+    context: &Context,
+    step_up: &StepUp,
+    grant: &GrantRow,
+) -> Result<Recorded, Refusal> {
+    let mut changes = step_up.changes().to_vec();
+    changes.push(Change::AddGrant(grant.clone()));
+    let mut private = wanted.private(context);
+    private["grant_id"] = json!(grant.id);
+    private["expires_at"] = json!(grant.expires_at);
+    private["evidence"] = json!(step_up.evidence());
+    let mut entry = Entry::new(Event::GrantIssued, permitted.elevation().clone(), private);
+    entry.resource = Some(grant.resource.clone());
+    entry.assurance = Some(step_up.assurance());
+    entry.policies = permitted.policies().to_vec();
+    entry.signals = context.signal_names();
+    Ok(authority.audit.record(entry, changes).await?)
+}
+
+/// What would be answered to a plain request for each resource of the catalogue, or for one. Nothing is recorded:
+/// nothing happens.
+///
+/// # Errors
+/// [`Refusal`].
+pub async fn foresee(
+    authority: &Authority,
+    caller: Caller,
+    name: &ResourceName,
+    rules: &Rules,
+) -> Result<(Context, Resource, Result<Permitted, NotPermitted>), Refusal> {
+    let subject = caller.subject(authority.served)?;
+    let resource = rules.config.resources.get(name).ok_or_else(|| Refusal::UnknownResource(name.to_string()))?;
+    let keys = authority.store.security_keys(&subject.sub()).await?;
+    let now = authority.clock.now();
+    let context = Context {
+        observed: Observed::look(&authority.store, subject, name, &keys, now).await?,
+        claimed: crate::protocol::messages::Claimed::default(),
+        has_reason: false,
+        operation: None,
+    };
+    let scope = resource.scope();
+    let question = Question {
+        action: Action::Elevate,
+        subject,
+        admin: authority.is_admin(rules, subject),
+        name,
+        resource,
+        context: &context,
+        ttl: None,
+        default_ttl: rules.config.default_ttl,
+        scope: &scope,
+    };
+    let decision = rules.policy.decide(&ElevationId::fresh(), &question);
+    Ok((context, resource.clone(), decision))
+}

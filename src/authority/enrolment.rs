@@ -1,0 +1,163 @@
+//! Enrolment of security keys (`WebAuthn` Level 3, section 7.1): vouched for by an elevation, finished by the key.
+
+use super::Authority;
+use super::audit::Entry;
+use super::caller::Caller;
+use super::elevation::ElevationId;
+use super::error::Refusal;
+use super::operations::authorize;
+use super::store::{Change, SecurityKeyRow, SessionRow};
+use crate::clock::after;
+use crate::log::leaf::Event;
+use crate::protocol::SOFTWARE_AAGUID;
+use crate::protocol::challenge::session_hash;
+use crate::protocol::encoding::{base64url, from_base64url, random, sha256};
+use crate::protocol::messages::{EnrolledKey, EnrolmentChallenge, EnrolmentRequest, EnrolmentResponse, OperationName};
+use crate::protocol::names::KeyName;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use uuid::Uuid;
+use webauthn_rs_core::proto::RegistrationState;
+
+/// Seconds a new key can be made.
+const ENROLMENT_LIFETIME: u64 = 120;
+/// Keys a user may have.
+const KEYS_MAX: usize = 32;
+
+/// What is stored of an enrolment that waits.
+#[derive(Serialize, Deserialize)]
+struct Content {
+    name: KeyName,
+    jkt: String,
+    among: i64,
+    state: RegistrationState,
+}
+
+/// First round: spends the elevation that vouches, and says what a key is to make.
+///
+/// # Errors
+/// [`Refusal`].
+pub async fn begin(
+    authority: &Authority,
+    caller: Caller,
+    jkt: &str,
+    access_token: &str,
+    body: &[u8],
+) -> Result<EnrolmentChallenge, Refusal> {
+    let now = authority.clock.now();
+    let authorized = authorize(authority, caller, jkt, access_token, OperationName::KeyEnroll, body).await?;
+    let request: EnrolmentRequest = serde_json::from_slice(body)
+        .map_err(|error| Refusal::Malformed(format!("the enrolment can't be read: {error}")))?;
+    let sub = authorized.sub();
+    let keys = authority.store.security_keys(sub).await?;
+    if keys.len() >= KEYS_MAX {
+        return Err(Refusal::Conflict("you have 32 keys already: remove one first"));
+    }
+    if keys.iter().any(|key| key.name == request.name.as_str()) {
+        return Err(Refusal::Conflict("you have a key of that name already: choose another name"));
+    }
+    let exclude = keys.iter().filter_map(|key| from_base64url(&key.credential_id)).collect();
+    // The user handle says nothing about the user outside this authority (Level 3, section 14.6.1).
+    let handle = sha256(&[authority.issuer.as_bytes(), b"\0", sub.as_bytes()]);
+    let (public_key, state) =
+        authority.relying_party.begin_registration(&handle, sub, exclude).map_err(|cause| Refusal::Malformed(cause.into()))?;
+    let enrolment = base64url(random::<32>());
+    let among = i64::try_from(keys.len()).unwrap_or(i64::MAX);
+    let content = Content { name: request.name, jkt: jkt.to_owned(), among, state };
+    let session = SessionRow {
+        hash: session_hash(&enrolment),
+        sub: sub.to_owned(),
+        elevation: authorized.elevation().to_owned(),
+        content: serde_json::to_string(&content).map_err(|_| Refusal::Malformed("it has no JSON form".into()))?,
+        expires_at: after(now, ENROLMENT_LIFETIME),
+    };
+    authority.store.write(&[authorized.spend(now), Change::OpenSession(session)]).await?;
+    Ok(EnrolmentChallenge { enrolment, public_key })
+}
+
+/// Second round: checks what the key made, and records it.
+///
+/// # Errors
+/// [`Refusal`].
+pub async fn finish(
+    authority: &Authority,
+    caller: Caller,
+    jkt: &str,
+    response: &EnrolmentResponse,
+) -> Result<EnrolledKey, Refusal> {
+    let now = authority.clock.now();
+    let rules = authority.rules().await?;
+    let sub = caller.subject(authority.served)?.sub();
+    let hash = session_hash(&response.enrolment);
+    let session = authority.store.session(&hash).await?.ok_or(Refusal::SessionGone)?;
+    let content: Content = serde_json::from_str(&session.content).map_err(|_| Refusal::SessionGone)?;
+    if session.sub != sub || session.expires_at <= now || content.jkt != jkt {
+        return Err(Refusal::SessionGone);
+    }
+    let elevation = ElevationId::stored(session.elevation);
+    let credential = authority.relying_party.finish_registration(&response.credential, &content.state);
+    let credential = credential
+        .map_err(|cause| Refusal::StepUpFailed { elevation: elevation.clone(), cause: cause.to_owned() })?;
+    let aaguid = aaguid(&response.credential.response.attestation_object)
+        .ok_or_else(|| Refusal::Malformed("the new key does not say which model it is".into()))?;
+    let software = aaguid == SOFTWARE_AAGUID;
+    if software && !rules.config.allow_software_keys {
+        return Err(Refusal::SoftwareKey);
+    }
+    let row = SecurityKeyRow {
+        credential_id: base64url(&credential.cred_id),
+        sub: sub.clone(),
+        name: content.name.to_string(),
+        credential: serde_json::to_string(&credential).map_err(|_| Refusal::Malformed("the key can't be written".into()))?,
+        aaguid: Uuid::from_bytes(aaguid).to_string(),
+        software,
+        verifies_user: credential.user_verified,
+        enrolled_at: now,
+        last_used_at: None,
+    };
+    let private = json!({
+        "sub": sub,
+        "name": row.name,
+        "credential_id": row.credential_id,
+        "aaguid": row.aaguid,
+        "attestationObject": base64url(&response.credential.response.attestation_object),
+        "clientDataJSON": base64url(&response.credential.response.client_data_json),
+    });
+    let entry = Entry::new(Event::KeyEnrolled, elevation, private);
+    let changes = vec![
+        Change::SpendSession { hash, at: now },
+        Change::AddSecurityKey { row: row.clone(), among: content.among },
+    ];
+    authority.audit.record(entry, changes).await?;
+    listed(row)
+}
+
+/// The caller's own keys, oldest first.
+///
+/// # Errors
+/// [`Refusal`].
+pub async fn list(authority: &Authority, caller: Caller) -> Result<Vec<EnrolledKey>, Refusal> {
+    let sub = caller.subject(authority.served)?.sub();
+    authority.store.security_keys(&sub).await?.into_iter().map(listed).collect()
+}
+
+fn listed(row: SecurityKeyRow) -> Result<EnrolledKey, Refusal> {
+    Ok(EnrolledKey {
+        credential_id: row.credential_id,
+        name: row.name.parse()?,
+        aaguid: row.aaguid,
+        software: row.software,
+        verifies_user: row.verifies_user,
+        enrolled_at: row.enrolled_at,
+        last_used_at: row.last_used_at,
+    })
+}
+
+/// The model, from the authenticator data inside the attestation object (Level 3, section 6.5.1).
+fn aaguid(attestation_object: &[u8]) -> Option<[u8; 16]> {
+    let object: ciborium::Value = ciborium::from_reader(attestation_object).ok()?;
+    let map = object.into_map().ok()?;
+    let (_, data) = map.into_iter().find(|(key, _)| key.as_text() == Some("authData"))?;
+    let data = data.into_bytes().ok()?;
+    data.get(37..53)?.try_into().ok()
+}

@@ -1,0 +1,214 @@
+//! Operations on the authority itself. Each is an elevation of its own: the access token was issued for exactly this
+//! operation and this body, is spent by it, and the change commits with its log entry.
+
+use super::Authority;
+use super::audit::Entry;
+use super::caller::Caller;
+use super::elevation::ElevationId;
+use super::error::Refusal;
+use super::issue::secret::purpose;
+use super::signer::new_signing_key;
+use super::store::{Change, GrantRow};
+use crate::log::leaf::Event;
+use crate::protocol::access_token;
+use crate::protocol::encoding::{base64url, sha256};
+use crate::protocol::messages::{Operation, OperationName, OperationRequest, ResourceKind};
+use crate::protocol::names::ResourceName;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+/// Bytes a stored secret may have.
+const SECRET_MAX: usize = 64 << 10;
+
+/// An operation that somebody may carry out now.
+pub struct Authorized {
+    grant: GrantRow,
+    elevation: String,
+}
+
+impl Authorized {
+    /// Who.
+    #[must_use]
+    pub fn sub(&self) -> &str {
+        &self.grant.sub
+    }
+
+    /// The elevation that vouches for it.
+    #[must_use]
+    pub fn elevation(&self) -> &str {
+        &self.elevation
+    }
+
+    /// Carrying it out spends the grant.
+    #[must_use]
+    pub fn spend(&self, at: Timestamp) -> Change {
+        Change::SpendGrant { id: self.grant.id.clone(), at }
+    }
+}
+
+/// Checks the access token as a resource server does, and that its grant is for this operation and this very body.
+///
+/// # Errors
+/// [`Refusal::Token`], saying which check failed.
+pub async fn authorize(
+    authority: &Authority,
+    caller: Caller,
+    jkt: &str,
+    access_token: &str,
+    name: OperationName,
+    body: &[u8],
+) -> Result<Authorized, Refusal> {
+    let now = authority.clock.now();
+    let sub = caller.subject(authority.served)?.sub();
+    let keys = authority.signer.jwks().await;
+    let claims = access_token::verify(access_token, &keys, &authority.issuer, Some(&authority.issuer), now)
+        .map_err(|access_token::NotAcceptable(check)| Refusal::Token(check))?;
+    if claims.cnf.jkt != jkt {
+        return Err(Refusal::Token("it is bound to another proof key"));
+    }
+    if claims.sub != sub {
+        return Err(Refusal::Token("it was issued to somebody else"));
+    }
+    let grant = authority.store.grant(&claims.jti).await?.ok_or(Refusal::Token("there is no such grant"))?;
+    if !grant.stands(now) {
+        return Err(Refusal::Token("its grant is over"));
+    }
+    let operation: Operation = grant
+        .operation
+        .as_deref()
+        .and_then(|text| serde_json::from_str(text).ok())
+        .ok_or(Refusal::Token("its grant is for no operation"))?;
+    if operation.name != name || operation.body_sha256 != base64url(sha256(&[body])) {
+        return Err(Refusal::Token("its grant is for another operation"));
+    }
+    Ok(Authorized { grant, elevation: claims.txn })
+}
+
+/// Carries out one operation; answers what there is to show.
+///
+/// # Errors
+/// [`Refusal`]; then nothing was changed.
+pub async fn carry_out(
+    authority: &Authority,
+    caller: Caller,
+    jkt: &str,
+    access_token: &str,
+    name: OperationName,
+    body: &[u8],
+) -> Result<Value, Refusal> {
+    let now = authority.clock.now();
+    let authorized = authorize(authority, caller, jkt, access_token, name, body).await?;
+    let request: OperationRequest = serde_json::from_slice(body)
+        .map_err(|_| Refusal::Malformed("the operation's body can't be read".into()))?;
+    let target = request.target.clone();
+    let Effect { event, changes, answer } = effect(authority, name, &authorized, request, now).await?;
+    let elevation = ElevationId::stored(authorized.elevation.clone());
+    let private = json!({ "sub": authorized.sub(), "operation": name, "target": target, "grant_id": authorized.grant.id });
+    let mut entry = Entry::new(event, elevation, private);
+    // A user's or a grant's name is personal; a resource's is not.
+    entry.resource = target.filter(|_| matches!(event, Event::SecretSet | Event::SecretRemoved));
+    let changes = std::iter::once(authorized.spend(now)).chain(changes).collect();
+    authority.audit.record(entry, changes).await?;
+    if name == OperationName::KeysRotate {
+        let reloaded = authority.signer.reload(&authority.store, &authority.master).await;
+        reloaded.map_err(|_| Refusal::Keys("the new signing key can't be read back"))?;
+    }
+    Ok(answer)
+}
+
+struct Effect {
+    event: Event,
+    changes: Vec<Change>,
+    answer: Value,
+}
+
+async fn effect(
+    authority: &Authority,
+    name: OperationName,
+    authorized: &Authorized,
+    request: OperationRequest,
+    at: Timestamp,
+) -> Result<Effect, Refusal> {
+    let target = || request.target.clone().ok_or_else(|| Refusal::Malformed(format!("{name} needs a target")));
+    let reads = |answer| Effect { event: Event::AdminRead, changes: Vec::new(), answer };
+    let changes = |event, changes| Effect { event, changes, answer: json!({}) };
+    Ok(match name {
+        OperationName::KeyEnroll => return Err(Refusal::Malformed("keys are enrolled at /keys".into())),
+        OperationName::KeyRemove => {
+            let sub = authorized.sub().to_owned();
+            changes(Event::KeyRemoved, vec![Change::RemoveSecurityKey { sub, name: target()? }])
+        }
+        OperationName::SecretSet => {
+            let resource = secret_resource(authority, &target()?).await?;
+            let secret = request.secret.as_ref().ok_or_else(|| Refusal::Malformed("there is no secret to store".into()))?;
+            if secret.expose().is_empty() || secret.expose().len() > SECRET_MAX {
+                return Err(Refusal::Malformed("a secret has 1 byte to 64 KiB".into()));
+            }
+            let sealed = authority
+                .master
+                .seal(&purpose(resource.as_str()), secret.expose().as_bytes())
+                .map_err(|_| Refusal::Keys("sealing failed"))?;
+            changes(Event::SecretSet, vec![Change::PutSecret { resource: resource.to_string(), sealed, at }])
+        }
+        OperationName::SecretRemove => {
+            changes(Event::SecretRemoved, vec![Change::RemoveSecret { resource: target()? }])
+        }
+        OperationName::SecretList => {
+            let names = authority.store.secret_names().await?;
+            let row = |(resource, set_at): &(String, Timestamp)| json!({ "resource": resource, "set_at": set_at });
+            reads(json!({ "secrets": names.iter().map(row).collect::<Vec<_>>() }))
+        }
+        OperationName::UserList => {
+            let users = authority.store.users().await?;
+            let row = |user: &super::store::UserRow| {
+                json!({ "user": user.sub, "created_at": user.created_at, "disabled_at": user.disabled_at })
+            };
+            reads(json!({ "users": users.iter().map(row).collect::<Vec<_>>() }))
+        }
+        OperationName::UserDisable => {
+            let sub = target()?;
+            if sub == authorized.sub() {
+                return Err(Refusal::Conflict("you can't shut yourself out"));
+            }
+            let ends = Change::RevokeGrantsOf { sub: sub.clone(), at };
+            changes(Event::UserDisabled, vec![Change::DisableUser { sub, at }, ends])
+        }
+        OperationName::UserEnable => changes(Event::UserEnabled, vec![Change::EnableUser { sub: target()? }]),
+        OperationName::GrantList => {
+            let grants = authority.store.standing_grants(at).await?;
+            let shown = grants.iter().filter(|grant| grant.operation.is_none()).map(|grant| {
+                json!({
+                    "grant_id": grant.id, "user": grant.sub, "resource": grant.resource, "scope": grant.scope,
+                    "acr": grant.acr, "issued_at": grant.issued_at, "expires_at": grant.expires_at,
+                })
+            });
+            reads(json!({ "grants": shown.collect::<Vec<_>>() }))
+        }
+        OperationName::GrantRevoke => changes(Event::GrantRevoked, vec![Change::RevokeGrant { id: target()?, at }]),
+        OperationName::KeysList => {
+            let keys = authority.store.signing_keys().await?;
+            let row = |key: &super::store::SigningKeyRow| {
+                json!({ "kid": key.kid, "created_at": key.created_at, "retired_at": key.retired_at })
+            };
+            reads(json!({ "keys": keys.iter().map(row).collect::<Vec<_>>() }))
+        }
+        OperationName::KeysRotate => {
+            let fresh = new_signing_key(&authority.master, &authority.clock)
+                .map_err(|_| Refusal::Keys("no signing key could be made"))?;
+            let retire = Change::RetireSigningKeys { except: fresh.kid.clone(), at };
+            let answer = json!({ "kid": fresh.kid });
+            Effect { event: Event::SigningKeyRotated, changes: vec![Change::AddSigningKey(fresh), retire], answer }
+        }
+    })
+}
+
+/// The resource of a secret; it must be in the catalogue, as one of that kind.
+async fn secret_resource(authority: &Authority, name: &str) -> Result<ResourceName, Refusal> {
+    let name: ResourceName = name.parse()?;
+    let rules = authority.rules().await?;
+    match rules.config.resources.get(&name).map(|resource| resource.kind) {
+        Some(ResourceKind::Secret) => Ok(name),
+        Some(ResourceKind::Jwt) => Err(Refusal::Malformed(format!("'{name}' is of kind jwt and holds no secret"))),
+        None => Err(Refusal::UnknownResource(name.to_string())),
+    }
+}

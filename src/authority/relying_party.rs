@@ -1,0 +1,144 @@
+//! The `WebAuthn` relying party: the library's verification, and the checks it leaves out.
+
+use super::step_up::authentication_state;
+use crate::protocol::encoding::from_base64url;
+use serde::Deserialize;
+use std::time::Duration;
+use webauthn_rs_core::WebauthnCore;
+use webauthn_rs_core::error::WebauthnError;
+use webauthn_rs_core::proto::{AuthenticationResult, COSEAlgorithm, Credential, RegistrationState};
+use webauthn_rs_proto::{
+    AttestationConveyancePreference, PublicKeyCredential, PublicKeyCredentialCreationOptions,
+    RegisterPublicKeyCredential, UserVerificationPolicy,
+};
+
+/// Who keys sign for.
+pub struct RelyingParty {
+    /// Its id, a domain.
+    pub id: String,
+    origin: String,
+    core: WebauthnCore,
+}
+
+#[derive(Deserialize)]
+struct ClientData {
+    origin: String,
+    #[serde(default, rename = "crossOrigin")]
+    cross_origin: bool,
+}
+
+impl RelyingParty {
+    /// The relying party `id`; its one origin is `https://<id>`.
+    ///
+    /// # Errors
+    /// Where the id is no domain.
+    pub fn new(id: &str) -> Result<Self, String> {
+        let origin = format!("https://{id}");
+        let url = url::Url::parse(&origin).map_err(|error| format!("'{id}' can't be a relying party id: {error}"))?;
+        let timeout = Duration::from_secs(super::step_up::CHALLENGE_LIFETIME);
+        let core = WebauthnCore::new_unsafe_experts_only("elevate", id, vec![url], timeout, None, None);
+        Ok(Self { id: id.to_owned(), origin, core })
+    }
+
+    /// Level 3, section 7.2. The origin is compared byte for byte, not as a parsed URL.
+    ///
+    /// # Errors
+    /// Which check failed.
+    pub fn verify_assertion(
+        &self,
+        assertion: &PublicKeyCredential,
+        challenge: &[u8; 32],
+        credential: &Credential,
+        policy: UserVerificationPolicy,
+    ) -> Result<AuthenticationResult, &'static str> {
+        self.check_origin(&assertion.response.client_data_json)?;
+        if from_base64url(&assertion.id).as_deref() != Some(assertion.raw_id.as_slice()) || assertion.type_ != "public-key" {
+            return Err("the assertion names its key in two ways that differ");
+        }
+        let state = authentication_state(credential, challenge, policy).ok_or("the challenge can't be checked")?;
+        self.core.authenticate_credential(assertion, &state).map_err(|error| cause(&error))
+    }
+
+    /// Level 3, section 7.1: what a key is asked to make.
+    ///
+    /// # Errors
+    /// Where the library refuses the user's name.
+    pub fn begin_registration(
+        &self,
+        user_id: &[u8],
+        user: &str,
+        exclude: Vec<Vec<u8>>,
+    ) -> Result<(PublicKeyCredentialCreationOptions, RegistrationState), &'static str> {
+        let builder = self
+            .core
+            .new_challenge_register_builder(user_id, user, user)
+            .map_err(|error| cause(&error))?
+            .attestation(AttestationConveyancePreference::Direct)
+            .user_verification_policy(UserVerificationPolicy::Preferred)
+            .credential_algorithms(vec![COSEAlgorithm::ES256])
+            .exclude_credentials(Some(exclude));
+        let (response, state) = self.core.generate_challenge_register(builder).map_err(|error| cause(&error))?;
+        Ok((response.public_key, state))
+    }
+
+    /// Level 3, section 7.1: what a key made.
+    ///
+    /// # Errors
+    /// Which check failed.
+    pub fn finish_registration(
+        &self,
+        credential: &RegisterPublicKeyCredential,
+        state: &RegistrationState,
+    ) -> Result<Credential, &'static str> {
+        self.check_origin(&credential.response.client_data_json)?;
+        self.core.register_credential(credential, state, None).map_err(|error| cause(&error))
+    }
+
+    fn check_origin(&self, client_data: &[u8]) -> Result<(), &'static str> {
+        let data: ClientData =
+            serde_json::from_slice(client_data).map_err(|_| "the client data of the assertion can't be read")?;
+        if data.origin != self.origin {
+            return Err("the assertion was made for another origin");
+        }
+        if data.cross_origin {
+            return Err("the assertion was made across origins");
+        }
+        Ok(())
+    }
+}
+
+/// Few words for the library's many errors: a person learns what happened, an attacker nothing new.
+const fn cause(error: &WebauthnError) -> &'static str {
+    match error {
+        WebauthnError::MismatchedChallenge => "the key signed another challenge",
+        WebauthnError::InvalidRPOrigin => "the assertion was made for another origin",
+        WebauthnError::InvalidRPIDHash => "the key signed for another relying party",
+        WebauthnError::UserNotPresent => "the key was not touched",
+        WebauthnError::UserNotVerified => "the key did not verify its user (PIN or biometric)",
+        WebauthnError::CredentialPossibleCompromise => {
+            "the key's counter went back: the key may have been copied; remove it and enrol another"
+        }
+        WebauthnError::CredentialBackupEligibilityInconsistent => "the key says of itself that it changed its kind",
+        WebauthnError::CredentialNotFound => "the key is not enrolled",
+        _ => "the key's signature or data are wrong",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The library takes no challenge of ours through its API. Its state goes through serde; if an update renames a
+    /// field or stops reading the challenge from there, this fails before any assertion is believed or refused wrongly.
+    #[test]
+    fn the_library_still_takes_our_challenge() {
+        let credential: Credential = serde_json::from_str(include_str!("../../tests/vectors/credential.json")).unwrap();
+        let challenge = [7; 32];
+        let state = authentication_state(&credential, &challenge, UserVerificationPolicy::Required).unwrap();
+        let written = serde_json::to_value(&state).unwrap();
+        let mut names: Vec<&str> = written.as_object().unwrap().keys().map(String::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["allow_backup_eligible_upgrade", "appid", "challenge", "credentials", "policy"]);
+        assert_eq!(written["challenge"], crate::protocol::encoding::base64url(challenge));
+    }
+}

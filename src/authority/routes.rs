@@ -1,0 +1,433 @@
+//! HTTP: which path leads where, and how an answer or a refusal looks. No decision is made here.
+
+use super::Authority;
+use super::caller::{Caller, Subject};
+use super::elevation::{Answer, ElevationId, elevate, foresee};
+use super::enrolment;
+use super::error::Refusal;
+use super::operations;
+use crate::authority::audit::{Entry, RecordError};
+use crate::authority::policy::{NotPermitted, Permitted};
+use crate::authority::store::Change;
+use crate::log::leaf::Event;
+use crate::protocol::access_token::{self, Claims};
+use crate::protocol::assurance::Assurance;
+use crate::protocol::display::escaped;
+use crate::protocol::dpop;
+use crate::protocol::messages::{
+    Catalogue, CatalogueEntry, DecisionName, EnrolmentResponse, Explanation, Introspection, LogCheckpoints, LogEntry,
+    LogPage, Metadata, OperationName, TOKEN_EXCHANGE, TokenParameter, TokenRequest,
+};
+use crate::protocol::names::ResourceName;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, FormRejection, QueryRejection};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, Query, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Form, Json, Router};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bytes a request may have.
+const BODY_MAX: usize = 256 << 10;
+/// Seconds a request may take, its body included.
+const REQUEST_TIME: u64 = 30;
+/// Entries of the log in one page.
+const PAGE: u64 = 500;
+
+type Shared = State<Arc<Authority>>;
+type From = ConnectInfo<Caller>;
+type Answered = Result<Response, Refused>;
+
+/// Everything, for the socket.
+pub fn router(authority: Arc<Authority>) -> Router {
+    let api = Router::new()
+        .route("/token", post(token))
+        .route("/revoke", post(revoke))
+        .route("/introspect", post(introspect))
+        .route("/resources", get(resources))
+        .route("/explain", get(explain))
+        .route("/keys", get(keys).post(begin_enrolment))
+        .route("/keys/finish", post(finish_enrolment))
+        .route("/operations/{name}", post(operation))
+        .route("/log/entries", get(log_entries))
+        .route("/log/checkpoints", get(log_checkpoints))
+        .merge(public_endpoints());
+    mounted(api, authority)
+}
+
+/// What services need that check tokens: metadata and keys, nothing else.
+pub fn discovery_router(authority: Arc<Authority>) -> Router {
+    mounted(public_endpoints(), authority)
+}
+
+fn public_endpoints() -> Router<Arc<Authority>> {
+    Router::new().route("/jwks", get(jwks))
+}
+
+fn mounted(api: Router<Arc<Authority>>, authority: Arc<Authority>) -> Router {
+    let path = issuer_path(&authority.issuer).to_owned();
+    let well_known = "/.well-known/oauth-authorization-server";
+    Router::new()
+        .nest(&path, api)
+        .route(well_known, get(metadata))
+        // RFC 8414 section 3.1: the issuer's path comes after the well-known part.
+        .route(&format!("{well_known}{path}"), get(metadata))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_path)
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(from_fn_with_state(authority.clone(), around))
+        .with_state(authority)
+}
+
+fn issuer_path(issuer: &str) -> &str {
+    issuer.strip_prefix("https://").and_then(|rest| rest.find('/').map(|slash| &rest[slash..])).unwrap_or("/")
+}
+
+/// Every answer carries a nonce for the next proof and is kept by nobody; no request takes for ever.
+async fn around(State(authority): Shared, request: Request, next: Next) -> Response {
+    let what = format!("{} {}", request.method(), request.uri().path());
+    let limit = Duration::from_secs(REQUEST_TIME);
+    let mut response = match tokio::time::timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Refused(Refusal::Malformed("the request took too long to arrive".into())).into_response(),
+    };
+    tracing::info!(what, status = response.status().as_u16());
+    let nonce = authority.proofs.nonce(authority.clock.now());
+    if let Ok(nonce) = HeaderValue::from_str(&nonce) {
+        response.headers_mut().insert("dpop-nonce", nonce);
+    }
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// A refusal on its way out.
+struct Refused(Refusal);
+
+impl<E: Into<Refusal>> std::convert::From<E> for Refused {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let (status, body) = self.0.to_response();
+        tracing::info!(error = body.error, cause = body.error_description, "refused");
+        (StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), Json(body)).into_response()
+    }
+}
+
+fn ok(body: &impl Serialize) -> Answered {
+    Ok(Json(body).into_response())
+}
+
+macro_rules! malformed_from {
+    ($($rejection:ty),*) => {$(
+        impl std::convert::From<$rejection> for Refusal {
+            fn from(rejection: $rejection) -> Self {
+                Self::Malformed(escaped(&rejection.body_text()))
+            }
+        }
+    )*};
+}
+malformed_from!(BytesRejection, FormRejection, QueryRejection);
+
+async fn no_such_path(request: Request) -> Refused {
+    Refused(Refusal::Malformed(format!("there is no {} {}", request.method(), escaped(request.uri().path()))))
+}
+
+async fn token(
+    State(authority): Shared,
+    ConnectInfo(caller): From,
+    headers: HeaderMap,
+    form: Result<Form<TokenRequest>, FormRejection>,
+) -> Answered {
+    let Form(request) = form.map_err(Refusal::from)?;
+    let jkt = proven(&authority, &headers, "/token", None)?;
+    match elevate(&authority, caller, &jkt, &request).await? {
+        Answer::Grant(grant) => ok(&grant),
+        Answer::StepUp(response) => Ok((StatusCode::FORBIDDEN, Json(response)).into_response()),
+    }
+}
+
+/// RFC 9449 section 4.3: the one proof of a POST, checked; returns its key's thumbprint.
+fn proven(
+    authority: &Authority,
+    headers: &HeaderMap,
+    path: &str,
+    access_token: Option<&str>,
+) -> Result<String, Refusal> {
+    let mut proofs = headers.get_all("dpop").iter();
+    let (Some(proof), None) = (proofs.next(), proofs.next()) else {
+        return Err(dpop::DpopError::Invalid("there must be exactly one DPoP header").into());
+    };
+    let proof = proof.to_str().map_err(|_| dpop::DpopError::Invalid("it is no text"))?;
+    let now = authority.clock.now();
+    let url = format!("{}{path}", authority.issuer);
+    let expected = dpop::Expected { method: "POST", url: &url, access_token, now };
+    let proof = dpop::verify(proof, &expected, |nonce| authority.proofs.is_fresh(nonce, now))?;
+    authority.proofs.spend(&proof.jti, now)?;
+    Ok(proof.jkt)
+}
+
+/// The access token of an `Authorization: DPoP` header, and the thumbprint that proves it.
+fn presented<'a>(authority: &Authority, headers: &'a HeaderMap, path: &str) -> Result<(&'a str, String), Refusal> {
+    let token = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("DPoP "))
+        .ok_or(Refusal::Token("there is no 'Authorization: DPoP' header"))?;
+    Ok((token, proven(authority, headers, path, Some(token))?))
+}
+
+/// RFC 7009: 200 whether or not there was something to revoke.
+async fn revoke(
+    State(authority): Shared,
+    ConnectInfo(caller): From,
+    form: Result<Form<TokenParameter>, FormRejection>,
+) -> Answered {
+    let Form(request) = form.map_err(Refusal::from)?;
+    let subject = caller.subject(authority.served)?;
+    let Some(claims) = own_claims(&authority, subject, &request).await else { return ok(&json!({})) };
+    let now = authority.clock.now();
+    let private = json!({ "sub": claims.sub, "grant_id": claims.jti });
+    let entry = Entry::new(Event::GrantRevoked, ElevationId::stored(claims.txn), private);
+    match authority.audit.record(entry, vec![Change::RevokeGrant { id: claims.jti, at: now }]).await {
+        Ok(_) | Err(RecordError::Conflict(_)) => ok(&json!({})),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn own_claims(authority: &Authority, subject: Subject, request: &TokenParameter) -> Option<Claims> {
+    let keys = authority.signer.jwks().await;
+    let now = authority.clock.now();
+    let claims = access_token::verify(request.token.expose(), &keys, &authority.issuer, None, now).ok()?;
+    (claims.sub == subject.sub()).then_some(claims)
+}
+
+/// RFC 7662. The one place that knows of revocation at once.
+async fn introspect(
+    State(authority): Shared,
+    ConnectInfo(caller): From,
+    form: Result<Form<TokenParameter>, FormRejection>,
+) -> Answered {
+    let Form(request) = form.map_err(Refusal::from)?;
+    caller.subject(authority.served)?;
+    let keys = authority.signer.jwks().await;
+    let now = authority.clock.now();
+    let inactive = Introspection { active: false, claims: None };
+    let Ok(claims) = access_token::verify(request.token.expose(), &keys, &authority.issuer, None, now) else {
+        return ok(&inactive);
+    };
+    let grant = authority.store.grant(&claims.jti).await?;
+    let user = authority.store.user(&claims.sub).await?;
+    let active = grant.is_some_and(|grant| grant.stands(now)) && user.is_some_and(|user| user.disabled_at.is_none());
+    if active { ok(&Introspection { active, claims: Some(claims) }) } else { ok(&inactive) }
+}
+
+async fn resources(State(authority): Shared, ConnectInfo(caller): From) -> Answered {
+    let rules = authority.rules().await?;
+    let mut entries = Vec::new();
+    for (name, resource) in &rules.config.resources {
+        if let (_, _, Ok(permitted)) = foresee(&authority, caller, name, &rules).await? {
+            entries.push(CatalogueEntry {
+                resource: name.clone(),
+                description: resource.description.clone(),
+                kind: resource.kind,
+                assurance: permitted.assurance(),
+            });
+        }
+    }
+    ok(&Catalogue { resources: entries })
+}
+
+#[derive(Deserialize)]
+struct ExplainQuery {
+    resource: String,
+}
+
+async fn explain(
+    State(authority): Shared,
+    ConnectInfo(caller): From,
+    query: Result<Query<ExplainQuery>, QueryRejection>,
+) -> Answered {
+    let Query(query) = query.map_err(Refusal::from)?;
+    let name: ResourceName = query.resource.parse().map_err(Refusal::from)?;
+    let rules = authority.rules().await?;
+    let (context, _, decision) = foresee(&authority, caller, &name, &rules).await?;
+    let signals = context.observed.signals.iter().map(|signal| signal.seen()).collect();
+    let stale_rules = authority.refused_rules().map(|error| error.to_string());
+    ok(&match decision {
+        Ok(permitted) => permitted_explanation(&name, &permitted, &context, signals, stale_rules),
+        Err(no) => denied_explanation(&name, no, signals, stale_rules),
+    })
+}
+
+fn permitted_explanation(
+    name: &ResourceName,
+    permitted: &Permitted,
+    context: &super::context::Context,
+    signals: Vec<crate::protocol::messages::SignalSeen>,
+    stale_rules: Option<String>,
+) -> Explanation {
+    let assurance = permitted.assurance();
+    let able = match assurance {
+        Assurance::Session => true,
+        Assurance::Touch => context.observed.enrolled_keys > 0,
+        Assurance::Verified => context.observed.can_verify,
+        Assurance::VerifiedHardware => false,
+    };
+    let ways_out = if able {
+        Vec::new()
+    } else {
+        vec![format!("it takes {}: enrol one with `elevate key enroll`", assurance.takes())]
+    };
+    Explanation {
+        resource: name.to_string(),
+        decision: if assurance == Assurance::Session { DecisionName::Permit } else { DecisionName::StepUp },
+        assurance: Some(assurance),
+        max_ttl_s: permitted.ttl(),
+        signals,
+        policies: permitted.policies().to_vec(),
+        reasons: permitted.reasons().to_vec(),
+        ways_out,
+        stale_rules,
+    }
+}
+
+fn denied_explanation(
+    name: &ResourceName,
+    no: NotPermitted,
+    signals: Vec<crate::protocol::messages::SignalSeen>,
+    stale_rules: Option<String>,
+) -> Explanation {
+    let way_out = if no.policies.is_empty() {
+        "whoever runs the authority can add a `permit` to policy.cedar"
+    } else {
+        "whoever runs the authority can change the policies named here"
+    };
+    Explanation {
+        resource: name.to_string(),
+        decision: DecisionName::Deny,
+        assurance: None,
+        max_ttl_s: 0,
+        signals,
+        policies: no.policies,
+        reasons: vec![no.cause],
+        ways_out: vec![way_out.to_owned()],
+        stale_rules,
+    }
+}
+
+async fn keys(State(authority): Shared, ConnectInfo(caller): From) -> Answered {
+    ok(&enrolment::list(&authority, caller).await?)
+}
+
+async fn begin_enrolment(
+    State(authority): Shared,
+    ConnectInfo(caller): From,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Answered {
+    let (token, jkt) = presented(&authority, &headers, "/keys")?;
+    ok(&enrolment::begin(&authority, caller, &jkt, token, &body.map_err(Refusal::from)?).await?)
+}
+
+async fn finish_enrolment(
+    State(authority): Shared,
+    ConnectInfo(caller): From,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Answered {
+    let jkt = proven(&authority, &headers, "/keys/finish", None)?;
+    let response: EnrolmentResponse = serde_json::from_slice(&body.map_err(Refusal::from)?)
+        .map_err(|error| Refusal::Malformed(format!("the new key can't be read: {}", escaped(&error.to_string()))))?;
+    ok(&enrolment::finish(&authority, caller, &jkt, &response).await?)
+}
+
+async fn operation(
+    State(authority): Shared,
+    ConnectInfo(caller): From,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Answered {
+    let parsed: OperationName = serde_json::from_value(json!(name))
+        .map_err(|_| Refusal::Malformed(format!("there is no operation '{}'", escaped(&name))))?;
+    let (token, jkt) = presented(&authority, &headers, &format!("/operations/{parsed}"))?;
+    let body = body.map_err(Refusal::from)?;
+    ok(&operations::carry_out(&authority, caller, &jkt, token, parsed, &body).await?)
+}
+
+#[derive(Deserialize)]
+struct EntriesQuery {
+    #[serde(default)]
+    from: u64,
+}
+
+/// The log as it is stored, so that a fault in it can be seen and named. Private parts go to their owners only.
+async fn log_entries(
+    State(authority): Shared,
+    ConnectInfo(caller): From,
+    query: Result<Query<EntriesQuery>, QueryRejection>,
+) -> Answered {
+    let Query(EntriesQuery { from }) = query.map_err(Refusal::from)?;
+    let sub = caller.subject(authority.served)?.sub();
+    let size = authority.store.log_size().await?;
+    let to = from.saturating_add(PAGE).min(size);
+    let rows = authority.store.log_rows(from, to).await?;
+    let mut private = authority.store.log_private(from, to).await?;
+    let places: Vec<u64> = (from..to).map(|index| tlog_tiles::stored_hash_index(0, index)).collect();
+    let hashes = authority.store.log_hashes(&places).await?;
+    let entries = (from..to).zip(rows.leaves).zip(places).map(|((index, leaf), place)| LogEntry {
+        leaf: leaf.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+        hash: hashes.get(&place).map(ToString::to_string),
+        private: private.remove(&index).filter(|private| private.clear.get("sub").is_none_or(|of| *of == json!(sub))),
+    });
+    ok(&LogPage { entries: entries.collect(), size })
+}
+
+#[derive(Deserialize)]
+struct CheckpointsQuery {
+    #[serde(default)]
+    above: u64,
+}
+
+async fn log_checkpoints(
+    State(authority): Shared,
+    ConnectInfo(caller): From,
+    query: Result<Query<CheckpointsQuery>, QueryRejection>,
+) -> Answered {
+    let Query(CheckpointsQuery { above }) = query.map_err(Refusal::from)?;
+    caller.subject(authority.served)?;
+    ok(&LogCheckpoints { checkpoints: authority.store.checkpoints(above).await? })
+}
+
+async fn jwks(State(authority): Shared) -> Answered {
+    ok(&authority.signer.jwks().await)
+}
+
+async fn metadata(State(authority): Shared) -> Answered {
+    let at = |path: &str| format!("{}{path}", authority.issuer);
+    let list = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect();
+    ok(&Metadata {
+        issuer: authority.issuer.clone(),
+        token_endpoint: at("/token"),
+        jwks_uri: at("/jwks"),
+        revocation_endpoint: at("/revoke"),
+        introspection_endpoint: at("/introspect"),
+        grant_types_supported: list(&[TOKEN_EXCHANGE]),
+        response_types_supported: Vec::new(),
+        token_endpoint_auth_methods_supported: list(&["none"]),
+        dpop_signing_alg_values_supported: list(&["ES256"]),
+        authorization_details_types_supported: list(&["elevate"]),
+        acr_values_supported: Assurance::LADDER.iter().map(|rung| rung.acr().to_owned()).collect(),
+        elevate_protocol_versions: vec![1],
+        elevate_log_key: authority.audit.log_key().to_owned(),
+    })
+}

@@ -1,0 +1,375 @@
+//! Step-up: a challenge that is the transaction, and the verification of what comes back (`WebAuthn` Level 3,
+//! section 7.2). A challenge is answered once, within two minutes, by the session and proof key it was made for.
+
+use super::Authority;
+use super::audit::Entry;
+use super::context::Context;
+use super::elevation::{ElevationId, Wanted};
+use super::error::Refusal;
+use super::policy::Permitted;
+use super::rules::Rules;
+use super::store::{Change, SecurityKeyRow, SessionRow};
+use crate::clock::after;
+use crate::log::leaf::Event;
+use crate::protocol::assurance::Assurance;
+use crate::protocol::challenge::{Asked, Narrowing, Transaction, session_hash};
+use crate::protocol::encoding::{base64url, from_base64url, random};
+use crate::protocol::messages::{StepUpResponse, TokenRequest};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use webauthn_rs_core::proto::{AuthenticationState, Credential};
+use webauthn_rs_proto::{AllowCredentials, PublicKeyCredential, PublicKeyCredentialRequestOptions, UserVerificationPolicy};
+
+/// Seconds a challenge can be answered.
+pub const CHALLENGE_LIFETIME: u64 = 120;
+/// Step-ups of one user that may wait for an answer at the same time.
+const OPEN_MAX: i64 = 64;
+
+/// A reached rung, with its evidence. Made only by [`reach`]: from a verified assertion, or where none is asked.
+#[derive(Debug)]
+pub struct StepUp {
+    elevation: ElevationId,
+    assurance: Assurance,
+    auth_time: Option<Timestamp>,
+    amr: Vec<String>,
+    narrowing: Option<Narrowing>,
+    evidence: Option<Value>,
+    changes: Vec<Change>,
+}
+
+impl StepUp {
+    /// The elevation it was reached for.
+    #[must_use]
+    pub const fn elevation(&self) -> &ElevationId {
+        &self.elevation
+    }
+
+    /// The rung really reached.
+    #[must_use]
+    pub const fn assurance(&self) -> Assurance {
+        self.assurance
+    }
+
+    /// When; `None` where nothing was asked.
+    #[must_use]
+    pub const fn auth_time(&self) -> Option<Timestamp> {
+        self.auth_time
+    }
+
+    /// How (RFC 8176); empty where nothing was asked.
+    #[must_use]
+    pub fn amr(&self) -> Vec<String> {
+        self.amr.clone()
+    }
+
+    /// What the key signed of scope and time.
+    pub(super) const fn narrowing(&self) -> Option<&Narrowing> {
+        self.narrowing.as_ref()
+    }
+
+    /// txn, nonce, clientDataJSON, authenticatorData, signature: enough for anybody to verify it again later.
+    pub(super) const fn evidence(&self) -> Option<&Value> {
+        self.evidence.as_ref()
+    }
+
+    /// What has to become durable with the grant: the session is spent, the key's counter moved.
+    pub(super) fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    fn not_asked(permitted: &Permitted) -> Self {
+        Self {
+            elevation: permitted.elevation().clone(),
+            assurance: Assurance::Session,
+            auth_time: None,
+            amr: Vec::new(),
+            narrowing: None,
+            evidence: None,
+            changes: Vec::new(),
+        }
+    }
+}
+
+/// A step-up that was begun and is being answered.
+pub struct Waiting {
+    hash: String,
+    elevation: String,
+    content: Content,
+    narrowing: Narrowing,
+}
+
+impl Waiting {
+    /// The elevation it belongs to.
+    #[must_use]
+    pub fn elevation(&self) -> ElevationId {
+        ElevationId::stored(self.elevation.clone())
+    }
+}
+
+/// What is stored of a step-up that waits.
+#[derive(Serialize, Deserialize)]
+struct Content {
+    transaction: Transaction,
+    nonce: String,
+}
+
+/// What came of a step-up.
+pub enum Answered {
+    /// The rung is reached.
+    Reached(StepUp),
+    /// A key has to be asked.
+    Needed(Box<StepUpResponse>),
+}
+
+/// The step-up that `request` answers, if it answers one: it must be this caller's, and everything that was asked
+/// then must be asked again now, to the byte.
+///
+/// # Errors
+/// [`Refusal::SessionGone`], also where the session is somebody else's; [`Refusal::Malformed`] where the request differs.
+pub async fn resume(
+    authority: &Authority,
+    asked: &Asked,
+    request: &TokenRequest,
+    now: Timestamp,
+) -> Result<Option<Waiting>, Refusal> {
+    let Some(auth_session) = &request.auth_session else { return Ok(None) };
+    let hash = session_hash(auth_session);
+    let row = authority.store.session(&hash).await?.ok_or(Refusal::SessionGone)?;
+    if row.sub != asked.subject || row.expires_at <= now {
+        return Err(Refusal::SessionGone);
+    }
+    let content: Content = serde_json::from_str(&row.content).map_err(|_| Refusal::SessionGone)?;
+    let narrowing = content
+        .transaction
+        .narrowed(asked, auth_session)
+        .map_err(|error| Refusal::Malformed(format!("the step-up was begun for another request: {error}")))?;
+    Ok(Some(Waiting { hash, elevation: row.elevation, content, narrowing }))
+}
+
+/// The keys that may vouch under these rules.
+#[must_use]
+pub fn usable(keys: Vec<SecurityKeyRow>, rules: &Rules) -> Vec<SecurityKeyRow> {
+    keys.into_iter().filter(|key| rules.config.allow_software_keys || !key.software).collect()
+}
+
+/// Reaches the rung that policy asks: at once, by the answer that `request` brings, or by asking for one.
+///
+/// # Errors
+/// [`Refusal::StepUpFailed`], recorded; [`Refusal::NoSecurityKey`], recorded; [`Refusal::TooMany`].
+#[allow(clippy::too_many_arguments, reason = "the flow's own values, each used once")]
+pub async fn reach(
+    authority: &Authority,
+    permitted: &Permitted,
+    wanted: &Wanted,
+    context: &Context,
+    keys: &[SecurityKeyRow],
+    waiting: Option<Waiting>,
+    request: &TokenRequest,
+    now: Timestamp,
+) -> Result<Answered, Refusal> {
+    match waiting {
+        Some(waiting) => match verify(authority, permitted, keys, &waiting, request, now) {
+            Ok(step_up) => Ok(Answered::Reached(step_up)),
+            Err(cause) => Err(failed(authority, permitted, wanted, context, &waiting.hash, cause, now).await),
+        },
+        None if permitted.assurance() == Assurance::Session => Ok(Answered::Reached(StepUp::not_asked(permitted))),
+        None => ask(authority, permitted, wanted, context, keys, now).await.map(Answered::Needed),
+    }
+}
+
+async fn ask(
+    authority: &Authority,
+    permitted: &Permitted,
+    wanted: &Wanted,
+    context: &Context,
+    keys: &[SecurityKeyRow],
+    now: Timestamp,
+) -> Result<Box<StepUpResponse>, Refusal> {
+    let assurance = permitted.assurance();
+    let elevation = permitted.elevation().clone();
+    let able: Vec<&SecurityKeyRow> =
+        keys.iter().filter(|key| assurance < Assurance::Verified || key.verifies_user).collect();
+    // Until keys are attested at enrolment, none can prove that it is hardware.
+    if able.is_empty() || assurance == Assurance::VerifiedHardware {
+        let mut entry = Entry::new(Event::ElevationDenied, elevation.clone(), wanted.private(context));
+        entry.resource = Some(wanted.asked.resource.to_string());
+        entry.assurance = Some(assurance);
+        entry.cause = Some("no security key can give the proof".to_owned());
+        authority.audit.record(entry, Vec::new()).await?;
+        return Err(Refusal::NoSecurityKey { elevation, assurance });
+    }
+    if authority.store.open_sessions(&wanted.asked.subject, now).await? >= OPEN_MAX {
+        return Err(Refusal::TooMany);
+    }
+    let auth_session = base64url(random::<32>());
+    let nonce = random::<32>();
+    let narrowing = Narrowing {
+        assurance,
+        scope: wanted.scope.clone(),
+        ttl: permitted.ttl(),
+        expires: after(now, CHALLENGE_LIFETIME),
+        policy_id: permitted.policies().join(","),
+    };
+    let transaction = Transaction::new(&wanted.asked, &auth_session, &narrowing);
+    let challenge = transaction.challenge(&nonce).map_err(|error| Refusal::Malformed(error.to_string()))?;
+    let content = Content { transaction, nonce: base64url(nonce) };
+    let session = SessionRow {
+        hash: session_hash(&auth_session),
+        sub: wanted.asked.subject.clone(),
+        elevation: elevation.to_string(),
+        content: serde_json::to_string(&content).map_err(|_| Refusal::Malformed("it has no JSON form".into()))?,
+        expires_at: narrowing.expires,
+    };
+    authority.store.write(&[Change::OpenSession(session)]).await?;
+    Ok(Box::new(StepUpResponse {
+        error: "insufficient_authorization".to_owned(),
+        error_description: why(permitted, context),
+        auth_session,
+        authn_params_public_key: options(authority, challenge.to_vec(), assurance, &able),
+        elevate_txn: content.transaction,
+        elevate_nonce: content.nonce,
+    }))
+}
+
+/// Why a touch is asked this time: the policies' sentences, then the signals'.
+fn why(permitted: &Permitted, context: &Context) -> String {
+    let signals = context.observed.signals.iter().map(|signal| signal.sentence().to_owned());
+    let sentences: Vec<String> = permitted.reasons().iter().cloned().chain(signals).collect();
+    if sentences.is_empty() { format!("policy asks for {}", permitted.assurance().takes()) } else { sentences.join("; ") }
+}
+
+fn options(
+    authority: &Authority,
+    challenge: Vec<u8>,
+    assurance: Assurance,
+    keys: &[&SecurityKeyRow],
+) -> PublicKeyCredentialRequestOptions {
+    let allow = keys.iter().filter_map(|key| from_base64url(&key.credential_id)).map(|id| AllowCredentials {
+        type_: "public-key".to_owned(),
+        id,
+        transports: None,
+    });
+    PublicKeyCredentialRequestOptions {
+        challenge,
+        timeout: Some(u32::try_from(CHALLENGE_LIFETIME * 1000).unwrap_or(u32::MAX)),
+        rp_id: authority.relying_party.id.clone(),
+        allow_credentials: allow.collect(),
+        user_verification: user_verification(assurance),
+        hints: None,
+        extensions: None,
+    }
+}
+
+const fn user_verification(assurance: Assurance) -> UserVerificationPolicy {
+    match assurance {
+        Assurance::Session | Assurance::Touch => UserVerificationPolicy::Discouraged_DO_NOT_USE,
+        Assurance::Verified | Assurance::VerifiedHardware => UserVerificationPolicy::Required,
+    }
+}
+
+/// `WebAuthn` Level 3, section 7.2, over the challenge that *our* transaction makes; the cause, where it fails.
+fn verify(
+    authority: &Authority,
+    permitted: &Permitted,
+    keys: &[SecurityKeyRow],
+    waiting: &Waiting,
+    request: &TokenRequest,
+    now: Timestamp,
+) -> Result<StepUp, &'static str> {
+    let assertion: PublicKeyCredential = request
+        .authn_response
+        .as_deref()
+        .and_then(|text| serde_json::from_str(text).ok())
+        .ok_or("there is no readable assertion in the answer")?;
+    let key = keys
+        .iter()
+        .find(|key| from_base64url(&key.credential_id).as_deref() == Some(assertion.raw_id.as_slice()))
+        .ok_or("the key is not enrolled")?;
+    let nonce = from_base64url(&waiting.content.nonce).and_then(|bytes| bytes.try_into().ok()).ok_or("the nonce is gone")?;
+    let challenge = waiting.content.transaction.challenge(&nonce).map_err(|_| "the transaction has no JSON form")?;
+    let mut credential: Credential =
+        serde_json::from_str(&key.credential).map_err(|_| "the enrolled key can't be read")?;
+    let result = authority.relying_party.verify_assertion(
+        &assertion,
+        &challenge,
+        &credential,
+        user_verification(waiting.narrowing.assurance),
+    )?;
+    // Being attested hardware is earned at enrolment, not claimed here.
+    let assurance = if result.user_verified() { Assurance::Verified } else { Assurance::Touch };
+    if assurance < permitted.assurance() {
+        return Err("policy asks for more than when the step-up was begun");
+    }
+    credential.counter = result.counter();
+    credential.backup_state = result.backup_state();
+    let credential = serde_json::to_string(&credential).map_err(|_| "the key can't be written")?;
+    let used = Change::UseSecurityKey { credential_id: key.credential_id.clone(), credential, at: now };
+    Ok(StepUp {
+        elevation: permitted.elevation().clone(),
+        assurance,
+        auth_time: Some(now),
+        amr: amr(key.software, result.user_verified()),
+        narrowing: Some(waiting.narrowing.clone()),
+        evidence: Some(json!({
+            "txn": waiting.content.transaction,
+            "nonce": waiting.content.nonce,
+            "credential_id": key.credential_id,
+            "clientDataJSON": base64url(&assertion.response.client_data_json),
+            "authenticatorData": base64url(&assertion.response.authenticator_data),
+            "signature": base64url(&assertion.response.signature),
+        })),
+        changes: vec![Change::SpendSession { hash: waiting.hash.clone(), at: now }, used],
+    })
+}
+
+/// RFC 8176. An unattested key is only known to hold a key (`pop`).
+fn amr(software: bool, user_verified: bool) -> Vec<String> {
+    let mut methods = vec![if software { "swk" } else { "pop" }, "user"];
+    if user_verified {
+        methods.push("mfa");
+    }
+    methods.into_iter().map(str::to_owned).collect()
+}
+
+/// Records a failed step-up; its session is over with it.
+async fn failed(
+    authority: &Authority,
+    permitted: &Permitted,
+    wanted: &Wanted,
+    context: &Context,
+    hash: &str,
+    cause: &'static str,
+    now: Timestamp,
+) -> Refusal {
+    let mut entry = Entry::new(Event::StepUpFailed, permitted.elevation().clone(), wanted.private(context));
+    entry.resource = Some(wanted.asked.resource.to_string());
+    entry.assurance = Some(permitted.assurance());
+    entry.cause = Some(cause.to_owned());
+    let changes = vec![
+        Change::SpendSession { hash: hash.to_owned(), at: now },
+        Change::AddFailure { sub: wanted.asked.subject.clone(), at: now },
+    ];
+    match authority.audit.record(entry, changes).await {
+        Ok(_) => Refusal::StepUpFailed { elevation: permitted.elevation().clone(), cause: cause.to_owned() },
+        // Somebody answered the same step-up first.
+        Err(super::audit::RecordError::Conflict(_)) => Refusal::SessionGone,
+        Err(error) => error.into(),
+    }
+}
+
+/// The state that the library wants; it has no constructor that takes a challenge, so it is built through serde.
+pub(super) fn authentication_state(
+    credential: &Credential,
+    challenge: &[u8; 32],
+    policy: UserVerificationPolicy,
+) -> Option<AuthenticationState> {
+    let state = json!({
+        "credentials": [credential],
+        "policy": policy,
+        "challenge": base64url(challenge),
+        "appid": null,
+        "allow_backup_eligible_upgrade": false,
+    });
+    serde_json::from_value(state).ok()
+}

@@ -1,0 +1,210 @@
+//! Grants in the desktop's keyring, through the Secret Service API on the session bus (freedesktop.org, version 0.2).
+//!
+//! Items are in the default collection under the attributes `service` = `elevate` and `username` = `AUTHORITY:RESOURCE`.
+//! They don't expire there: every call here removes what has, and so does the reaper. A locked collection waits for a
+//! person at a prompt, and a bus can hang, so every call runs in a thread of its own under a deadline.
+
+use super::{Keyring, KeyringError, StoredGrant, read_grant};
+use crate::protocol::names::ResourceName;
+use jiff::Timestamp;
+use keyring_core::api::CredentialStoreApi;
+use keyring_core::{Entry, Error};
+use std::collections::HashMap;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+use zbus_secret_service_keyring_store::Store;
+use zeroize::Zeroizing;
+
+pub(super) const NAME: &str = "Secret Service";
+const SERVICE: &str = "elevate";
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// One authority's items.
+pub(super) struct SecretService {
+    store: Arc<Store>,
+    user_prefix: String,
+}
+
+impl SecretService {
+    pub(super) fn open(authority_id: &str) -> Result<Self, KeyringError> {
+        find_bus(std::env::var_os("DBUS_SESSION_BUS_ADDRESS"), std::env::var_os("XDG_RUNTIME_DIR"))?;
+        let absent = |error: Error| KeyringError::Absent { keyring: NAME, reason: error.to_string() };
+        let store = within_deadline(|| Store::new().map_err(absent))?;
+        Ok(Self { store, user_prefix: format!("{authority_id}:") })
+    }
+
+    fn user(&self, resource: &ResourceName) -> String {
+        format!("{}{resource}", self.user_prefix)
+    }
+
+    /// Does something with all items of a resource: more than one only where two processes made theirs at once, or
+    /// somebody put another into a second collection.
+    fn with_items<T: Send + 'static>(
+        &self,
+        resource: &ResourceName,
+        work: impl FnOnce(Vec<Entry>) -> Result<T, KeyringError> + Send + 'static,
+    ) -> Result<T, KeyringError> {
+        let (store, user) = (self.store.clone(), self.user(resource));
+        within_deadline(move || work(search(&store, Some(&user))?))
+    }
+
+    /// Does something with all of the authority's items and what they are for.
+    fn with_all<T: Send + 'static>(
+        &self,
+        mut work: impl FnMut(&str, &Entry) -> Result<Option<T>, KeyringError> + Send + 'static,
+    ) -> Result<Vec<T>, KeyringError> {
+        let (store, prefix) = (self.store.clone(), self.user_prefix.clone());
+        within_deadline(move || {
+            let mut results = Vec::new();
+            for item in search(&store, None)? {
+                let Some((_, user)) = item.get_specifiers() else { continue };
+                let Some(resource) = user.strip_prefix(&prefix) else { continue };
+                results.extend(work(resource, &item)?);
+            }
+            Ok(results)
+        })
+    }
+}
+
+impl Keyring for SecretService {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn get(&self, resource: &ResourceName, now: Timestamp) -> Result<Option<StoredGrant>, KeyringError> {
+        let name = resource.to_string();
+        self.with_items(resource, move |items| {
+            let mut newest: Option<StoredGrant> = None;
+            for item in items {
+                let Some(grant) = live(&name, &item, now)? else { continue };
+                if newest.as_ref().is_none_or(|other| other.issued_at <= grant.issued_at) {
+                    newest = Some(grant);
+                }
+            }
+            Ok(newest)
+        })
+    }
+
+    fn put(&self, grant: &StoredGrant, _now: Timestamp) -> Result<(), KeyringError> {
+        let json = grant.to_json().map_err(|error| KeyringError::io(NAME, "writing a grant")(error.into()))?;
+        let (store, user) = (self.store.clone(), self.user(&grant.resource));
+        let label = format!("elevate: grant for {}", grant.resource);
+        within_deadline(move || {
+            let modifiers = HashMap::from([("label", label.as_str())]);
+            let item = store.build(SERVICE, &user, Some(&modifiers)).map_err(fault("naming an item"))?;
+            match item.set_secret(&json) {
+                Err(Error::Ambiguous(items)) => {
+                    for other in items {
+                        delete(&other)?;
+                    }
+                    item.set_secret(&json)
+                }
+                done => done,
+            }
+            .map_err(fault("storing a grant"))
+        })
+    }
+
+    fn remove(&self, resource: &ResourceName) -> Result<bool, KeyringError> {
+        self.with_items(resource, |items| {
+            let mut removed = false;
+            for item in items {
+                removed |= delete(&item)?;
+            }
+            Ok(removed)
+        })
+    }
+
+    fn all(&self, now: Timestamp) -> Result<Vec<Result<StoredGrant, KeyringError>>, KeyringError> {
+        self.with_all(move |resource, item| match live(resource, item, now) {
+            Ok(grant) => Ok(grant.map(Ok)),
+            Err(damaged @ KeyringError::Damaged { .. }) => Ok(Some(Err(damaged))),
+            Err(error) => Err(error),
+        })
+    }
+
+    fn clear(&self) -> Result<usize, KeyringError> {
+        let removed = self.with_all(|_, item| Ok(delete(item)?.then_some(())))?;
+        Ok(removed.len())
+    }
+
+    fn remove_expired(&self, now: Timestamp) -> Result<Option<Timestamp>, KeyringError> {
+        // What can't be read has no time to wait for: `all` reports it, `clear` removes it.
+        Ok(self.all(now)?.into_iter().flatten().map(|grant| grant.expires_at).min())
+    }
+}
+
+fn search(store: &Store, user: Option<&str>) -> Result<Vec<Entry>, KeyringError> {
+    let mut attributes = HashMap::from([("service", SERVICE)]);
+    attributes.extend(user.map(|user| ("username", user)));
+    store.search(&attributes).map_err(fault("searching"))
+}
+
+/// The grant in an item, unless it has expired: then it is deleted.
+fn live(resource: &str, item: &Entry, now: Timestamp) -> Result<Option<StoredGrant>, KeyringError> {
+    let json = match item.get_secret() {
+        Ok(json) => Zeroizing::new(json),
+        Err(Error::NoEntry) => return Ok(None),
+        Err(error) => return Err(fault("reading a grant")(error)),
+    };
+    let grant = read_grant(NAME, resource, &json)?;
+    if grant.is_expired(now) {
+        delete(item)?;
+        return Ok(None);
+    }
+    Ok(Some(grant))
+}
+
+fn delete(item: &Entry) -> Result<bool, KeyringError> {
+    match item.delete_credential() {
+        Ok(()) => Ok(true),
+        Err(Error::NoEntry) => Ok(false),
+        Err(error) => Err(fault("removing a grant")(error)),
+    }
+}
+
+/// Whether there is a session bus to ask. Without one, a library might start one: that would be a keyring nobody has
+/// the key to, gone with the process.
+fn find_bus(address: Option<std::ffi::OsString>, runtime_dir: Option<std::ffi::OsString>) -> Result<(), KeyringError> {
+    let absent = |reason: &str| Err(KeyringError::Absent { keyring: NAME, reason: reason.to_owned() });
+    match (address.filter(|it| !it.is_empty()), runtime_dir.filter(|it| !it.is_empty())) {
+        (Some(address), _) if address.as_encoded_bytes().starts_with(b"autolaunch:") => {
+            absent("DBUS_SESSION_BUS_ADDRESS asks for a bus to be started")
+        }
+        (Some(_), _) => Ok(()),
+        (None, Some(dir)) if std::path::Path::new(&dir).join("bus").exists() => Ok(()),
+        (None, _) => absent("there is no session bus"),
+    }
+}
+
+/// Runs `work` in a thread of its own. One that comes too late is left to itself; what it finds is wiped.
+fn within_deadline<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, KeyringError> + Send + 'static,
+) -> Result<T, KeyringError> {
+    let (sender, receiver) = mpsc::channel();
+    let thread = std::thread::Builder::new().name("secret-service".into());
+    thread.spawn(move || drop(sender.send(work()))).map_err(KeyringError::io(NAME, "starting a thread"))?;
+    match receiver.recv_timeout(DEADLINE) {
+        Ok(result) => result,
+        Err(mpsc::RecvTimeoutError::Timeout) => {
+            Err(KeyringError::TimedOut { keyring: NAME, seconds: DEADLINE.as_secs() })
+        }
+        Err(mpsc::RecvTimeoutError::Disconnected) => {
+            Err(KeyringError::io(NAME, "a call")(std::io::Error::other("its thread ended without an answer")))
+        }
+    }
+}
+
+fn fault(what: &'static str) -> impl FnOnce(Error) -> KeyringError {
+    move |error| match error {
+        Error::NoStorageAccess(_) => KeyringError::Locked,
+        // The library's message for these may hold what was read.
+        Error::BadEncoding(_) | Error::BadDataFormat(..) | Error::Ambiguous(_) => {
+            KeyringError::io(NAME, what)(std::io::Error::other("an unexpected answer"))
+        }
+        other => KeyringError::io(NAME, what)(std::io::Error::other(other.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! Files and directories that decide something: made so that only this account can change them, and refused where
+//! somebody else could have.
+
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+use std::fmt;
+use std::io::{Read as _, Write as _};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// Why a file or directory is not used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileFault {
+    /// Which one.
+    pub path: PathBuf,
+    /// Why, and what to do where something can be done.
+    pub reason: String,
+}
+
+impl std::error::Error for FileFault {}
+
+impl fmt::Display for FileFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} can't be used: {}", crate::protocol::display::escaped(&self.path.to_string_lossy()), self.reason)
+    }
+}
+
+fn fault(path: &Path, reason: impl fmt::Display) -> FileFault {
+    FileFault { path: path.to_owned(), reason: reason.to_string() }
+}
+
+/// Reads a text file that only this account or root can change; `None` where there is none.
+///
+/// # Errors
+/// [`FileFault`]: somebody else could have written it, it is bigger than `max` bytes, or it can't be read.
+pub fn read_trusted(path: &Path, max: u64) -> Result<Option<String>, FileFault> {
+    let opened = match rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty()) {
+        Ok(opened) => opened,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(fault(path, error)),
+    };
+    trusted(&opened, path)?;
+    let mut text = String::new();
+    let read = std::fs::File::from(opened).take(max + 1).read_to_string(&mut text);
+    read.map_err(|error| fault(path, error))?;
+    if text.len() as u64 > max {
+        return Err(fault(path, format_args!("it is bigger than {max} bytes")));
+    }
+    Ok(Some(text))
+}
+
+/// Whether only this account or root can change what stands at `path`.
+///
+/// # Errors
+/// [`FileFault`].
+pub fn check_trusted(path: &Path) -> Result<(), FileFault> {
+    let opened = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    trusted(&opened.map_err(|error| fault(path, error))?, path)
+}
+
+fn trusted(opened: &OwnedFd, path: &Path) -> Result<(), FileFault> {
+    let status = rustix::fs::fstat(opened).map_err(|error| fault(path, error))?;
+    if status.st_uid != own_uid() && status.st_uid != 0 {
+        let reason = format_args!("it belongs to uid {}, not to you: take it over with chown", status.st_uid);
+        return Err(fault(path, reason));
+    }
+    if status.st_mode & 0o022 != 0 {
+        return Err(fault(path, "others can write it: run chmod go-w on it"));
+    }
+    Ok(())
+}
+
+/// This process's effective user.
+#[must_use]
+pub fn own_uid() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// Makes a directory that only this account can enter, or checks that one is so.
+///
+/// # Errors
+/// [`FileFault`].
+pub fn own_directory(path: &Path) -> Result<(), FileFault> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| fault(path, error))?;
+    let status = rustix::fs::lstat(path).map_err(|error| fault(path, error))?;
+    if !rustix::fs::FileType::from_raw_mode(status.st_mode).is_dir() {
+        return Err(fault(path, "it is no directory"));
+    }
+    if status.st_uid != own_uid() {
+        return Err(fault(path, format_args!("it belongs to uid {}, not to you", status.st_uid)));
+    }
+    if status.st_mode & 0o077 != 0 {
+        return Err(fault(path, "others can enter it: run chmod 700 on it"));
+    }
+    Ok(())
+}
+
+/// Replaces a file, mode 0600, whole or not at all: a crash leaves the old one or the new one.
+///
+/// # Errors
+/// [`FileFault`]; then the old one stands.
+pub fn replace(path: &Path, content: &[u8]) -> Result<(), FileFault> {
+    let directory = path.parent().ok_or_else(|| fault(path, "it has no directory"))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = directory.join(format!(".{name}.{}", std::process::id()));
+    let write = || {
+        // One that a crashed process of the same number left is nobody's.
+        let _ = std::fs::remove_file(&temporary);
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, path)?;
+        std::fs::File::open(directory)?.sync_all()
+    };
+    write().map_err(|error| {
+        let _ = std::fs::remove_file(&temporary);
+        fault(path, error)
+    })
+}
+
+/// Opens (or makes) a lock file of ours.
+///
+/// # Errors
+/// [`FileFault`]; also where it is a link or somebody else's.
+pub fn open_lock(path: &Path) -> Result<OwnedFd, FileFault> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR).map_err(|error| fault(path, error))?;
+    let owner = rustix::fs::fstat(&file).map_err(|error| fault(path, error))?.st_uid;
+    if owner == own_uid() { Ok(file) } else { Err(fault(path, format_args!("it belongs to uid {owner}, not to you"))) }
+}
+
+/// Takes the kernel's lock on an open file if it is free; the kernel frees it with its last holder, however that ends.
+///
+/// # Errors
+/// [`FileFault`], where the file system knows no locks.
+pub fn try_lock(file: impl AsFd, path: &Path) -> Result<bool, FileFault> {
+    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(error) => Err(fault(path, format_args!("it can't be locked: {error}"))),
+    }
+}
