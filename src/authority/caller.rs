@@ -26,10 +26,9 @@ impl Caller {
     pub fn subject(self, served: Served) -> Result<Subject, Refusal> {
         let uid = self.uid.ok_or_else(|| Refusal::Malformed("the kernel does not say who is calling".into()))?;
         match served {
-            Served::Only(owner) if owner != uid => Err(Refusal::NotTheCaller {
-                claimed: format!("uid:{owner}"),
-                observed: format!("uid:{uid}"),
-            }),
+            Served::Only(owner) if owner != uid => {
+                Err(Refusal::NotTheCaller { claimed: format!("uid:{owner}"), observed: format!("uid:{uid}") })
+            }
             Served::Only(_) | Served::Everybody => Ok(Subject { uid }),
         }
     }
@@ -74,10 +73,7 @@ impl Subject {
         if subject_token == self.sub() {
             return Ok(());
         }
-        Err(Refusal::NotTheCaller {
-            claimed: crate::protocol::display::escaped(subject_token),
-            observed: self.sub(),
-        })
+        Err(Refusal::NotTheCaller { claimed: crate::protocol::display::escaped(subject_token), observed: self.sub() })
     }
 }
 

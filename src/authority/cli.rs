@@ -1,12 +1,12 @@
 //! `elevate-authority`: serve, check-config, accept-clock. Whatever else changes an authority goes through its own flow.
 
+use super::OpenError;
 use super::audit::{Audit, Entry};
 use super::elevation::ElevationId;
 use super::rules::Rules;
 use super::server::{Places, lock, serve};
 use super::signer::MasterKey;
 use super::store::{Faults, Store};
-use super::OpenError;
 use crate::clock::Clock;
 use crate::files::own_directory;
 use crate::log::leaf::Event;
@@ -141,4 +141,3 @@ fn failed(reason: &str, status: u8) -> ExitCode {
 pub fn command() -> clap::Command {
     <Arguments as clap::CommandFactory>::command()
 }
-

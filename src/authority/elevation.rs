@@ -101,7 +101,8 @@ pub async fn elevate(
     let recorded = record_grant(authority, &permitted, &wanted, &context, &step_up, &grant).await?;
 
     // issue
-    let response = issue(authority, &permitted, &step_up, &recorded, &grant, &wanted.resource, request.log_size).await?;
+    let response =
+        issue(authority, &permitted, &step_up, &recorded, &grant, &wanted.resource, request.log_size).await?;
     Ok(Answer::Grant(Box::new(response)))
 }
 

@@ -59,8 +59,10 @@ pub async fn begin(
     let exclude = keys.iter().filter_map(|key| from_base64url(&key.credential_id)).collect();
     // The user handle says nothing about the user outside this authority (Level 3, section 14.6.1).
     let handle = sha256(&[authority.issuer.as_bytes(), b"\0", sub.as_bytes()]);
-    let (public_key, state) =
-        authority.relying_party.begin_registration(&handle, sub, exclude).map_err(|cause| Refusal::Malformed(cause.into()))?;
+    let (public_key, state) = authority
+        .relying_party
+        .begin_registration(&handle, sub, exclude)
+        .map_err(|cause| Refusal::Malformed(cause.into()))?;
     let enrolment = base64url(random::<32>());
     let among = i64::try_from(keys.len()).unwrap_or(i64::MAX);
     let content = Content { name: request.name, jkt: jkt.to_owned(), among, state };
@@ -96,8 +98,8 @@ pub async fn finish(
     }
     let elevation = ElevationId::stored(session.elevation);
     let credential = authority.relying_party.finish_registration(&response.credential, &content.state);
-    let credential = credential
-        .map_err(|cause| Refusal::StepUpFailed { elevation: elevation.clone(), cause: cause.to_owned() })?;
+    let credential =
+        credential.map_err(|cause| Refusal::StepUpFailed { elevation: elevation.clone(), cause: cause.to_owned() })?;
     let aaguid = aaguid(&response.credential.response.attestation_object)
         .ok_or_else(|| Refusal::Malformed("the new key does not say which model it is".into()))?;
     let software = aaguid == SOFTWARE_AAGUID;
@@ -108,7 +110,8 @@ pub async fn finish(
         credential_id: base64url(&credential.cred_id),
         sub: sub.clone(),
         name: content.name.to_string(),
-        credential: serde_json::to_string(&credential).map_err(|_| Refusal::Malformed("the key can't be written".into()))?,
+        credential: serde_json::to_string(&credential)
+            .map_err(|_| Refusal::Malformed("the key can't be written".into()))?,
         aaguid: Uuid::from_bytes(aaguid).to_string(),
         software,
         verifies_user: credential.user_verified,
@@ -124,10 +127,8 @@ pub async fn finish(
         "clientDataJSON": base64url(&response.credential.response.client_data_json),
     });
     let entry = Entry::new(Event::KeyEnrolled, elevation, private);
-    let changes = vec![
-        Change::SpendSession { hash, at: now },
-        Change::AddSecurityKey { row: row.clone(), among: content.among },
-    ];
+    let changes =
+        vec![Change::SpendSession { hash, at: now }, Change::AddSecurityKey { row: row.clone(), among: content.among }];
     authority.audit.record(entry, changes).await?;
     listed(row)
 }

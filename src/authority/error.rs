@@ -111,7 +111,9 @@ impl Refusal {
             Self::Malformed(_) => (400, "invalid_request", ErrorCode::Usage),
             Self::UnknownResource(_) => (400, "invalid_target", ErrorCode::Usage),
             Self::NotTheCaller { .. } => (403, "invalid_request", ErrorCode::Denied),
-            Self::UserDisabled(_) | Self::Denied { .. } | Self::SoftwareKey => (403, "access_denied", ErrorCode::Denied),
+            Self::UserDisabled(_) | Self::Denied { .. } | Self::SoftwareKey => {
+                (403, "access_denied", ErrorCode::Denied)
+            }
             Self::NoSecurityKey { .. } => (403, "access_denied", ErrorCode::NoSecurityKey),
             Self::StepUpFailed { .. } | Self::SessionGone => (400, "invalid_grant", ErrorCode::VerificationFailed),
             Self::Dpop(DpopError::NonceNeeded) => (400, "use_dpop_nonce", ErrorCode::Failed),
@@ -128,8 +130,12 @@ impl Refusal {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::UnknownResource(_) => "`elevate list` shows what there is".to_owned(),
-            Self::UserDisabled(_) => "an administrator can let you in again with `elevate admin user enable`".to_owned(),
-            Self::Denied { .. } => "`elevate explain RESOURCE` says which policy decided and what would help".to_owned(),
+            Self::UserDisabled(_) => {
+                "an administrator can let you in again with `elevate admin user enable`".to_owned()
+            }
+            Self::Denied { .. } => {
+                "`elevate explain RESOURCE` says which policy decided and what would help".to_owned()
+            }
             Self::NoSecurityKey { assurance: Assurance::VerifiedHardware, .. } => {
                 "enrol an attested hardware key with `elevate key enroll`".to_owned()
             }
@@ -142,7 +148,9 @@ impl Refusal {
             }
             Self::Store(_) => "nobody gets in until the store answers; look at the disk it is on".to_owned(),
             Self::Audit(error) => error.hint().to_owned(),
-            Self::SoftwareKey => "enrol a hardware key, or set `allow_software_keys = true` in authority.toml".to_owned(),
+            Self::SoftwareKey => {
+                "enrol a hardware key, or set `allow_software_keys = true` in authority.toml".to_owned()
+            }
             Self::Policy(_) => "run `elevate-authority check-config`".to_owned(),
             Self::Malformed(_)
             | Self::NotTheCaller { .. }

@@ -88,7 +88,7 @@ impl Authority {
         let master = MasterKey::load_or_create(&data.join("authority.key"))?;
         let store = Store::open(&data.join("authority.db"), faults).await?;
         let known = store.meta("instance").await?;
-        let instance = known.clone().unwrap_or_else(|| random::<8>().iter().map(|byte| format!("{byte:02x}")).collect());
+        let instance = known.clone().unwrap_or_else(|| format!("{:016x}", u64::from_be_bytes(random::<8>())));
         let issuer = format!("https://{LOCAL_RP_ID}/{instance}");
         let audit = Audit::start(store.clone(), master.log_signer(&issuer)?, clock.clone());
         if known.is_none() {

@@ -98,12 +98,13 @@ pub async fn carry_out(
 ) -> Result<Value, Refusal> {
     let now = authority.clock.now();
     let authorized = authorize(authority, caller, jkt, access_token, name, body).await?;
-    let request: OperationRequest = serde_json::from_slice(body)
-        .map_err(|_| Refusal::Malformed("the operation's body can't be read".into()))?;
+    let request: OperationRequest =
+        serde_json::from_slice(body).map_err(|_| Refusal::Malformed("the operation's body can't be read".into()))?;
     let target = request.target.clone();
     let Effect { event, changes, answer } = effect(authority, name, &authorized, request, now).await?;
     let elevation = ElevationId::stored(authorized.elevation.clone());
-    let private = json!({ "sub": authorized.sub(), "operation": name, "target": target, "grant_id": authorized.grant.id });
+    let private =
+        json!({ "sub": authorized.sub(), "operation": name, "target": target, "grant_id": authorized.grant.id });
     let mut entry = Entry::new(event, elevation, private);
     // A user's or a grant's name is personal; a resource's is not.
     entry.resource = target.filter(|_| matches!(event, Event::SecretSet | Event::SecretRemoved));
@@ -140,7 +141,8 @@ async fn effect(
         }
         OperationName::SecretSet => {
             let resource = secret_resource(authority, &target()?).await?;
-            let secret = request.secret.as_ref().ok_or_else(|| Refusal::Malformed("there is no secret to store".into()))?;
+            let secret =
+                request.secret.as_ref().ok_or_else(|| Refusal::Malformed("there is no secret to store".into()))?;
             if secret.expose().is_empty() || secret.expose().len() > SECRET_MAX {
                 return Err(Refusal::Malformed("a secret has 1 byte to 64 KiB".into()));
             }
@@ -160,9 +162,7 @@ async fn effect(
         }
         OperationName::UserList => {
             let users = authority.store.users().await?;
-            let row = |user: &super::store::UserRow| {
-                json!({ "user": user.sub, "created_at": user.created_at, "disabled_at": user.disabled_at })
-            };
+            let row = |user: &super::store::UserRow| json!({ "user": user.sub, "created_at": user.created_at, "disabled_at": user.disabled_at });
             reads(json!({ "users": users.iter().map(row).collect::<Vec<_>>() }))
         }
         OperationName::UserDisable => {
@@ -187,9 +187,7 @@ async fn effect(
         OperationName::GrantRevoke => changes(Event::GrantRevoked, vec![Change::RevokeGrant { id: target()?, at }]),
         OperationName::KeysList => {
             let keys = authority.store.signing_keys().await?;
-            let row = |key: &super::store::SigningKeyRow| {
-                json!({ "kid": key.kid, "created_at": key.created_at, "retired_at": key.retired_at })
-            };
+            let row = |key: &super::store::SigningKeyRow| json!({ "kid": key.kid, "created_at": key.created_at, "retired_at": key.retired_at });
             reads(json!({ "keys": keys.iter().map(row).collect::<Vec<_>>() }))
         }
         OperationName::KeysRotate => {

@@ -136,7 +136,11 @@ impl Policy {
             }
             match policy.annotation("id") {
                 Some(id) if !ids.insert(id.to_owned()) => {
-                    return Err(RulesError::at(file, at(&format!("@id(\"{id}\")")), format!("two policies are called '{id}'")));
+                    return Err(RulesError::at(
+                        file,
+                        at(&format!("@id(\"{id}\")")),
+                        format!("two policies are called '{id}'"),
+                    ));
                 }
                 Some(_) | None => {}
             }
@@ -258,7 +262,8 @@ fn broken(error: impl Into<String>) -> NotPermitted {
 
 /// Where a Cedar error points, and all it says.
 fn fault(file: &Path, text: &str, error: &dyn Diagnostic, shown: &dyn std::fmt::Display) -> RulesError {
-    let first = |error: &dyn Diagnostic| error.labels().and_then(|mut labels| labels.next()).map(|label| label.offset());
+    let first =
+        |error: &dyn Diagnostic| error.labels().and_then(|mut labels| labels.next()).map(|label| label.offset());
     let offset = first(error).or_else(|| error.related().and_then(|mut more| more.next().and_then(first)));
     let mut reason = shown.to_string();
     if let Some(help) = error.help() {

@@ -52,7 +52,9 @@ impl RelyingParty {
         policy: UserVerificationPolicy,
     ) -> Result<AuthenticationResult, &'static str> {
         self.check_origin(&assertion.response.client_data_json)?;
-        if from_base64url(&assertion.id).as_deref() != Some(assertion.raw_id.as_slice()) || assertion.type_ != "public-key" {
+        if from_base64url(&assertion.id).as_deref() != Some(assertion.raw_id.as_slice())
+            || assertion.type_ != "public-key"
+        {
             return Err("the assertion names its key in two ways that differ");
         }
         let state = authentication_state(credential, challenge, policy).ok_or("the challenge can't be checked")?;

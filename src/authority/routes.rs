@@ -122,6 +122,7 @@ impl IntoResponse for Refused {
     }
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "the last line of every handler")]
 fn ok(body: &impl Serialize) -> Answered {
     Ok(Json(body).into_response())
 }

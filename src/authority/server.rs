@@ -66,7 +66,8 @@ pub async fn serve(places: &Places, exit_when_idle: bool, ready: impl FnOnce(&st
     }
     let app: Router = router(authority.clone()).layer(from_fn_with_state(activity.clone(), counted));
     let service = app.into_make_service_with_connect_info::<Caller>();
-    let serving = tokio::spawn(async move { axum::serve(listener, service).with_graceful_shutdown(until(ended)).await });
+    let serving =
+        tokio::spawn(async move { axum::serve(listener, service).with_graceful_shutdown(until(ended)).await });
     ready(&authority.issuer);
 
     let idle = exit_when_idle.then(|| Duration::from_secs(rules.config.idle_exit.seconds()));
@@ -164,7 +165,9 @@ fn bind(socket: &Path) -> Result<UnixListener, OpenError> {
     let bound = UnixListener::bind(socket);
     rustix::process::umask(before);
     bound.map_err(|error| match error.kind() {
-        ErrorKind::InvalidInput => fault("its path is longer than 107 bytes; set XDG_RUNTIME_DIR to a shorter one".into()),
+        ErrorKind::InvalidInput => {
+            fault("its path is longer than 107 bytes; set XDG_RUNTIME_DIR to a shorter one".into())
+        }
         _ => fault(error.to_string()),
     })
 }

@@ -6,7 +6,7 @@ use crate::log::checkpoint::LogSigner;
 use crate::protocol::access_token::{self, Claims};
 use crate::protocol::encoding::{base64url, from_base64url};
 use crate::protocol::secret::Secret;
-use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey, NONCE_LEN};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hkdf;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use jsonwebtoken::jwk::{Jwk, JwkSet, KeyAlgorithm, PublicKeyUse, ThumbprintHash};
@@ -103,7 +103,8 @@ impl MasterKey {
     /// # Errors
     /// [`KeyError::Crypto`]: changed, moved, or sealed under another key.
     pub fn open(&self, what: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-        let unopened = || KeyError::Crypto("what was sealed does not open: it was changed, moved, or sealed under another key");
+        let unopened =
+            || KeyError::Crypto("what was sealed does not open: it was changed, moved, or sealed under another key");
         let (nonce, body) = sealed.split_first_chunk::<NONCE_LEN>().ok_or_else(unopened)?;
         let mut body = Zeroizing::new(body.to_vec());
         let plain = self
@@ -117,7 +118,8 @@ impl MasterKey {
 
     fn sealing_key(&self) -> Result<RandomizedNonceKey, KeyError> {
         let key = self.derive("seal")?;
-        RandomizedNonceKey::new(&AES_256_GCM, key.as_slice()).map_err(|_| KeyError::Crypto("the sealing key can't be used"))
+        RandomizedNonceKey::new(&AES_256_GCM, key.as_slice())
+            .map_err(|_| KeyError::Crypto("the sealing key can't be used"))
     }
 
     /// The log's signer.

@@ -19,7 +19,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use webauthn_rs_core::proto::{AuthenticationState, Credential};
-use webauthn_rs_proto::{AllowCredentials, PublicKeyCredential, PublicKeyCredentialRequestOptions, UserVerificationPolicy};
+use webauthn_rs_proto::{
+    AllowCredentials, PublicKeyCredential, PublicKeyCredentialRequestOptions, UserVerificationPolicy,
+};
 
 /// Seconds a challenge can be answered.
 pub const CHALLENGE_LIFETIME: u64 = 120;
@@ -117,7 +119,7 @@ struct Content {
 /// What came of a step-up.
 pub enum Answered {
     /// The rung is reached.
-    Reached(StepUp),
+    Reached(Box<StepUp>),
     /// A key has to be asked.
     Needed(Box<StepUpResponse>),
 }
@@ -170,10 +172,12 @@ pub async fn reach(
 ) -> Result<Answered, Refusal> {
     match waiting {
         Some(waiting) => match verify(authority, permitted, keys, &waiting, request, now) {
-            Ok(step_up) => Ok(Answered::Reached(step_up)),
+            Ok(step_up) => Ok(Answered::Reached(Box::new(step_up))),
             Err(cause) => Err(failed(authority, permitted, wanted, context, &waiting.hash, cause, now).await),
         },
-        None if permitted.assurance() == Assurance::Session => Ok(Answered::Reached(StepUp::not_asked(permitted))),
+        None if permitted.assurance() == Assurance::Session => {
+            Ok(Answered::Reached(Box::new(StepUp::not_asked(permitted))))
+        }
         None => ask(authority, permitted, wanted, context, keys, now).await.map(Answered::Needed),
     }
 }
@@ -213,22 +217,23 @@ async fn ask(
     };
     let transaction = Transaction::new(&wanted.asked, &auth_session, &narrowing);
     let challenge = transaction.challenge(&nonce).map_err(|error| Refusal::Malformed(error.to_string()))?;
-    let content = Content { transaction, nonce: base64url(nonce) };
+    let waiting = Content { transaction, nonce: base64url(nonce) };
     let session = SessionRow {
         hash: session_hash(&auth_session),
         sub: wanted.asked.subject.clone(),
         elevation: elevation.to_string(),
-        content: serde_json::to_string(&content).map_err(|_| Refusal::Malformed("it has no JSON form".into()))?,
+        content: serde_json::to_string(&waiting).map_err(|_| Refusal::Malformed("it has no JSON form".into()))?,
         expires_at: narrowing.expires,
     };
     authority.store.write(&[Change::OpenSession(session)]).await?;
     Ok(Box::new(StepUpResponse {
         error: "insufficient_authorization".to_owned(),
         error_description: why(permitted, context),
+        elevate_kind: wanted.resource.kind,
         auth_session,
         authn_params_public_key: options(authority, challenge.to_vec(), assurance, &able),
-        elevate_txn: content.transaction,
-        elevate_nonce: content.nonce,
+        elevate_txn: waiting.transaction,
+        elevate_nonce: waiting.nonce,
     }))
 }
 
@@ -236,7 +241,11 @@ async fn ask(
 fn why(permitted: &Permitted, context: &Context) -> String {
     let signals = context.observed.signals.iter().map(|signal| signal.sentence().to_owned());
     let sentences: Vec<String> = permitted.reasons().iter().cloned().chain(signals).collect();
-    if sentences.is_empty() { format!("policy asks for {}", permitted.assurance().takes()) } else { sentences.join("; ") }
+    if sentences.is_empty() {
+        format!("policy asks for {}", permitted.assurance().takes())
+    } else {
+        sentences.join("; ")
+    }
 }
 
 fn options(
@@ -286,7 +295,8 @@ fn verify(
         .iter()
         .find(|key| from_base64url(&key.credential_id).as_deref() == Some(assertion.raw_id.as_slice()))
         .ok_or("the key is not enrolled")?;
-    let nonce = from_base64url(&waiting.content.nonce).and_then(|bytes| bytes.try_into().ok()).ok_or("the nonce is gone")?;
+    let nonce =
+        from_base64url(&waiting.content.nonce).and_then(|bytes| bytes.try_into().ok()).ok_or("the nonce is gone")?;
     let challenge = waiting.content.transaction.challenge(&nonce).map_err(|_| "the transaction has no JSON form")?;
     let mut credential: Credential =
         serde_json::from_str(&key.credential).map_err(|_| "the enrolled key can't be read")?;

@@ -1,0 +1,137 @@
+//! The command line: asks, shows, touches, stores, delivers. `elevation.rs` is the flow; read it first.
+//!
+//! Nothing here decides who may do what, and nothing here knows SQL, Cedar or a server.
+
+pub mod authority_api;
+pub mod cli;
+pub mod config;
+pub mod deliver;
+pub mod elevation;
+pub mod embedded;
+pub mod error;
+pub mod grant_store;
+pub mod operation;
+pub mod places;
+pub mod presence;
+pub mod security_key;
+pub mod single_flight;
+pub mod suggestions;
+pub mod terminal;
+pub mod trust;
+pub mod verbs;
+
+use crate::clock::Clock;
+use authority_api::AuthorityApi;
+use config::Config;
+use error::Error;
+use grant_store::{GrantStore, KeyringError};
+use places::Places;
+use presence::Presence;
+use std::cell::OnceCell;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+use terminal::{Terminal, Tty};
+use trust::{KnownAuthority, Trust};
+
+/// This user on this machine: what every verb works with. Opens things when they are first needed.
+pub struct Device {
+    /// Where things are.
+    pub places: Places,
+    /// `elevate.toml`.
+    pub config: Config,
+    /// The time.
+    pub clock: Clock,
+    /// Where output goes.
+    pub terminal: Terminal,
+    /// `-n`: never wait for a person.
+    pub non_interactive: bool,
+    /// Who approves.
+    pub presence: Presence,
+    api: OnceCell<AuthorityApi>,
+    grant_store: OnceCell<GrantStore>,
+}
+
+impl Device {
+    /// A device whose state stands at `places`.
+    ///
+    /// # Errors
+    /// Where `elevate.toml` is broken.
+    pub fn new(places: Places, terminal: Terminal, non_interactive: bool, presence: Presence) -> Result<Self, Error> {
+        let config = Config::load(&places)?;
+        Ok(Self {
+            places,
+            config,
+            clock: Clock::system(),
+            terminal,
+            non_interactive,
+            presence,
+            api: OnceCell::new(),
+            grant_store: OnceCell::new(),
+        })
+    }
+
+    /// What this device remembers.
+    #[must_use]
+    pub fn trust(&self) -> Trust {
+        Trust::new(&self.places)
+    }
+
+    /// The authority, connected at first use.
+    ///
+    /// # Errors
+    /// The authority can't be reached, or is another one.
+    pub fn api(&self) -> Result<&AuthorityApi, Error> {
+        if let Some(api) = self.api.get() {
+            return Ok(api);
+        }
+        let api = AuthorityApi::connect(&self.places, &self.config, self.clock.clone(), self.non_interactive)?;
+        Ok(self.api.get_or_init(|| api))
+    }
+
+    /// Who the authority is: from memory if it can, by meeting it if it must.
+    ///
+    /// # Errors
+    /// As [`Device::api`].
+    pub fn known(&self) -> Result<KnownAuthority, Error> {
+        match self.trust().known()? {
+            Some(known) => Ok(known),
+            None => Ok(self.api()?.known().clone()),
+        }
+    }
+
+    /// The keyring, opened at first use; said once where it is not the best one.
+    ///
+    /// # Errors
+    /// There is none that can be used.
+    pub fn grant_store(&self) -> Result<&GrantStore, Error> {
+        if let Some(store) = self.grant_store.get() {
+            return Ok(store);
+        }
+        let choice = self.config.keyring()?;
+        let may_ask = !self.non_interactive;
+        let ask = move || ask_passphrase(may_ask);
+        let store = GrantStore::open(choice, &self.known()?.id(), &self.places.device, Box::new(ask))?;
+        if let Some(why) = store.why_not_better() {
+            self.terminal.note(&format!("using the {}: {why}", store.name()));
+        }
+        Ok(self.grant_store.get_or_init(|| store))
+    }
+
+    /// Starts the process that removes expired grants from a keyring that does not do so itself. It waits for nobody and
+    /// nobody waits for it.
+    pub fn start_reaper(&self) {
+        let Ok(program) = std::env::current_exe() else { return };
+        let mut command = Command::new(program);
+        command.arg("reap-expired-grants").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.process_group(0);
+        if let Err(error) = command.spawn() {
+            self.terminal.note(&format!("expired grants will be removed at the next use only: {error}"));
+        }
+    }
+}
+
+fn ask_passphrase(may_ask: bool) -> Result<crate::protocol::secret::Secret, KeyringError> {
+    let absent = |reason: &str| KeyringError::NoPassphrase(reason.to_owned());
+    let mut tty = may_ask.then(Tty::open).flatten().ok_or_else(|| absent("there is no terminal to ask at"))?;
+    tty.secret("Passphrase of elevate's encrypted grants").map_err(|error| absent(&error.message))
+}

@@ -82,7 +82,10 @@ pub fn continues(seen: TreeHead, head: TreeHead, proof: &[String]) -> Result<(),
     }
     let proof = hashes(proof).ok_or(BadReceipt::Malformed)?;
     let same = head.size == seen.size && head.root == seen.root && proof.is_empty();
-    if seen.size == 0 || same || (head.size > seen.size && check_tree(&proof, head.size, head.root, seen.size, seen.root).is_ok()) {
+    if seen.size == 0
+        || same
+        || (head.size > seen.size && check_tree(&proof, head.size, head.root, seen.size, seen.root).is_ok())
+    {
         Ok(())
     } else {
         Err(BadReceipt::Forked)

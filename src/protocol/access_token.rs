@@ -66,7 +66,13 @@ pub fn sign(claims: &Claims, kid: &str, key: &EncodingKey) -> Result<String, Not
 ///
 /// # Errors
 /// [`NotAcceptable`], with the check that failed.
-pub fn verify(token: &str, keys: &JwkSet, issuer: &str, audience: Option<&str>, now: Timestamp) -> Result<Claims, NotAcceptable> {
+pub fn verify(
+    token: &str,
+    keys: &JwkSet,
+    issuer: &str,
+    audience: Option<&str>,
+    now: Timestamp,
+) -> Result<Claims, NotAcceptable> {
     let header = jsonwebtoken::decode_header(token).map_err(|_| NotAcceptable("its header can't be read"))?;
     if !matches!(header.typ.as_deref(), Some("at+jwt" | "application/at+jwt")) {
         return Err(NotAcceptable("'typ' is not 'at+jwt'"));

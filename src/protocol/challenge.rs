@@ -186,9 +186,8 @@ pub fn rebuild(
     nonce: &str,
     challenge: &[u8],
 ) -> Result<Narrowing, NotWhatWasAsked> {
-    let nonce: [u8; 32] = from_base64url(nonce)
-        .and_then(|bytes| bytes.try_into().ok())
-        .ok_or(NotWhatWasAsked::Malformed("nonce"))?;
+    let nonce: [u8; 32] =
+        from_base64url(nonce).and_then(|bytes| bytes.try_into().ok()).ok_or(NotWhatWasAsked::Malformed("nonce"))?;
     let narrowing = transaction.narrowed(asked, auth_session)?;
     let own = Transaction::new(asked, auth_session, &narrowing);
     if own.challenge(&nonce)?.as_slice() == challenge { Ok(narrowing) } else { Err(NotWhatWasAsked::Challenge) }

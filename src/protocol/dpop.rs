@@ -225,9 +225,6 @@ mod tests {
             "y": "9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA",
         }))
         .unwrap();
-        assert_eq!(
-            jwk.thumbprint(ThumbprintHash::SHA256).unwrap(),
-            "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
-        );
+        assert_eq!(jwk.thumbprint(ThumbprintHash::SHA256).unwrap(), "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I");
     }
 }

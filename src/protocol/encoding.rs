@@ -48,6 +48,7 @@ pub fn canonical_json(value: &impl Serialize) -> Result<Vec<u8>, serde_json::Err
 #[must_use]
 pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
+    #[allow(clippy::expect_used, reason = "without randomness nothing safe can be done")]
     aws_lc_rs::rand::fill(&mut bytes).expect("the kernel gives randomness");
     bytes
 }

@@ -224,6 +224,8 @@ pub struct StepUpResponse {
     pub error: String,
     /// Why this time, one sentence.
     pub error_description: String,
+    /// What sort of credential it would give, so that nobody touches a key for one they can't use.
+    pub elevate_kind: ResourceKind,
     /// Names this step-up; to be sent back.
     pub auth_session: String,
     /// What a key is asked to sign.

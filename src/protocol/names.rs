@@ -12,9 +12,33 @@ pub struct Malformed(pub String);
 
 /// Every verb, built or planned: none of them can name a resource, so none can change its meaning later.
 pub const RESERVED: &[&str] = &[
-    "run", "token", "env", "shell", "list", "status", "drop", "login", "logout", "key", "doctor", "audit",
-    "explain", "request", "approve", "fetch", "helper", "completion", "admin", "config", "resources", "demo",
-    "init", "version", "help",
+    "run",
+    "token",
+    "env",
+    "shell",
+    "list",
+    "status",
+    "drop",
+    "login",
+    "logout",
+    "key",
+    "doctor",
+    "audit",
+    "explain",
+    "request",
+    "approve",
+    "fetch",
+    "helper",
+    "completion",
+    "admin",
+    "config",
+    "resources",
+    "demo",
+    "init",
+    "version",
+    "help",
+    "reap-expired-grants",
+    "demo-call",
 ];
 
 const NAME_MAX: usize = 64;
@@ -182,8 +206,9 @@ impl FromStr for Ttl {
     type Err = Malformed;
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        let malformed =
-            || Malformed(format!("'{}' is no length of time: write 45s, 15m, 1h30m or 2d", super::display::escaped(text)));
+        let malformed = || {
+            Malformed(format!("'{}' is no length of time: write 45s, 15m, 1h30m or 2d", super::display::escaped(text)))
+        };
         let mut total: u64 = 0;
         let mut number = String::new();
         for c in text.chars() {

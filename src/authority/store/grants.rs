@@ -129,13 +129,12 @@ pub(super) async fn add(connection: &mut SqliteConnection, row: &GrantRow) -> Re
 }
 
 pub(super) async fn spend(connection: &mut SqliteConnection, id: &str, at: Timestamp) -> Result<(), StoreError> {
-    let done = sqlx::query(
-        "UPDATE elevation_grant SET spent_at = ? WHERE id = ? AND spent_at IS NULL AND revoked_at IS NULL",
-    )
-    .bind(at.as_second())
-    .bind(id)
-    .execute(connection)
-    .await?;
+    let done =
+        sqlx::query("UPDATE elevation_grant SET spent_at = ? WHERE id = ? AND spent_at IS NULL AND revoked_at IS NULL")
+            .bind(at.as_second())
+            .bind(id)
+            .execute(connection)
+            .await?;
     one_row(done.rows_affected(), "this approval was used already")
 }
 

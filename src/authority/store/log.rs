@@ -109,7 +109,8 @@ impl Store {
                 .await?;
         rows.into_iter()
             .map(|(index, salt, clear)| {
-                let index = u64::try_from(index).map_err(|_| StoreError::Corrupt("a negative place in the log".into()))?;
+                let index =
+                    u64::try_from(index).map_err(|_| StoreError::Corrupt("a negative place in the log".into()))?;
                 // A text that is no JSON any more is handed on as a string: its commitment will not match.
                 let clear = serde_json::from_str(&clear).unwrap_or(serde_json::Value::String(clear));
                 Ok((index, Private { salt, clear }))

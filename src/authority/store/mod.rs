@@ -57,25 +57,70 @@ impl From<sqlx::Error> for StoreError {
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "each is its name")]
 pub enum Change {
-    SetMeta { key: &'static str, value: String },
-    CreateUser { sub: String, at: Timestamp },
-    DisableUser { sub: String, at: Timestamp },
-    EnableUser { sub: String },
+    SetMeta {
+        key: &'static str,
+        value: String,
+    },
+    CreateUser {
+        sub: String,
+        at: Timestamp,
+    },
+    DisableUser {
+        sub: String,
+        at: Timestamp,
+    },
+    EnableUser {
+        sub: String,
+    },
     /// Refused where the user has not exactly `among` keys: what was decided for that many holds for no other number.
-    AddSecurityKey { row: SecurityKeyRow, among: i64 },
-    UseSecurityKey { credential_id: String, credential: String, at: Timestamp },
-    RemoveSecurityKey { sub: String, name: String },
+    AddSecurityKey {
+        row: SecurityKeyRow,
+        among: i64,
+    },
+    UseSecurityKey {
+        credential_id: String,
+        credential: String,
+        at: Timestamp,
+    },
+    RemoveSecurityKey {
+        sub: String,
+        name: String,
+    },
     OpenSession(SessionRow),
-    SpendSession { hash: String, at: Timestamp },
+    SpendSession {
+        hash: String,
+        at: Timestamp,
+    },
     AddGrant(GrantRow),
-    SpendGrant { id: String, at: Timestamp },
-    RevokeGrant { id: String, at: Timestamp },
-    RevokeGrantsOf { sub: String, at: Timestamp },
-    AddFailure { sub: String, at: Timestamp },
-    PutSecret { resource: String, sealed: Vec<u8>, at: Timestamp },
-    RemoveSecret { resource: String },
+    SpendGrant {
+        id: String,
+        at: Timestamp,
+    },
+    RevokeGrant {
+        id: String,
+        at: Timestamp,
+    },
+    RevokeGrantsOf {
+        sub: String,
+        at: Timestamp,
+    },
+    AddFailure {
+        sub: String,
+        at: Timestamp,
+    },
+    PutSecret {
+        resource: String,
+        sealed: Vec<u8>,
+        at: Timestamp,
+    },
+    RemoveSecret {
+        resource: String,
+    },
     AddSigningKey(SigningKeyRow),
-    RetireSigningKeys { except: String, at: Timestamp },
+    RetireSigningKeys {
+        except: String,
+        at: Timestamp,
+    },
 }
 
 /// How the next commits fail. For tests; a store that was opened for use never fails by itself.

@@ -43,11 +43,13 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn open_sessions(&self, sub: &str, now: Timestamp) -> Result<i64, StoreError> {
-        Ok(sqlx::query_scalar("SELECT count(*) FROM auth_session WHERE sub = ? AND expires_at > ? AND spent_at IS NULL")
-            .bind(sub)
-            .bind(now.as_second())
-            .fetch_one(&self.pool)
-            .await?)
+        Ok(sqlx::query_scalar(
+            "SELECT count(*) FROM auth_session WHERE sub = ? AND expires_at > ? AND spent_at IS NULL",
+        )
+        .bind(sub)
+        .bind(now.as_second())
+        .fetch_one(&self.pool)
+        .await?)
     }
 }
 

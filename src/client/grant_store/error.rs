@@ -93,8 +93,14 @@ impl KeyringError {
             Self::TooLarge { .. } => "set ELEVATE_KEYRING to secret-service or file",
             Self::Locked => "unlock the desktop's keyring and try again",
             Self::TimedOut { .. } => "unlock the desktop's keyring if it asks for it, and try again",
-            Self::WrongPassphrase => "type the passphrase the file was made with; if it is lost, 'elevate -K' removes the file's grants",
+            Self::WrongPassphrase => {
+                "type the passphrase the file was made with; if it is lost, 'elevate -K' removes the file's grants"
+            }
             Self::NoPassphrase(_) => "run it where there is a terminal, or choose another keyring with ELEVATE_KEYRING",
+            // Without its salt nothing beside it can be opened, so one goes with the other.
+            Self::Damaged { entry, .. } if entry.ends_with("/.salt") => {
+                "'elevate -K' removes the file's grants; the next one is kept under a new passphrase"
+            }
             // No resource's name begins with a slash.
             Self::Damaged { entry, .. } if entry.starts_with('/') => return Some(format!("remove {entry}")),
             Self::Damaged { entry, .. } => return Some(format!("'elevate drop {entry}' removes it")),

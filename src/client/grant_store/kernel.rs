@@ -18,13 +18,16 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 pub(super) const NAME: &str = "kernel keyring";
-/// What a key of type `user` holds at most (add_key(2)), bytes.
+/// What a key of type `user` holds at most (`add_key(2)`), bytes.
 const PAYLOAD_MAX: usize = 32_767;
 /// Enough for nearly every grant at the first try, bytes.
 const PAYLOAD_USUAL: usize = 4096;
 /// The quota of a key that is gone is given back a moment later (an RCU grace period), so it is tried again for 200 ms.
 const QUOTA_TRIES: u32 = 20;
 const QUOTA_PAUSE: Duration = Duration::from_millis(10);
+
+/// Wiped when dropped.
+type Payload = Zeroizing<Vec<u8>>;
 
 /// One authority's keys in `@u`.
 pub(super) struct KernelKeyring {
@@ -69,7 +72,7 @@ impl KernelKeyring {
     }
 
     /// All of `@u`'s keys of this authority, with their payloads.
-    fn payloads(&self) -> Result<Vec<(Key, Zeroizing<Vec<u8>>)>, KeyringError> {
+    fn payloads(&self) -> Result<Vec<(Key, Payload)>, KeyringError> {
         let mut found = Vec::new();
         for key in links()? {
             // What can't be read is another's, and so is what is longer than any of ours.
@@ -81,22 +84,14 @@ impl KernelKeyring {
         Ok(found)
     }
 
-    fn drop_key(&self, key: Key) -> Result<bool, KeyringError> {
-        // Invalidating, not unlinking: it is gone at once, also for a process that holds it by its number.
-        let gone = absent_is_none(possessing(|| key.invalidate())).map_err(fault("removing a key"))?;
-        Ok(gone.is_some())
-    }
-
     /// A new key, complete but seen only by this process, then put in the place of an older one.
     fn publish(&self, description: &str, payload: &[u8], seconds: usize) -> Result<(), KeyError> {
         let process = KeyRing::from_special_id(KeyRingIdentifier::Process, true)?;
         let key = process.add_key(description, payload)?;
-        let usable = Permission::VIEW | Permission::READ | Permission::SEARCH;
-        let permissions = KeyPermissionsBuilder::builder().posessor(usable | Permission::LINK).user(usable).build();
-        let published = key
-            .set_timeout(seconds)
-            .and_then(|()| key.set_perms(permissions))
-            .and_then(|()| self.user.link_key(key));
+        let usable = || Permission::VIEW | Permission::READ | Permission::SEARCH;
+        let permissions = KeyPermissionsBuilder::builder().posessor(usable() | Permission::LINK).user(usable()).build();
+        let published =
+            key.set_timeout(seconds).and_then(|()| key.set_perms(permissions)).and_then(|()| self.user.link_key(key));
         // Held by @u alone from here on, or by nobody.
         let _ = process.unlink_key(key);
         published
@@ -125,10 +120,12 @@ impl Keyring for KernelKeyring {
         // Twice, as it can be replaced between being found and being read.
         for _ in 0..2 {
             let Some(key) = self.find(resource)? else { return Ok(None) };
-            let Some(payload) = absent_is_none(possessing(|| read(key))).map_err(fault("reading a key"))? else { continue };
+            let Some(payload) = absent_is_none(possessing(|| read(key))).map_err(fault("reading a key"))? else {
+                continue;
+            };
             let grant = self.parse(resource.as_str(), &payload)?;
             if grant.is_expired(now) {
-                self.drop_key(key)?;
+                drop_key(key)?;
                 return Ok(None);
             }
             return Ok(Some(grant));
@@ -162,7 +159,7 @@ impl Keyring for KernelKeyring {
     }
 
     fn remove(&self, resource: &ResourceName) -> Result<bool, KeyringError> {
-        self.find(resource)?.map_or(Ok(false), |key| self.drop_key(key))
+        self.find(resource)?.map_or(Ok(false), drop_key)
     }
 
     fn all(&self, now: Timestamp) -> Result<Vec<Result<StoredGrant, KeyringError>>, KeyringError> {
@@ -172,7 +169,7 @@ impl Keyring for KernelKeyring {
             // Names have been checked before they were written: what is none is shown escaped.
             let resource = named.escape_ascii().to_string();
             match self.parse(&resource, &payload) {
-                Ok(grant) if grant.is_expired(now) => drop(self.drop_key(key)?),
+                Ok(grant) if grant.is_expired(now) => drop(drop_key(key)?),
                 parsed => grants.push(parsed),
             }
         }
@@ -182,7 +179,7 @@ impl Keyring for KernelKeyring {
     fn clear(&self) -> Result<usize, KeyringError> {
         let mut removed = 0;
         for (key, _) in self.payloads()? {
-            removed += usize::from(self.drop_key(key)?);
+            removed += usize::from(drop_key(key)?);
         }
         Ok(removed)
     }
@@ -193,6 +190,12 @@ impl Keyring for KernelKeyring {
     }
 }
 
+/// Whether it was there. Invalidated, not unlinked: it is gone at once, also for a process that holds it by its number.
+fn drop_key(key: Key) -> Result<bool, KeyringError> {
+    let gone = absent_is_none(possessing(|| key.invalidate())).map_err(fault("removing a key"))?;
+    Ok(gone.is_some())
+}
+
 /// The keys linked into `@u`. `linux-keyutils` has `get_links`, but that describes each (see `payload_prefix`).
 fn links() -> Result<Vec<Key>, KeyringError> {
     let user = Key::from_id(KeySerialId::new(KeyRingIdentifier::User as i32));
@@ -201,12 +204,12 @@ fn links() -> Result<Vec<Key>, KeyringError> {
     Ok(serials.map(|serial| Key::from_id(KeySerialId::new(serial))).collect())
 }
 
-fn read(key: Key) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+fn read(key: Key) -> Result<Payload, KeyError> {
     read_whole(key, PAYLOAD_USUAL, PAYLOAD_MAX)
 }
 
 /// A read into a buffer that is too small gives the size that is needed.
-fn read_whole(key: Key, first_try: usize, max: usize) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+fn read_whole(key: Key, first_try: usize, max: usize) -> Result<Payload, KeyError> {
     let mut size = first_try;
     loop {
         let mut buffer = Zeroizing::new(vec![0; size]);
@@ -238,7 +241,9 @@ fn possessing<T>(attempt: impl Fn() -> Result<T, KeyError>) -> Result<T, KeyErro
 fn absent_is_none<T>(result: Result<T, KeyError>) -> Result<Option<T>, KeyError> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(KeyError::KeyDoesNotExist | KeyError::KeyExpired | KeyError::KeyRevoked | KeyError::KeyringDoesNotExist) => Ok(None),
+        Err(
+            KeyError::KeyDoesNotExist | KeyError::KeyExpired | KeyError::KeyRevoked | KeyError::KeyringDoesNotExist,
+        ) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -91,7 +91,8 @@ impl FromStr for Choice {
     }
 }
 
-/// Asks a person for the passphrase of the encrypted file. Called at most once a store, and only when one is needed.
+/// Asks a person for the passphrase of the encrypted file. Called only when one is needed, and once a store
+/// (again only where the salt has changed meanwhile); the answer is not kept.
 pub type AskPassphrase = Box<dyn Fn() -> Result<Secret, KeyringError> + Send + Sync>;
 
 /// What a keyring can do. Each removes by itself what has expired at `now`.

@@ -29,7 +29,7 @@ impl SecretService {
     pub(super) fn open(authority_id: &str) -> Result<Self, KeyringError> {
         find_bus(std::env::var_os("DBUS_SESSION_BUS_ADDRESS"), std::env::var_os("XDG_RUNTIME_DIR"))?;
         let absent = |error: Error| KeyringError::Absent { keyring: NAME, reason: error.to_string() };
-        let store = within_deadline(|| Store::new().map_err(absent))?;
+        let store = within_deadline(move || Store::new().map_err(absent))?;
         Ok(Self { store, user_prefix: format!("{authority_id}:") })
     }
 

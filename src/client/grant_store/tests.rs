@@ -27,11 +27,27 @@ pub(super) fn now() -> Timestamp {
     crate::clock::Clock::system().now()
 }
 
-/// An empty directory no other test has.
-pub(super) fn fresh_dir() -> std::path::PathBuf {
+/// An empty directory no other test has; removed when dropped.
+pub(super) struct FreshDir(std::path::PathBuf);
+
+pub(super) fn fresh_dir() -> FreshDir {
     let dir = std::env::temp_dir().join(format!("elevate-{}", fresh_id()));
     std::fs::create_dir_all(&dir).unwrap();
-    dir
+    FreshDir(dir)
+}
+
+impl std::ops::Deref for FreshDir {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for FreshDir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 pub(super) fn no_passphrase() -> AskPassphrase {
@@ -55,7 +71,8 @@ pub(super) fn behaves(open: &dyn Fn(&str) -> GrantStore) {
     assert_eq!((kept.access_token.expose().len(), kept.secret.as_ref().unwrap().expose()), (900, "hunter2"));
     assert_eq!(kept.expires_at, crate::clock::after(now, 600));
     assert!(!format!("{kept:?}").contains("hunter2"));
-    let names = |grants: Vec<StoredGrant>| grants.into_iter().map(|grant| grant.resource.to_string()).collect::<Vec<_>>();
+    let names =
+        |grants: Vec<StoredGrant>| grants.into_iter().map(|grant| grant.resource.to_string()).collect::<Vec<_>>();
     assert_eq!(names(other_process.all(now).unwrap()), ["team/a", "team/b"]);
 
     let other_authority = open(&fresh_id());
@@ -109,7 +126,7 @@ fn auto_takes_the_kernel_and_never_falls_back_silently_nor_to_the_file() {
     let dir = fresh_dir();
     let store = GrantStore::open(Choice::Auto, &fresh_id(), &dir, no_passphrase()).unwrap();
     assert_eq!((store.name(), store.why_not_better(), store.expires_by_itself()), ("kernel keyring", None, true));
-    assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(&*dir).unwrap().count(), 0);
 
     let forbidden = || Err(KeyringError::Forbidden { errno: "EPERM" });
     let other = || Ok(Box::new(file::SealedFiles::new("x", &dir, no_passphrase())) as Box<dyn Keyring>);

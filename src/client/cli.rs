@@ -1,0 +1,327 @@
+//! What can be typed: one definition for parsing, help, man pages and completions.
+
+use crate::protocol::names::{KeyName, ResourceName, Scope, Ttl};
+use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
+
+const EXAMPLES: &str = "\
+Examples:
+  elevate prod-db -- psql          run a command with the credential
+  elevate prod-db                  elevate now, use it for a while
+  elevate token prod-api           print the token
+  elevate list                     what you may elevate to
+  elevate status                   what you hold now
+  elevate drop prod-db             end it
+
+Exit status: 0 done, 1 the answer is no, 2 usage, 3 denied, 4 interaction
+required, 6 authority unreachable, 7 no security key, 8 verification failed,
+9 no keyring, 11 other failure. With a command: the command's own status;
+125 if elevate failed before it, 126 not executable, 127 not found.";
+
+/// sudo for databases, clusters, clouds, APIs and hosts
+#[derive(Debug, Parser)]
+#[command(name = "elevate", version, after_help = EXAMPLES, max_term_width = 80, disable_help_subcommand = true)]
+#[command(override_usage = "elevate [OPTIONS] RESOURCE [-- COMMAND [ARG]...]\n       elevate VERB ...")]
+pub struct Arguments {
+    /// For every verb.
+    #[command(flatten)]
+    pub common: Common,
+    /// What is asked.
+    #[command(flatten)]
+    pub ask: AskOptions,
+    /// Revoke everything this device holds; the local copies go first
+    #[arg(short = 'K')]
+    pub drop_all: bool,
+    /// Renew to the full time
+    #[arg(short = 'v')]
+    pub renew: bool,
+    /// The same as `elevate list`
+    #[arg(short = 'l')]
+    pub list: bool,
+    /// What to elevate to
+    pub resource: Option<ResourceName>,
+    /// Command to run with the credential
+    #[arg(last = true)]
+    pub command: Vec<OsString>,
+    /// One of the verbs.
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+}
+
+/// Options of every verb.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// One JSON object on stdout, errors as one on stderr
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Never prompt, never wait for a touch
+    #[arg(short, long, global = true, env = "ELEVATE_NON_INTERACTIVE", hide_env = true)]
+    pub non_interactive: bool,
+    /// Say on stderr what is done
+    #[arg(long, global = true)]
+    pub debug: bool,
+}
+
+/// What is asked of the authority.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct AskOptions {
+    /// Longest time wanted: 45s, 15m, 1h30m
+    #[arg(long, value_name = "TIME")]
+    pub ttl: Option<Ttl>,
+    /// Least time a grant that is already held must still last
+    #[arg(long, value_name = "TIME")]
+    pub min_ttl: Option<Ttl>,
+    /// Scope wanted, as words
+    #[arg(long, value_name = "SCOPE")]
+    pub scope: Option<Scope>,
+    /// Why; shown before the touch and kept in the log
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Revoke when the command ends
+    #[arg(long)]
+    pub once: bool,
+    /// Ignore the grants held and leave them as they are; alone: drop them
+    #[arg(short = 'k')]
+    pub ignore_cache: bool,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run a command with a credential
+    Run {
+        /// What is asked.
+        #[command(flatten)]
+        ask: AskOptions,
+        /// What to elevate to
+        resource: ResourceName,
+        /// Command to run with the credential
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
+    /// Print a token
+    Token {
+        /// What is asked.
+        #[command(flatten)]
+        ask: AskOptions,
+        /// What to elevate to
+        resource: ResourceName,
+    },
+    /// Print the credential as exports for a POSIX shell
+    ///
+    /// Use it as e=$(elevate env RESOURCE) && eval "$e" so that a failure is seen.
+    Env {
+        /// What is asked.
+        #[command(flatten)]
+        ask: AskOptions,
+        /// What to elevate to
+        resource: ResourceName,
+    },
+    /// What you may elevate to, and what it takes
+    List,
+    /// What you hold now
+    Status {
+        /// Only this one; exit status 1 if it is not held
+        resource: Option<ResourceName>,
+    },
+    /// End grants: the local copies first, then at the authority
+    Drop {
+        /// Which; all that this device holds where none is named
+        resources: Vec<ResourceName>,
+    },
+    /// Your security keys
+    Key {
+        /// What to do.
+        #[command(subcommand)]
+        verb: KeyVerb,
+    },
+    /// What would happen, and why
+    Explain {
+        /// Which resource
+        resource: ResourceName,
+    },
+    /// The log
+    Audit {
+        /// What to do.
+        #[command(subcommand)]
+        verb: AuditVerb,
+    },
+    /// Set up an authority for this account on this machine
+    Init {
+        /// Also enrol a key that is a file, of this name
+        #[arg(long, value_name = "NAME")]
+        software_key: Option<KeyName>,
+    },
+    /// See all of it work, in a temporary directory
+    Demo {
+        /// Approve unattended
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Change the authority: each change is an elevation of its own
+    Admin {
+        /// What to do.
+        #[command(subcommand)]
+        verb: AdminVerb,
+    },
+    /// Removes expired grants until none is left.
+    #[command(hide = true)]
+    ReapExpiredGrants,
+    /// Calls the demo's service.
+    #[command(hide = true)]
+    DemoCall {
+        /// Where it listens on this machine
+        port: u16,
+    },
+}
+
+/// `elevate key`.
+#[derive(Debug, Subcommand)]
+pub enum KeyVerb {
+    /// Enrol a key
+    Enroll {
+        /// What you call it
+        name: KeyName,
+        /// Make a key that is a file
+        #[arg(long)]
+        software: bool,
+    },
+    /// Your keys
+    List,
+    /// Remove a key
+    Remove {
+        /// Which
+        name: KeyName,
+    },
+}
+
+/// `elevate audit`.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum AuditVerb {
+    /// Check every entry against what was signed; name what is wrong
+    Verify,
+    /// Show the entries
+    Show {
+        /// Only the last N
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        last: u64,
+    },
+}
+
+/// `elevate admin`.
+#[derive(Debug, Subcommand)]
+pub enum AdminVerb {
+    /// Stored passwords and API keys
+    Secret {
+        /// What to do.
+        #[command(subcommand)]
+        verb: SecretVerb,
+    },
+    /// Users
+    User {
+        /// What to do.
+        #[command(subcommand)]
+        verb: UserVerb,
+    },
+    /// Everybody's grants
+    Grant {
+        /// What to do.
+        #[command(subcommand)]
+        verb: GrantVerb,
+    },
+    /// The keys that sign tokens
+    Keys {
+        /// What to do.
+        #[command(subcommand)]
+        verb: KeysVerb,
+    },
+}
+
+/// `elevate admin secret`.
+#[derive(Debug, Subcommand)]
+pub enum SecretVerb {
+    /// Put in or replace a secret, from stdin or a prompt
+    Set {
+        /// Of which resource
+        resource: ResourceName,
+    },
+    /// Remove a secret
+    Remove {
+        /// Of which resource
+        resource: ResourceName,
+    },
+    /// Which secrets are stored
+    List,
+}
+
+/// `elevate admin user`.
+#[derive(Debug, Subcommand)]
+pub enum UserVerb {
+    /// Who has asked
+    List,
+    /// Shut out; grants end at once
+    Disable {
+        /// Who, as uid:N
+        user: String,
+    },
+    /// Let in again
+    Enable {
+        /// Who, as uid:N
+        user: String,
+    },
+}
+
+/// `elevate admin grant`.
+#[derive(Debug, Subcommand)]
+pub enum GrantVerb {
+    /// Grants that stand
+    List,
+    /// End one
+    Revoke {
+        /// Which, as in the list
+        grant_id: String,
+    },
+}
+
+/// `elevate admin keys`.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum KeysVerb {
+    /// The keys there are
+    List,
+    /// Sign with a new one; old tokens stay good to their end
+    Rotate,
+}
+
+/// The command line, for completions and man pages.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Arguments as clap::CommandFactory>::command()
+}
+
+/// The resource and the words of a command that was typed without `--` before it; `None` where there is no such.
+/// clap alone would take `elevate prod-db env` for the verb `env`.
+#[must_use]
+pub fn command_without_dashes(words: &[OsString]) -> Option<(String, Vec<String>)> {
+    let command = command();
+    let mut words = words.iter().skip(1).take_while(|word| *word != "--").map(|word| word.to_string_lossy());
+    let mut resource = None;
+    while let Some(word) = words.next() {
+        if word.starts_with('-') {
+            let takes_value =
+                |it: &&clap::Arg| it.get_action().takes_values() && it.get_long() == word.strip_prefix("--");
+            if command.get_arguments().any(|it| takes_value(&it)) {
+                words.next();
+            }
+            continue;
+        }
+        match resource.take() {
+            None if command.find_subcommand(&*word).is_some() => return None,
+            None => resource = Some(word.into_owned()),
+            Some(resource) => {
+                let command = std::iter::once(word).chain(words).map(std::borrow::Cow::into_owned).collect();
+                return Some((resource, command));
+            }
+        }
+    }
+    None
+}

@@ -1,0 +1,95 @@
+//! `elevate.toml`: what this user wants of the command line. There need not be one.
+
+use super::error::Error;
+use super::grant_store::Choice;
+use super::places::Places;
+use crate::files::read_trusted;
+use crate::protocol::display::escaped;
+use crate::protocol::names::ResourceName;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Bytes the file may have.
+const FILE_MAX: u64 = 1 << 20;
+
+/// The file, checked.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Which keyring keeps grants: `auto`, `kernel`, `secret-service` or `file`. `ELEVATE_KEYRING` wins over it.
+    #[serde(default)]
+    keyring: Option<String>,
+    /// Absolute path of `elevate-authority`; otherwise it is looked for beside `elevate`, never on `PATH`.
+    #[serde(default)]
+    pub authority_program: Option<PathBuf>,
+    /// How credentials are handed to commands.
+    #[serde(default, rename = "resource")]
+    resources: BTreeMap<ResourceName, Delivery>,
+}
+
+/// How a resource's credential is handed to a command.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Delivery {
+    /// Variable that holds the credential, beside the one that its kind fixes.
+    #[serde(default)]
+    pub variable: Option<String>,
+    /// Variable that holds the path of a private file with the credential; then no variable holds the credential itself.
+    #[serde(default)]
+    pub file: Option<String>,
+}
+
+impl Config {
+    /// Reads the user's file, if there is one.
+    ///
+    /// # Errors
+    /// With file, line and reason.
+    pub fn load(places: &Places) -> Result<Self, Error> {
+        let path = places.config.join("elevate.toml");
+        let Some(text) = read_trusted(&path, FILE_MAX)? else { return Ok(Self::default()) };
+        let at = |line: Option<usize>, reason: &str| {
+            let line = line.map_or_else(String::new, |line| format!(":{line}"));
+            Error::failed(format!("{}{line}: {}", path.display(), escaped(reason)))
+        };
+        let config: Self = toml::from_str(&text).map_err(|error| {
+            let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            at(line, error.message())
+        })?;
+        for (name, delivery) in &config.resources {
+            for variable in [&delivery.variable, &delivery.file].into_iter().flatten() {
+                if !is_variable(variable) {
+                    return Err(at(None, &format!("'{variable}' of resource {name} can't name a variable")));
+                }
+            }
+        }
+        if config.authority_program.as_ref().is_some_and(|path| !path.is_absolute()) {
+            return Err(at(None, "authority_program must be an absolute path"));
+        }
+        config.keyring()?;
+        Ok(config)
+    }
+
+    /// The keyring that is wanted.
+    ///
+    /// # Errors
+    /// Where the name is none.
+    pub fn keyring(&self) -> Result<Choice, Error> {
+        let wanted = std::env::var("ELEVATE_KEYRING").ok().filter(|name| !name.is_empty());
+        Ok(wanted.or_else(|| self.keyring.clone()).map_or(Ok(Choice::Auto), |name| name.parse())?)
+    }
+
+    /// How this resource's credential is handed over.
+    #[must_use]
+    pub fn delivery(&self, resource: &ResourceName) -> Delivery {
+        self.resources.get(resource).cloned().unwrap_or_default()
+    }
+}
+
+/// POSIX 2024, section 8.1, without those by which the loader or the shell would be steered.
+fn is_variable(name: &str) -> bool {
+    let mut chars = name.chars();
+    let first = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+    let steers = name.starts_with("LD_") || matches!(name, "PATH" | "IFS" | "BASH_ENV" | "ENV");
+    first && chars.all(|c| c.is_ascii_alphanumeric() || c == '_') && !steers
+}

@@ -1,0 +1,328 @@
+//! The flow: grant cache -> single flight -> ask -> show, touch -> exchange -> store, read top to bottom.
+
+use super::Device;
+use super::authority_api::{AuthorityApi, TokenAnswer};
+use super::error::Error;
+use super::grant_store::StoredGrant;
+use super::security_key::{SecurityKey, check_assertion, software::SoftwareKey};
+use super::single_flight;
+use super::suggestions;
+use super::terminal::Tty;
+use crate::clock::{human, seconds_between};
+use crate::files::own_uid;
+use crate::log::checkpoint::TreeHead;
+use crate::protocol::CLIENT_ID;
+use crate::protocol::access_token::Claims;
+use crate::protocol::assurance::Assurance;
+use crate::protocol::challenge::{Asked, Narrowing, rebuild};
+use crate::protocol::display::escaped;
+use crate::protocol::dpop::ProofKey;
+use crate::protocol::encoding::from_base64url;
+use crate::protocol::messages::{
+    AuthorizationDetail, Claimed, ElevateType, ErrorCode, GrantResponse, Operation, PEER_TOKEN_TYPE, ResourceKind,
+    StepUpResponse, TOKEN_EXCHANGE, TokenRequest,
+};
+use crate::protocol::names::{ResourceName, Scope, Ttl};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// What is wanted.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Of which resource.
+    pub resource: ResourceName,
+    /// Which scope; empty for its default.
+    pub scope: Scope,
+    /// For how long at most.
+    pub ttl: Option<Ttl>,
+    /// How long a cached grant must still last.
+    pub min_ttl: Option<Ttl>,
+    /// Why, in the person's words.
+    pub reason: Option<String>,
+    /// File name of the command it is for.
+    pub command: Option<String>,
+    /// Whether only a token will do: a secret is refused before anybody touches a key for it.
+    pub only_a_token: bool,
+    /// What to do with the grants that are there.
+    pub cache: Cache,
+}
+
+/// What to do with the grants that are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cache {
+    /// Use one that is good enough, and keep the new one.
+    Use,
+    /// Ask anew, and keep the new one (`-v`).
+    Renew,
+    /// Ask anew, and leave the ones that are kept as they are (`-k`).
+    Ignore,
+}
+
+/// A grant in hand.
+#[derive(Debug)]
+pub struct Held {
+    /// The grant.
+    pub grant: StoredGrant,
+    /// What its token says.
+    pub claims: Claims,
+    /// Where it is kept; `None` where it is not.
+    pub kept_in: Option<&'static str>,
+    /// Whether it was there already.
+    pub cached: bool,
+}
+
+/// Elevates: from the cache if it can, by asking if it must.
+///
+/// # Errors
+/// [`Error`]; then nothing is held that was not held before.
+pub fn elevate(device: &Device, wanted: &Wanted) -> Result<Held, Error> {
+    if let Some(held) = cached(device, wanted)? {
+        return Ok(held);
+    }
+    suggestions::refuse_mistyped_verb(device, &wanted.resource)?;
+    let known = device.known()?;
+    let waiting =
+        || device.terminal.note(&format!("another elevate is asking for {}; waiting for its answer", wanted.resource));
+    let mut flight = single_flight::enter(&device.places, &known, &wanted.resource, device.non_interactive, waiting)?;
+    // Whoever was before us may have left what we want.
+    if let Some(held) = cached(device, wanted)? {
+        return Ok(held);
+    }
+    let granted = device.api().and_then(|api| ask(device, api, wanted, None));
+    let granted = granted.map_err(|error| suggestions::with_nearest(device, &wanted.resource, error));
+    let (grant, claims) = granted.inspect_err(|error| flight.leave(error))?;
+    let kept_in = if wanted.cache == Cache::Ignore { None } else { keep(device, &grant) };
+    Ok(Held { grant, claims, kept_in, cached: false })
+}
+
+/// A live grant that covers what is wanted. A keyring that can't be used only costs the cache.
+fn cached(device: &Device, wanted: &Wanted) -> Result<Option<Held>, Error> {
+    if wanted.cache != Cache::Use || device.trust().known()?.is_none() {
+        return Ok(None);
+    }
+    let Ok(store) = device.grant_store() else { return Ok(None) };
+    let now = device.clock.now();
+    let grant = match store.get(&wanted.resource, now) {
+        Ok(Some(grant)) => grant,
+        Ok(None) => return Ok(None),
+        Err(error) => {
+            device.terminal.note(&error.to_string());
+            return Ok(None);
+        }
+    };
+    refuse_useless(wanted, grant.kind)?;
+    let claims = read_claims(&grant)?;
+    let granted: Scope = claims.scope.parse()?;
+    let left = seconds_between(now, grant.expires_at);
+    let long_enough = wanted.min_ttl.is_none_or(|least| left >= least.seconds());
+    // Asking for less than is held is covered; asking for a longer time is not a reason to touch again.
+    let covers = granted.covers(&wanted.scope) && long_enough;
+    Ok(covers.then_some(Held { grant, claims, kept_in: Some(store.name()), cached: true }))
+}
+
+/// The claims of a token of ours. The service that takes it checks its signature; we were given it by the authority.
+///
+/// # Errors
+/// Where it is no token.
+pub fn read_claims(grant: &StoredGrant) -> Result<Claims, Error> {
+    let payload = grant.access_token.expose().split('.').nth(1).and_then(from_base64url);
+    let claims = payload.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    claims.ok_or_else(|| {
+        Error::failed(format!("the token kept for {} can't be read", grant.resource))
+            .hint(format!("`elevate drop {}` removes it", grant.resource))
+    })
+}
+
+/// Puts a grant into the keyring; without one it is used once, and that is said.
+fn keep(device: &Device, grant: &StoredGrant) -> Option<&'static str> {
+    let kept = device.grant_store().and_then(|store| {
+        store.put(grant, device.clock.now())?;
+        if !store.expires_by_itself() {
+            device.start_reaper();
+        }
+        Ok(store.name())
+    });
+    match kept {
+        Ok(name) => Some(name),
+        Err(error) => {
+            device.terminal.note(&format!("the grant is not kept: {error}"));
+            None
+        }
+    }
+}
+
+/// Asks the authority, answers the step-up if there is one, and checks what comes back.
+///
+/// # Errors
+/// [`Error`].
+pub fn ask(
+    device: &Device,
+    api: &AuthorityApi,
+    wanted: &Wanted,
+    operation: Option<Operation>,
+) -> Result<(StoredGrant, Claims), Error> {
+    let key = ProofKey::generate().map_err(|error| Error::failed(error.to_string()))?;
+    let seen = device.trust().seen(api.known())?;
+    let asked = asked(device, api, wanted, operation, &key);
+    let mut request = token_request(&asked, seen)?;
+    let response = match api.token(&request, &key)? {
+        TokenAnswer::Grant(grant) => grant,
+        TokenAnswer::StepUp(step_up) => {
+            refuse_useless(wanted, step_up.elevate_kind)?;
+            let assertion = approve(device, &asked, &step_up)?;
+            request.auth_session = Some(step_up.auth_session.clone());
+            request.authn_response = Some(assertion);
+            match api.token(&request, &key)? {
+                TokenAnswer::Grant(grant) => grant,
+                TokenAnswer::StepUp(_) => return Err(Error::failed("the authority asks for a second step-up")),
+            }
+        }
+    };
+    refuse_useless(wanted, response.kind)?;
+    check(device, api, &asked, response, &key, seen)
+}
+
+/// A secret is no token, and is not handed out as one.
+///
+/// # Errors
+/// [`ErrorCode::Usage`], with what to write.
+fn refuse_useless(wanted: &Wanted, kind: ResourceKind) -> Result<(), Error> {
+    let resource = &wanted.resource;
+    match kind {
+        ResourceKind::Secret if wanted.only_a_token => {
+            Err(Error::usage(format!("{resource} is a secret and has no token"))
+                .hint(format!("use `elevate {resource} -- COMMAND` or `elevate env {resource}`")))
+        }
+        ResourceKind::Secret | ResourceKind::Jwt => Ok(()),
+    }
+}
+
+fn asked(device: &Device, api: &AuthorityApi, wanted: &Wanted, operation: Option<Operation>, key: &ProofKey) -> Asked {
+    Asked {
+        issuer: api.known().issuer.clone(),
+        subject: format!("uid:{}", own_uid()),
+        jkt: key.jkt().to_owned(),
+        resource: wanted.resource.clone(),
+        scope: wanted.scope.clone(),
+        detail: AuthorizationDetail {
+            r#type: ElevateType::Elevate,
+            ttl: wanted.ttl,
+            reason: wanted.reason.clone(),
+            operation,
+            claimed: claimed(device, wanted),
+        },
+    }
+}
+
+/// What this machine says of itself.
+fn claimed(device: &Device, wanted: &Wanted) -> Claimed {
+    Claimed {
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        os: std::env::consts::OS.to_owned(),
+        tty: !device.non_interactive && Tty::open().is_some(),
+        ssh: std::env::var_os("SSH_CONNECTION").is_some(),
+        command: wanted.command.clone(),
+    }
+}
+
+fn token_request(asked: &Asked, seen: Option<TreeHead>) -> Result<TokenRequest, Error> {
+    let details = serde_json::to_string(&[&asked.detail]).map_err(|error| Error::failed(error.to_string()))?;
+    Ok(TokenRequest {
+        grant_type: TOKEN_EXCHANGE.to_owned(),
+        client_id: CLIENT_ID.to_owned(),
+        subject_token: asked.subject.clone(),
+        subject_token_type: PEER_TOKEN_TYPE.to_owned(),
+        resource: asked.resource.indicator(),
+        scope: asked.scope.clone(),
+        authorization_details: details,
+        log_size: seen.map_or(0, |head| head.size),
+        auth_session: None,
+        authn_response: None,
+    })
+}
+
+/// Rebuilds the challenge from what *we* asked, shows it, and has it signed. If one byte differs nothing is touched.
+fn approve(device: &Device, asked: &Asked, step_up: &StepUpResponse) -> Result<String, Error> {
+    let options = &step_up.authn_params_public_key;
+    let narrowing =
+        rebuild(asked, &step_up.auth_session, &step_up.elevate_txn, &step_up.elevate_nonce, &options.challenge)
+            .map_err(|error| {
+                Error::new(ErrorCode::VerificationFailed, error.to_string()).hint("nothing was touched or approved")
+            })?;
+    if options.rp_id != crate::protocol::LOCAL_RP_ID {
+        return Err(Error::new(ErrorCode::VerificationFailed, "the authority asks for a key of another relying party"));
+    }
+    let shown = approval_text(asked, &narrowing, &step_up.error_description);
+    let limit = Duration::from_secs(seconds_between(device.clock.now(), narrowing.expires));
+    let key = SoftwareKey::on(&device.places.device);
+    let assertion = key.get_assertion(options, &mut |key| device.presence.touch(device, &shown, key, limit))?;
+    check_assertion(options, &assertion)?;
+    serde_json::to_string(&assertion).map_err(|error| Error::failed(error.to_string()))
+}
+
+/// What a touch approves, in full, each value on a line of its own.
+fn approval_text(asked: &Asked, narrowing: &Narrowing, why: &str) -> String {
+    let detail = &asked.detail;
+    let mut text = String::new();
+    let what = match &detail.operation {
+        Some(operation) => format!("change this authority: {}", operation.name),
+        None => format!("elevate to {}", asked.resource),
+    };
+    let _ = writeln!(text, "\nelevate: approve to {}?", escaped(&what));
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "  {name:<9}{}", escaped(value));
+    };
+    if let Some(target) = detail.operation.as_ref().and_then(|operation| operation.target.as_deref()) {
+        line("target", target);
+    }
+    if !narrowing.scope.is_empty() {
+        line("scope", &narrowing.scope.to_string());
+    }
+    line("for", &human(narrowing.ttl));
+    if let Some(command) = &detail.claimed.command {
+        line("command", command);
+    }
+    if let Some(reason) = &detail.reason {
+        line("reason", reason);
+    }
+    line("because", why);
+    if narrowing.assurance != Assurance::Touch {
+        line("takes", narrowing.assurance.takes());
+    }
+    text
+}
+
+/// Nothing that comes back is taken on trust: it must be what was asked, bound to our key, and stand in the log.
+fn check(
+    device: &Device,
+    api: &AuthorityApi,
+    asked: &Asked,
+    response: Box<GrantResponse>,
+    key: &ProofKey,
+    seen: Option<TreeHead>,
+) -> Result<(StoredGrant, Claims), Error> {
+    let grant = StoredGrant {
+        resource: asked.resource.clone(),
+        kind: response.kind,
+        access_token: response.access_token,
+        proof_key: key.to_stored(),
+        secret: response.secret,
+        issued_at: response.issued_at,
+        expires_at: response.expires_at,
+    };
+    let claims = read_claims(&grant)?;
+    let scope: Scope = claims.scope.parse()?;
+    let ttl = u64::try_from(claims.exp - claims.iat).unwrap_or(u64::MAX);
+    let as_asked = claims.cnf.jkt == key.jkt()
+        && claims.iss == asked.issuer
+        && claims.sub == asked.subject
+        && claims.exp == grant.expires_at.as_second()
+        && (asked.scope.is_empty() || asked.scope.covers(&scope))
+        && asked.detail.ttl.is_none_or(|most| ttl <= most.seconds());
+    if !as_asked {
+        return Err(Error::new(ErrorCode::VerificationFailed, "the authority's token is not what was asked for")
+            .hint("it is not used"));
+    }
+    device.trust().keep(api.known(), &response.receipt, seen, &claims.txn, &claims.jti)?;
+    Ok((grant, claims))
+}

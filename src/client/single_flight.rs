@@ -1,0 +1,118 @@
+//! One process per (authority, resource) asks; the others wait for what it gets. The kernel's lock says who it is, so a
+//! holder that dies lets the next one go on; a denial it left is shared by those who waited for it, and by nobody later.
+
+use super::error::Error;
+use super::places::Places;
+use super::trust::KnownAuthority;
+use crate::clock::Clock;
+use crate::files::{open_lock, own_directory, try_lock};
+use crate::protocol::encoding::{base64url, sha256};
+use crate::protocol::messages::ErrorCode;
+use crate::protocol::names::ResourceName;
+use serde::{Deserialize, Serialize};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::time::{Duration, Instant};
+
+/// How often a waiter looks whether it is its turn.
+const LOOK: Duration = Duration::from_millis(10);
+/// How long a caller waits that must not wait for a person.
+const NO_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The right to ask, held until it is dropped.
+pub struct Flight {
+    file: std::fs::File,
+    /// When this process began to wait.
+    began: u128,
+}
+
+/// What the last holder was told.
+#[derive(Serialize, Deserialize)]
+struct Outcome {
+    at: u128,
+    code: ErrorCode,
+    message: String,
+    hint: Option<String>,
+    elevation: Option<String>,
+}
+
+/// Waits for the right to ask. `note` is called once, if it takes longer than a second.
+///
+/// # Errors
+/// What the holder before was told, where that was no and we were waiting by then;
+/// [`ErrorCode::InteractionRequired`] where the holder waits for a touch and this caller must not.
+pub fn enter(
+    places: &Places,
+    known: &KnownAuthority,
+    resource: &ResourceName,
+    non_interactive: bool,
+    note: impl FnOnce(),
+) -> Result<Flight, Error> {
+    let began = Clock::since_boot();
+    let directory = places.run.join("flights");
+    own_directory(&places.run)?;
+    own_directory(&directory)?;
+    let name = base64url(sha256(&[known.issuer.as_bytes(), b"\0", resource.as_str().as_bytes()]));
+    let path = directory.join(name);
+    let file = open_lock(&path)?;
+    let waiting = Instant::now();
+    let mut note = Some(note);
+    while !try_lock(&file, &path)? {
+        if non_interactive && waiting.elapsed() > NO_PATIENCE {
+            let message = format!("another elevate is waiting for a touch for {resource}");
+            return Err(
+                Error::new(ErrorCode::InteractionRequired, message).hint("touch the key there, or run it without -n")
+            );
+        }
+        if waiting.elapsed() > Duration::from_secs(1)
+            && let Some(note) = note.take()
+        {
+            note();
+        }
+        std::thread::sleep(LOOK);
+    }
+    let mut flight = Flight { file: file.into(), began };
+    match flight.outcome() {
+        Some(outcome) if outcome.at >= began => Err(Error {
+            code: outcome.code,
+            message: outcome.message,
+            hint: outcome.hint,
+            elevation: outcome.elevation,
+        }),
+        Some(_) | None => Ok(flight),
+    }
+}
+
+impl Flight {
+    /// Leaves an answer for those who wait, where it would be theirs as well: policy's or the person's no.
+    pub fn leave(&mut self, error: &Error) {
+        match error.code {
+            ErrorCode::Denied | ErrorCode::VerificationFailed | ErrorCode::NoSecurityKey => {}
+            ErrorCode::No
+            | ErrorCode::Usage
+            | ErrorCode::InteractionRequired
+            | ErrorCode::ApprovalPending
+            | ErrorCode::AuthorityUnreachable
+            | ErrorCode::NoKeyring
+            | ErrorCode::NotSignedIn
+            | ErrorCode::Failed => return,
+        }
+        let outcome = Outcome {
+            at: Clock::since_boot().max(self.began),
+            code: error.code,
+            message: error.message.clone(),
+            hint: error.hint.clone(),
+            elevation: error.elevation.clone(),
+        };
+        // Where it can't be written the others ask for themselves.
+        let _ = serde_json::to_vec(&outcome).map(|text| {
+            self.file.set_len(0).and_then(|()| self.file.rewind()).and_then(|()| self.file.write_all(&text))
+        });
+    }
+
+    fn outcome(&mut self) -> Option<Outcome> {
+        let mut text = Vec::new();
+        self.file.rewind().ok()?;
+        (&self.file).take(64 << 10).read_to_end(&mut text).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+}

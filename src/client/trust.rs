@@ -1,0 +1,161 @@
+//! What this device remembers of its authority: who it is, the key of its log, the last checkpoint seen, and receipts.
+//! Whoever can write these files runs as the user; the authority can't.
+
+use super::error::Error;
+use super::places::Places;
+use crate::files::{own_directory, read_trusted, replace};
+use crate::log::checkpoint::{self, TreeHead};
+use crate::log::leaf::Event;
+use crate::log::receipt::Receipt;
+use crate::protocol::encoding::{base64url, sha256};
+use crate::protocol::messages::{ErrorCode, Metadata};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+const FILE_MAX: u64 = 64 << 10;
+
+/// An authority as first seen, and held to ever after.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownAuthority {
+    /// Its issuer (RFC 8414).
+    pub issuer: String,
+    /// Its log's verifier key (C2SP signed-note).
+    pub log_key: String,
+}
+
+impl KnownAuthority {
+    /// The name it has in keyrings.
+    #[must_use]
+    pub fn id(&self) -> String {
+        base64url(&sha256(&[self.issuer.as_bytes()])[..12])
+    }
+
+    /// The path below which its endpoints are: an issuer has one.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.issuer.strip_prefix("https://localhost").unwrap_or_default()
+    }
+}
+
+/// The files of one device.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    directory: PathBuf,
+}
+
+impl Trust {
+    /// In the user's data directory.
+    #[must_use]
+    pub fn new(places: &Places) -> Self {
+        Self { directory: places.device.clone() }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// The authority that is trusted; `None` before first contact.
+    ///
+    /// # Errors
+    /// Where the file can't be used.
+    pub fn known(&self) -> Result<Option<KnownAuthority>, Error> {
+        let path = self.file("authority.json");
+        let Some(text) = read_trusted(&path, FILE_MAX)? else { return Ok(None) };
+        let known = serde_json::from_str(&text).map_err(|_| {
+            Error::failed(format!("{} can't be read", path.display())).hint("remove it to trust the authority anew")
+        });
+        known.map(Some)
+    }
+
+    /// Holds `metadata` to what is known, or takes it as known at first contact.
+    ///
+    /// # Errors
+    /// [`ErrorCode::VerificationFailed`], where it is another authority.
+    pub fn check(&self, metadata: &Metadata) -> Result<KnownAuthority, Error> {
+        let seen = KnownAuthority { issuer: metadata.issuer.clone(), log_key: metadata.elevate_log_key.clone() };
+        match self.known()? {
+            Some(known) if known == seen => Ok(known),
+            Some(_) => Err(Error::new(
+                ErrorCode::VerificationFailed,
+                "another authority answers than the one this device knows",
+            )
+            .hint(format!("if it was founded anew on purpose, remove {}", self.directory.display()))),
+            None => {
+                own_directory(&self.directory)?;
+                let text = serde_json::to_vec(&seen).map_err(|error| Error::failed(error.to_string()))?;
+                replace(&self.file("authority.json"), &text)?;
+                Ok(seen)
+            }
+        }
+    }
+
+    /// The head of the last checkpoint seen.
+    ///
+    /// # Errors
+    /// Where the file is not one that the log signed.
+    pub fn seen(&self, known: &KnownAuthority) -> Result<Option<TreeHead>, Error> {
+        let path = self.file("checkpoint");
+        let Some(note) = read_trusted(&path, FILE_MAX)? else { return Ok(None) };
+        checkpoint::open(&note, &known.log_key).map(Some).map_err(|error| {
+            Error::new(ErrorCode::No, format!("{}: {error}", path.display()))
+                .hint("remove it, and say so to whoever reads the log")
+        })
+    }
+
+    /// Checks a receipt against the log's key and the last checkpoint seen, and keeps both.
+    ///
+    /// # Errors
+    /// [`ErrorCode::No`]: the log is at fault.
+    pub fn keep(
+        &self,
+        known: &KnownAuthority,
+        receipt: &Receipt,
+        seen: Option<TreeHead>,
+        elevation: &str,
+        grant_id: &str,
+    ) -> Result<(), Error> {
+        let fault = |message: String| {
+            Error::new(ErrorCode::No, message)
+                .hint("the grant is not used; `elevate audit verify` says what is wrong with the log")
+        };
+        let (leaf, head) = receipt.verify(&known.log_key, seen).map_err(|error| fault(error.to_string()))?;
+        if leaf.event != Event::GrantIssued || leaf.elevation != elevation {
+            return Err(fault("the receipt is of another log entry".into()));
+        }
+        if receipt.private.clear.get("grant_id").and_then(|id| id.as_str()) != Some(grant_id) {
+            return Err(fault("the receipt is of another grant".into()));
+        }
+        let receipts = self.file("receipts");
+        own_directory(&receipts)?;
+        let text = serde_json::to_vec(receipt).map_err(|error| Error::failed(error.to_string()))?;
+        replace(&receipts.join(format!("{grant_id}.json")), &text)?;
+        self.saw(known, head, &receipt.checkpoint)
+    }
+
+    /// Remembers a checkpoint that was checked, where it is the newest.
+    fn saw(&self, known: &KnownAuthority, head: TreeHead, note: &str) -> Result<(), Error> {
+        if self.seen(known)?.is_none_or(|seen| seen.size < head.size) {
+            replace(&self.file("checkpoint"), note.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// The receipt of a grant.
+    #[must_use]
+    pub fn receipt(&self, grant_id: &str) -> Option<Receipt> {
+        let path = self.file("receipts").join(format!("{grant_id}.json"));
+        let text = read_trusted(&path, 1 << 20).ok()??;
+        serde_json::from_str(&text).ok()
+    }
+
+    /// The last `DPoP` nonce that the authority handed out; a stale one costs one more round, nothing else.
+    #[must_use]
+    pub fn nonce(&self) -> Option<String> {
+        read_trusted(&self.file("dpop-nonce"), 1024).ok()?
+    }
+
+    /// Keeps it for the next process.
+    pub fn keep_nonce(&self, nonce: &str) {
+        let _ = std::fs::write(self.file("dpop-nonce"), nonce);
+    }
+}

@@ -1,0 +1,167 @@
+//! `elevate RESOURCE [-- COMMAND]`, `run`, `token`, `env`.
+
+use crate::client::Device;
+use crate::client::cli::AskOptions;
+use crate::client::deliver::{environment, run, shell_quoted};
+use crate::client::elevation::{self, Cache, Held, Wanted};
+use crate::client::error::Error;
+use crate::clock::{human, seconds_between};
+use crate::protocol::messages::ErrorCode;
+use crate::protocol::names::ResourceName;
+use serde_json::{Value, json};
+use std::ffi::OsString;
+use std::path::Path;
+
+/// Without a command: elevates and keeps. With one: runs it with the credential.
+pub fn run(
+    device: Device,
+    ask: &AskOptions,
+    renew: bool,
+    resource: ResourceName,
+    command: &[OsString],
+) -> Result<u8, Error> {
+    if command.is_empty() {
+        return keep(&device, ask, renew, resource);
+    }
+    let mut wanted = wanted(ask, renew, resource);
+    wanted.command =
+        command.first().and_then(|word| Path::new(word).file_name()).map(|name| name.to_string_lossy().into_owned());
+    if ask.once {
+        // A grant that ends with the command is the command's own.
+        wanted.cache = Cache::Ignore;
+    }
+    let held = elevation::elevate(&device, &wanted)?;
+    let environment = environment(&held, &device.config.delivery(&wanted.resource))?;
+    let not_started = if ask.once {
+        match run::supervise(command, &environment) {
+            Ok(status) => {
+                end(&device, &held);
+                drop(device);
+                return Ok(run::end_like(status));
+            }
+            Err(not_started) => {
+                end(&device, &held);
+                not_started
+            }
+        }
+    } else {
+        let terminal = device.terminal;
+        drop(device);
+        let not_started = run::become_command(command, &environment);
+        terminal.error(&not_started.error);
+        return Ok(not_started.status);
+    };
+    device.terminal.error(&not_started.error);
+    Ok(not_started.status)
+}
+
+fn end(device: &Device, held: &Held) {
+    if let Err(error) = device.api().and_then(|api| api.revoke(&held.grant.access_token)) {
+        let left = human(seconds_between(device.clock.now(), held.grant.expires_at));
+        device.terminal.note(&format!("the grant could not be revoked and ends by itself in {left}: {error}"));
+    }
+}
+
+fn keep(device: &Device, ask: &AskOptions, renew: bool, resource: ResourceName) -> Result<u8, Error> {
+    if ask.once || ask.ignore_cache {
+        return Err(Error::usage("--once and -k keep nothing, and there is no command")
+            .hint(format!("write: elevate {} {resource} -- COMMAND", if ask.once { "--once" } else { "-k" })));
+    }
+    // Its purpose is to store: without a keyring there is nothing to do.
+    device.grant_store()?;
+    let held = elevation::elevate(device, &wanted(ask, renew, resource))?;
+    let Some(keyring) = held.kept_in else {
+        return Err(Error::new(ErrorCode::NoKeyring, "the grant could not be kept")
+            .hint("use it at once: elevate RESOURCE -- COMMAND"));
+    };
+    let left = human(seconds_between(device.clock.now(), held.grant.expires_at));
+    let answer = json!({ "version": 1, "grant": super::status::row(device, &held.grant, keyring)? });
+    let how = if held.cached { "held already" } else { "granted" };
+    if device.terminal.json {
+        device.terminal.answer(&answer, String::new)?;
+    } else {
+        device.terminal.note(&format!("{} {how}, {left} left, in the {keyring}", held.grant.resource));
+    }
+    Ok(0)
+}
+
+/// `elevate token`.
+pub fn token(device: &Device, ask: &AskOptions, resource: ResourceName) -> Result<u8, Error> {
+    no_command(ask)?;
+    let mut wanted = wanted(ask, false, resource);
+    wanted.only_a_token = true;
+    let held = elevation::elevate(device, &wanted)?;
+    if device.terminal.json {
+        let answer = token_json(device, &held);
+        device.terminal.data(&format!("{answer}\n"))?;
+    } else {
+        device.terminal.data(&format!("{}\n", held.grant.access_token.expose()))?;
+    }
+    Ok(0)
+}
+
+fn token_json(device: &Device, held: &Held) -> Value {
+    json!({
+        "version": 1,
+        "resource": held.grant.resource,
+        "access_token": held.grant.access_token,
+        "token_type": "DPoP",
+        "expires_at": held.grant.expires_at,
+        "scope": held.claims.scope,
+        "grant_id": held.claims.jti,
+        "acr": held.claims.acr,
+        "amr": held.claims.amr,
+        "receipt": device.trust().receipt(&held.claims.jti),
+    })
+}
+
+/// `elevate env`.
+pub fn env(device: &Device, ask: &AskOptions, resource: ResourceName) -> Result<u8, Error> {
+    no_command(ask)?;
+    let delivery = device.config.delivery(&resource);
+    if delivery.file.is_some() {
+        return Err(Error::usage(format!("{resource} is handed over as a private file, which needs a command"))
+            .hint(format!("write: elevate {resource} -- COMMAND")));
+    }
+    let held = elevation::elevate(device, &wanted(ask, false, resource))?;
+    let environment = environment(&held, &delivery)?;
+    if device.terminal.json {
+        let variables: serde_json::Map<String, Value> =
+            environment.variables.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        device
+            .terminal
+            .data(&format!("{}\n", json!({ "version": 1, "resource": held.grant.resource, "env": variables })))?;
+    } else {
+        let exports = environment
+            .variables
+            .iter()
+            .map(|(name, value)| format!("export {name}={}\n", shell_quoted(value.expose())));
+        device.terminal.data(&exports.collect::<String>())?;
+    }
+    Ok(0)
+}
+
+fn no_command(ask: &AskOptions) -> Result<(), Error> {
+    if ask.once {
+        return Err(Error::usage("--once ends with a command, and there is none")
+            .hint("write: elevate --once RESOURCE -- COMMAND"));
+    }
+    Ok(())
+}
+
+fn wanted(ask: &AskOptions, renew: bool, resource: ResourceName) -> Wanted {
+    Wanted {
+        resource,
+        scope: ask.scope.clone().unwrap_or_default(),
+        ttl: ask.ttl,
+        min_ttl: ask.min_ttl,
+        reason: ask.reason.clone(),
+        command: None,
+        only_a_token: false,
+        cache: match (renew, ask.ignore_cache) {
+            (_, true) => Cache::Ignore,
+            (true, false) => Cache::Renew,
+            (false, false) => Cache::Use,
+        },
+    }
+}

@@ -1,0 +1,136 @@
+//! The verbs, a file each, and how the program ends.
+
+mod admin;
+mod audit;
+mod demo;
+mod drop;
+mod elevate;
+mod explain;
+mod init;
+mod key;
+mod list;
+mod reap;
+mod status;
+
+use super::Device;
+use super::cli::{Arguments, AskOptions, Verb, command_without_dashes};
+use super::error::Error;
+use super::places::Places;
+use super::presence::Presence;
+use super::terminal::Terminal;
+use crate::client::terminal::width;
+use crate::protocol::display::escaped;
+use clap::Parser as _;
+use clap::error::ErrorKind;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let terminal = Terminal { json: words.iter().take_while(|word| *word != "--").any(|word| word == "--json") };
+    let with_command = words.iter().any(|word| word == "--");
+    let ended = match (command_without_dashes(&words), Arguments::try_parse_from(&words)) {
+        (Some((resource, command)), _) => Err(Some(misplaced(&resource, &command, &words))),
+        (None, Ok(arguments)) => run(arguments, terminal),
+        (None, Err(error)) => Err(usage(terminal, &error)),
+    };
+    match ended {
+        Ok(status) => ExitCode::from(status),
+        Err(None) => ExitCode::SUCCESS,
+        Err(Some(error)) => {
+            terminal.error(&error);
+            ExitCode::from(if with_command { 125 } else { error.exit_status() })
+        }
+    }
+}
+
+/// Help is no error; a word that clap did not understand is one of ours.
+fn usage(terminal: Terminal, error: &clap::Error) -> Option<Error> {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        terminal.usage(error);
+        return None;
+    }
+    let text = error.render().to_string();
+    let mut lines = text.lines().map(|line| line.trim().trim_start_matches("error: ")).filter(|line| !line.is_empty());
+    let message = lines.next().unwrap_or("what was typed can't be understood").to_owned();
+    let rest: Vec<&str> = lines.filter(|line| line.starts_with("tip:") || line.starts_with('<')).collect();
+    let hint = if rest.is_empty() { "try `elevate --help`".to_owned() } else { rest.join(" ") };
+    Some(Error::usage(message).hint(hint))
+}
+
+fn misplaced(resource: &str, command: &[String], words: &[OsString]) -> Error {
+    let rest = words.iter().skip_while(|word| *word != "--").skip(1).map(|word| word.to_string_lossy().into_owned());
+    let command: Vec<String> = command.iter().cloned().chain(rest).collect();
+    Error::usage("a command stands after `--`").hint(format!("write: elevate {resource} -- {}", command.join(" ")))
+}
+
+fn run(arguments: Arguments, terminal: Terminal) -> Result<u8, Option<Error>> {
+    start_log(arguments.common.debug);
+    plan(arguments, terminal).map_err(Some)
+}
+
+fn plan(arguments: Arguments, terminal: Terminal) -> Result<u8, Error> {
+    let device = || Device::new(Places::of_user()?, terminal, arguments.common.non_interactive, Presence::Person);
+    if let Some(verb) = arguments.verb {
+        if arguments.resource.is_some() || arguments.ask != AskOptions::default() || arguments.renew {
+            return Err(Error::usage("a verb comes first, its options after it").hint("try `elevate VERB --help`"));
+        }
+        return match verb {
+            Verb::Demo { yes } => demo::run(terminal, yes),
+            Verb::DemoCall { port } => demo::call(terminal, port),
+            verb => run_verb(&device()?, verb),
+        };
+    }
+    let device = device()?;
+    match arguments.resource {
+        Some(resource) => elevate::run(device, &arguments.ask, arguments.renew, resource, &arguments.command),
+        None if arguments.drop_all || (arguments.ask.ignore_cache && arguments.command.is_empty()) => {
+            drop::run(&device, &[])
+        }
+        None if arguments.list => list::run(&device),
+        None => {
+            Err(Error::usage("there is no RESOURCE").hint("`elevate list` shows what there is, `elevate --help` how"))
+        }
+    }
+}
+
+fn run_verb(device: &Device, verb: Verb) -> Result<u8, Error> {
+    match verb {
+        Verb::Token { ask, resource } => elevate::token(device, &ask, resource),
+        Verb::Env { ask, resource } => elevate::env(device, &ask, resource),
+        Verb::List => list::run(device),
+        Verb::Status { resource } => status::run(device, resource.as_ref()),
+        Verb::Drop { resources } => drop::run(device, &resources),
+        Verb::Key { verb } => key::run(device, verb),
+        Verb::Explain { resource } => explain::run(device, &resource),
+        Verb::Audit { verb } => audit::run(device, verb),
+        Verb::Init { software_key } => init::run(device, software_key),
+        Verb::Admin { verb } => admin::run(device, verb),
+        Verb::ReapExpiredGrants => reap::run(device),
+        Verb::Run { .. } | Verb::Demo { .. } | Verb::DemoCall { .. } => Ok(0),
+    }
+}
+
+/// Says what is done, on stderr, where that was asked for. Secrets have types that don't print.
+fn start_log(debug: bool) {
+    let filter = std::env::var("ELEVATE_LOG").ok().or_else(|| debug.then(|| "elevate=debug".to_owned()));
+    if let Some(filter) = filter {
+        let filter = tracing_subscriber::EnvFilter::new(filter);
+        tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
+    }
+}
+
+/// A table for people: no frame, columns as wide as they need.
+fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
+    table.set_width(width());
+    table.set_header(header);
+    let shown = |row: Vec<String>| row.into_iter().map(|cell| escaped(&cell)).collect::<Vec<_>>();
+    table.add_rows(rows.into_iter().map(shown));
+    let lines: Vec<String> = table.lines().map(|line| line.trim_end().trim_start_matches(' ').to_owned()).collect();
+    format!("{}\n", lines.join("\n"))
+}

@@ -1,0 +1,67 @@
+//! `elevate status`: what I hold now. Asks nobody but the keyring.
+
+use crate::client::Device;
+use crate::client::elevation::read_claims;
+use crate::client::error::Error;
+use crate::client::grant_store::StoredGrant;
+use crate::clock::{human, seconds_between};
+use crate::protocol::assurance::Assurance;
+use crate::protocol::messages::ErrorCode;
+use crate::protocol::names::ResourceName;
+use serde_json::{Value, json};
+
+pub fn run(device: &Device, only: Option<&ResourceName>) -> Result<u8, Error> {
+    let now = device.clock.now();
+    let (mut grants, keyring) = if device.trust().known()?.is_none() {
+        (Vec::new(), "")
+    } else {
+        let store = device.grant_store()?;
+        (store.all(now)?, store.name())
+    };
+    if let Some(only) = only {
+        grants.retain(|grant| grant.resource == *only);
+        if grants.is_empty() {
+            return Err(
+                Error::new(ErrorCode::No, format!("{only} is not held")).hint(format!("`elevate {only}` asks for it"))
+            );
+        }
+    }
+    let rows = grants.iter().map(|grant| row(device, grant, keyring)).collect::<Result<Vec<_>, _>>()?;
+    let shown = |grant: &StoredGrant| {
+        let claims = read_claims(grant)?;
+        let reached = Assurance::from_acr(&claims.acr).map_or("?", Assurance::name);
+        let left = human(seconds_between(now, grant.expires_at));
+        Ok(vec![
+            grant.resource.to_string(),
+            format!("{left} left"),
+            reached.to_owned(),
+            claims.scope,
+            keyring.to_owned(),
+        ])
+    };
+    let lines = grants.iter().map(shown).collect::<Result<Vec<_>, Error>>()?;
+    device.terminal.answer(&json!({ "version": 1, "grants": rows }), || {
+        if lines.is_empty() {
+            "no grants\n".to_owned()
+        } else {
+            super::table(&["RESOURCE", "TIME", "PROOF", "SCOPE", "KEPT IN"], lines)
+        }
+    })?;
+    Ok(0)
+}
+
+/// One grant, as `status --json` and `list --json` show it.
+pub fn row(device: &Device, grant: &StoredGrant, keyring: &str) -> Result<Value, Error> {
+    let claims = read_claims(grant)?;
+    Ok(json!({
+        "resource": grant.resource,
+        "authority": device.known()?.issuer,
+        "grant_id": claims.jti,
+        "scope": claims.scope,
+        "issued_at": grant.issued_at,
+        "expires_at": grant.expires_at,
+        "acr": claims.acr,
+        "amr": claims.amr,
+        "keyring": keyring,
+    }))
+}

@@ -1,0 +1,21 @@
+//! One test binary, a module each.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_macros, missing_docs, reason = "tests")]
+#![allow(clippy::missing_panics_doc, clippy::too_many_lines, reason = "tests")]
+
+/// Every row of the threat table that is built.
+mod attacks;
+/// The store failing under the log, both ways.
+mod audit_faults;
+/// The real binaries, as a person and a script use them.
+mod cli;
+/// The flow, on an authority in this process.
+mod elevation;
+/// What is derived and committed.
+mod generated;
+/// What tests share: an authority in this process, keys that do as they are told, a home of one's own.
+mod harness;
+/// Policies as tables.
+mod policy;
+/// Vectors that another language reproduces.
+mod vectors;
