@@ -265,10 +265,10 @@ fn approval_text(asked: &Asked, narrowing: &Narrowing, why: &str) -> String {
     let detail = &asked.detail;
     let mut text = String::new();
     let what = match &detail.operation {
-        Some(operation) => format!("change this authority: {}", operation.name),
-        None => format!("elevate to {}", asked.resource),
+        Some(operation) => format!("{} on this authority", operation.name),
+        None => format!("elevation to {}", asked.resource),
     };
-    let _ = writeln!(text, "\nelevate: approve to {}?", escaped(&what));
+    let _ = writeln!(text, "\nelevate: approve {}?", escaped(&what));
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "  {name:<9}{}", escaped(value));
     };

@@ -201,7 +201,7 @@ mod tests {
             prop_assert_eq!(run(&rows, &hashes, signed.clone()), vec![]);
             let expected = match kind {
                 0 => {
-                    rows[at] = rows[at].clone().map(|bytes| String::from_utf8(bytes).unwrap().replace("\"e", "\"f").into_bytes());
+                    rows[at] = rows[at].clone().map(|bytes| String::from_utf8(bytes).unwrap().replace("\"elevation\":\"e", "\"elevation\":\"f").into_bytes());
                     Fault::Changed(at as u64)
                 }
                 1 => { rows[at] = None; Fault::Missing(at as u64) }
@@ -212,7 +212,7 @@ mod tests {
                 }
                 3 => {
                     // entry and hash both, consistently
-                    let forged = String::from_utf8(good[at].clone()).unwrap().replace("\"e", "\"f").into_bytes();
+                    let forged = String::from_utf8(good[at].clone()).unwrap().replace("\"elevation\":\"e", "\"elevation\":\"f").into_bytes();
                     hashes[at] = record_hash(&forged);
                     rows[at] = Some(forged);
                     Fault::Rewritten { from: at as u64, to: at as u64 }

@@ -103,7 +103,7 @@ fn show(device: &Device, last: u64) -> Result<u8, Error> {
         entries.push(json!({ "entry": leaf, "private": entry.private.as_ref().map(|private| &private.clear) }));
     })?;
     device.terminal.answer(&json!({ "version": 1, "size": size, "entries": entries }), || {
-        super::table(&["ENTRY", "TIME", "EVENT", "WHAT", "PROOF", "WHO"], rows)
+        super::table(&["ENTRY", "TIME", "EVENT", "PROOF", "WHO", "WHAT"], rows)
     })?;
     Ok(0)
 }
@@ -119,13 +119,12 @@ fn row(leaf: Option<&Leaf>, private: Option<&Private>) -> Vec<String> {
         (Some(resource), None) => resource.to_owned(),
         (None, _) => own("name"),
     };
-    let what: String = what.chars().take(24).collect();
     vec![
         leaf.index.to_string(),
-        leaf.time.to_string(),
+        leaf.time.strftime("%F %T").to_string(),
         leaf.event.to_string(),
-        leaf.cause.as_ref().map_or_else(|| what.clone(), |cause| format!("{what} ({cause})")),
         leaf.acr.as_deref().and_then(Assurance::from_acr).map_or("", Assurance::name).to_owned(),
         own("sub"),
+        leaf.cause.as_ref().map_or_else(|| what.clone(), |cause| format!("{what} ({cause})")),
     ]
 }

@@ -19,6 +19,9 @@ pub fn authority_toml(allow_software_keys: bool) -> String {
 }
 
 /// Makes the directories, and writes those of the three files that are not there; returns which it wrote.
+///
+/// # Errors
+/// A directory or file that can't be made; those that were written stay.
 pub fn write_rules(places: &Places, authority_toml: &str) -> Result<Vec<String>, Error> {
     for directory in [&places.config, &places.authority, &places.device, &places.run] {
         own_directory(directory)?;

@@ -30,6 +30,9 @@ pub fn run(device: &Device, verb: KeyVerb) -> Result<u8, Error> {
 }
 
 /// Makes a software key and enrols it.
+///
+/// # Errors
+/// [`Error`]; then no key is left behind.
 pub fn enroll_software(device: &Device, name: KeyName) -> Result<EnrolledKey, Error> {
     let request = EnrolmentRequest { name: name.clone(), salt: base64url(random::<16>()) };
     let body = serde_json::to_vec(&request).map_err(|error| Error::failed(error.to_string()))?;

@@ -12,6 +12,9 @@ mod list;
 mod reap;
 mod status;
 
+pub use init::write_rules;
+pub use key::enroll_software;
+
 use super::Device;
 use super::cli::{Arguments, AskOptions, Verb, command_without_dashes};
 use super::error::Error;
@@ -129,6 +132,10 @@ fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
     table.set_width(width());
     table.set_header(header);
+    // Only the last column is broken where the terminal is too narrow.
+    for column in table.column_iter_mut().rev().skip(1) {
+        column.set_constraint(comfy_table::ColumnConstraint::ContentWidth);
+    }
     let shown = |row: Vec<String>| row.into_iter().map(|cell| escaped(&cell)).collect::<Vec<_>>();
     table.add_rows(rows.into_iter().map(shown));
     let lines: Vec<String> = table.lines().map(|line| line.trim_end().trim_start_matches(' ').to_owned()).collect();
