@@ -16,7 +16,9 @@ use crate::log::leaf::Event;
 use crate::protocol::challenge::Asked;
 use crate::protocol::display::escaped;
 use crate::protocol::encoding::{base64url, random};
-use crate::protocol::messages::{AuthorizationDetail, GrantResponse, StepUpResponse, TOKEN_EXCHANGE, TokenRequest};
+use crate::protocol::messages::{
+    AuthorizationDetail, Claimed, GrantResponse, StepUpResponse, TOKEN_EXCHANGE, TokenRequest,
+};
 use crate::protocol::names::{ResourceName, Scope};
 use crate::protocol::{AUTHORITY_RESOURCE, CLIENT_ID};
 use jiff::Timestamp;
@@ -321,24 +323,30 @@ async fn record_grant(
     Ok(authority.audit.record(entry, changes).await?)
 }
 
-/// What would be answered to a plain request for each resource of the catalogue, or for one. Nothing is recorded:
-/// nothing happens.
+/// What would be answered to a plain request.
+pub struct Foreseen {
+    /// What is known.
+    pub context: Context,
+    /// What policy says.
+    pub decision: Result<Permitted, NotPermitted>,
+}
+
+/// Asks policy what it would say to a plain request for one resource. Nothing is recorded: nothing happens.
 ///
 /// # Errors
-/// [`Refusal`].
+/// [`Refusal::UnknownResource`]; [`Refusal::Store`].
 pub async fn foresee(
     authority: &Authority,
     caller: Caller,
     name: &ResourceName,
     rules: &Rules,
-) -> Result<(Context, Resource, Result<Permitted, NotPermitted>), Refusal> {
+) -> Result<Foreseen, Refusal> {
     let subject = caller.subject(authority.served)?;
     let resource = rules.config.resources.get(name).ok_or_else(|| Refusal::UnknownResource(name.to_string()))?;
     let keys = authority.store.security_keys(&subject.sub()).await?;
-    let now = authority.clock.now();
     let context = Context {
-        observed: Observed::look(&authority.store, subject, name, &keys, now).await?,
-        claimed: crate::protocol::messages::Claimed::default(),
+        observed: Observed::look(&authority.store, subject, name, &keys, authority.clock.now()).await?,
+        claimed: Claimed::default(),
         has_reason: false,
         operation: None,
     };
@@ -355,5 +363,5 @@ pub async fn foresee(
         scope: &scope,
     };
     let decision = rules.policy.decide(&ElevationId::fresh(), &question);
-    Ok((context, resource.clone(), decision))
+    Ok(Foreseen { context, decision })
 }

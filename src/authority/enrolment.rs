@@ -97,6 +97,9 @@ pub async fn finish(
         return Err(Refusal::SessionGone);
     }
     let elevation = ElevationId::stored(session.elevation);
+    if authority.store.user(&sub).await?.is_none_or(|user| user.disabled_at.is_some()) {
+        return Err(Refusal::UserDisabled(elevation));
+    }
     let credential = authority.relying_party.finish_registration(&response.credential, &content.state);
     let credential =
         credential.map_err(|cause| Refusal::StepUpFailed { elevation: elevation.clone(), cause: cause.to_owned() })?;

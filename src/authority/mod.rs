@@ -10,6 +10,7 @@ pub mod context;
 pub mod elevation;
 pub mod enrolment;
 pub mod error;
+pub mod explain;
 pub mod issue;
 pub mod operations;
 pub mod policy;

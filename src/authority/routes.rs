@@ -5,9 +5,9 @@ use super::caller::{Caller, Subject};
 use super::elevation::{Answer, ElevationId, elevate, foresee};
 use super::enrolment;
 use super::error::Refusal;
+use super::explain::explanation;
 use super::operations;
 use crate::authority::audit::{Entry, RecordError};
-use crate::authority::policy::{NotPermitted, Permitted};
 use crate::authority::store::Change;
 use crate::log::leaf::Event;
 use crate::protocol::access_token::{self, Claims};
@@ -15,8 +15,8 @@ use crate::protocol::assurance::Assurance;
 use crate::protocol::display::escaped;
 use crate::protocol::dpop;
 use crate::protocol::messages::{
-    Catalogue, CatalogueEntry, DecisionName, EnrolmentResponse, Explanation, Introspection, LogCheckpoints, LogEntry,
-    LogPage, Metadata, OperationName, TOKEN_EXCHANGE, TokenParameter, TokenRequest,
+    Catalogue, CatalogueEntry, EnrolmentResponse, Introspection, LogCheckpoints, LogEntry, LogPage, Metadata,
+    OperationName, TOKEN_EXCHANGE, TokenParameter, TokenRequest,
 };
 use crate::protocol::names::ResourceName;
 use axum::body::Bytes;
@@ -235,7 +235,7 @@ async fn resources(State(authority): Shared, ConnectInfo(caller): From) -> Answe
     let rules = authority.rules().await?;
     let mut entries = Vec::new();
     for (name, resource) in &rules.config.resources {
-        if let (_, _, Ok(permitted)) = foresee(&authority, caller, name, &rules).await? {
+        if let Ok(permitted) = foresee(&authority, caller, name, &rules).await?.decision {
             entries.push(CatalogueEntry {
                 resource: name.clone(),
                 description: resource.description.clone(),
@@ -260,69 +260,8 @@ async fn explain(
     let Query(query) = query.map_err(Refusal::from)?;
     let name: ResourceName = query.resource.parse().map_err(Refusal::from)?;
     let rules = authority.rules().await?;
-    let (context, _, decision) = foresee(&authority, caller, &name, &rules).await?;
-    let signals = context.observed.signals.iter().map(|signal| signal.seen()).collect();
-    let stale_rules = authority.refused_rules().map(|error| error.to_string());
-    ok(&match decision {
-        Ok(permitted) => permitted_explanation(&name, &permitted, &context, signals, stale_rules),
-        Err(no) => denied_explanation(&name, no, signals, stale_rules),
-    })
-}
-
-fn permitted_explanation(
-    name: &ResourceName,
-    permitted: &Permitted,
-    context: &super::context::Context,
-    signals: Vec<crate::protocol::messages::SignalSeen>,
-    stale_rules: Option<String>,
-) -> Explanation {
-    let assurance = permitted.assurance();
-    let able = match assurance {
-        Assurance::Session => true,
-        Assurance::Touch => context.observed.enrolled_keys > 0,
-        Assurance::Verified => context.observed.can_verify,
-        Assurance::VerifiedHardware => false,
-    };
-    let ways_out = if able {
-        Vec::new()
-    } else {
-        vec![format!("it takes {}: enrol one with `elevate key enroll`", assurance.takes())]
-    };
-    Explanation {
-        resource: name.to_string(),
-        decision: if assurance == Assurance::Session { DecisionName::Permit } else { DecisionName::StepUp },
-        assurance: Some(assurance),
-        max_ttl_s: permitted.ttl(),
-        signals,
-        policies: permitted.policies().to_vec(),
-        reasons: permitted.reasons().to_vec(),
-        ways_out,
-        stale_rules,
-    }
-}
-
-fn denied_explanation(
-    name: &ResourceName,
-    no: NotPermitted,
-    signals: Vec<crate::protocol::messages::SignalSeen>,
-    stale_rules: Option<String>,
-) -> Explanation {
-    let way_out = if no.policies.is_empty() {
-        "whoever runs the authority can add a `permit` to policy.cedar"
-    } else {
-        "whoever runs the authority can change the policies named here"
-    };
-    Explanation {
-        resource: name.to_string(),
-        decision: DecisionName::Deny,
-        assurance: None,
-        max_ttl_s: 0,
-        signals,
-        policies: no.policies,
-        reasons: vec![no.cause],
-        ways_out: vec![way_out.to_owned()],
-        stale_rules,
-    }
+    let foreseen = foresee(&authority, caller, &name, &rules).await?;
+    ok(&explanation(&name, &foreseen, authority.refused_rules()))
 }
 
 async fn keys(State(authority): Shared, ConnectInfo(caller): From) -> Answered {

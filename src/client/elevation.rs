@@ -7,7 +7,7 @@ use super::grant_store::StoredGrant;
 use super::security_key::{SecurityKey, check_assertion, software::SoftwareKey};
 use super::single_flight;
 use super::suggestions;
-use super::terminal::Tty;
+use super::terminal::person_is_there;
 use crate::clock::{human, seconds_between};
 use crate::files::own_uid;
 use crate::log::checkpoint::TreeHead;
@@ -83,7 +83,7 @@ pub fn elevate(device: &Device, wanted: &Wanted) -> Result<Held, Error> {
     let known = device.known()?;
     let waiting =
         || device.terminal.note(&format!("another elevate is asking for {}; waiting for its answer", wanted.resource));
-    let mut flight = single_flight::enter(&device.places, &known, &wanted.resource, device.non_interactive, waiting)?;
+    let mut flight = single_flight::enter(&device.places, known, &wanted.resource, device.non_interactive, waiting)?;
     // Whoever was before us may have left what we want.
     if let Some(held) = cached(device, wanted)? {
         return Ok(held);
@@ -97,7 +97,7 @@ pub fn elevate(device: &Device, wanted: &Wanted) -> Result<Held, Error> {
 
 /// A live grant that covers what is wanted. A keyring that can't be used only costs the cache.
 fn cached(device: &Device, wanted: &Wanted) -> Result<Option<Held>, Error> {
-    if wanted.cache != Cache::Use || device.trust().known()?.is_none() {
+    if wanted.cache != Cache::Use || device.met()?.is_none() {
         return Ok(None);
     }
     let Ok(store) = device.grant_store() else { return Ok(None) };
@@ -219,7 +219,7 @@ fn claimed(device: &Device, wanted: &Wanted) -> Claimed {
     Claimed {
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         os: std::env::consts::OS.to_owned(),
-        tty: !device.non_interactive && Tty::open().is_some(),
+        tty: !device.non_interactive && person_is_there(),
         ssh: std::env::var_os("SSH_CONNECTION").is_some(),
         command: wanted.command.clone(),
     }

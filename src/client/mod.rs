@@ -47,6 +47,7 @@ pub struct Device {
     pub non_interactive: bool,
     /// Who approves.
     pub presence: Presence,
+    known: OnceCell<KnownAuthority>,
     api: OnceCell<AuthorityApi>,
     grant_store: OnceCell<GrantStore>,
 }
@@ -65,6 +66,7 @@ impl Device {
             terminal,
             non_interactive,
             presence,
+            known: OnceCell::new(),
             api: OnceCell::new(),
             grant_store: OnceCell::new(),
         })
@@ -88,14 +90,27 @@ impl Device {
         Ok(self.api.get_or_init(|| api))
     }
 
+    /// The authority this device has met, if it has met one.
+    ///
+    /// # Errors
+    /// Where what is remembered can't be read.
+    pub fn met(&self) -> Result<Option<&KnownAuthority>, Error> {
+        if self.known.get().is_none()
+            && let Some(known) = self.trust().known()?
+        {
+            return Ok(Some(self.known.get_or_init(|| known)));
+        }
+        Ok(self.known.get())
+    }
+
     /// Who the authority is: from memory if it can, by meeting it if it must.
     ///
     /// # Errors
     /// As [`Device::api`].
-    pub fn known(&self) -> Result<KnownAuthority, Error> {
-        match self.trust().known()? {
+    pub fn known(&self) -> Result<&KnownAuthority, Error> {
+        match self.met()? {
             Some(known) => Ok(known),
-            None => Ok(self.api()?.known().clone()),
+            None => Ok(self.api()?.known()),
         }
     }
 

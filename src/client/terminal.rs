@@ -111,15 +111,10 @@ pub struct Tty {
 }
 
 impl Tty {
-    /// The controlling terminal, if there is one and we are in its foreground: a background job must not stop on
-    /// SIGTTIN while others wait for it.
+    /// The controlling terminal, ready for questions.
     #[must_use]
     pub fn open() -> Option<Self> {
-        let file = File::options().read(true).write(true).open("/dev/tty").ok()?;
-        let foreground = rustix::termios::tcgetpgrp(&file).ok()?;
-        if foreground != rustix::process::getpgrp() {
-            return None;
-        }
+        let file = foreground_terminal()?;
         let restore = Restore::arm(&file)?;
         Some(Self { file, _restore: restore })
     }
@@ -180,6 +175,20 @@ impl Tty {
         let text = dialoguer::Password::new().with_prompt(prompt).report(false).interact_on(&term);
         text.map(Secret::new).map_err(|error| gone(&error))
     }
+}
+
+/// The controlling terminal, if there is one and we are in its foreground: a background job must not stop on SIGTTIN while
+/// others wait for it.
+fn foreground_terminal() -> Option<File> {
+    let file = File::options().read(true).write(true).open("/dev/tty").ok()?;
+    let foreground = rustix::termios::tcgetpgrp(&file).ok()?;
+    (foreground == rustix::process::getpgrp()).then_some(file)
+}
+
+/// Whether a person can be asked at a terminal.
+#[must_use]
+pub fn person_is_there() -> bool {
+    foreground_terminal().is_some()
 }
 
 /// While a question stands: the signals that end us first put the terminal back as it was.

@@ -10,7 +10,7 @@ use crate::client::embedded::stop;
 use crate::client::error::Error;
 use crate::client::places::Places;
 use crate::client::presence::Presence;
-use crate::client::terminal::{Terminal, Tty};
+use crate::client::terminal::{Terminal, person_is_there};
 use crate::clock::{human, seconds_between};
 use crate::files::own_directory;
 use crate::protocol::access_token::verify;
@@ -42,7 +42,7 @@ scopes = ["refund"]
 "#;
 
 pub fn run(terminal: Terminal, yes: bool) -> Result<u8, Error> {
-    if !yes && Tty::open().is_none() {
+    if !yes && !person_is_there() {
         return Err(Error::new(ErrorCode::InteractionRequired, "the demo waits for Enter, and there is no terminal")
             .hint("write: elevate demo --yes"));
     }

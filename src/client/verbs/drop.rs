@@ -13,7 +13,7 @@ pub fn run(device: &Device, only: &[ResourceName]) -> Result<u8, Error> {
     let now = device.clock.now();
     let mut held = Vec::new();
     let mut missing = Vec::new();
-    if device.trust().known()?.is_some() {
+    if device.met()?.is_some() {
         let store = device.grant_store()?;
         if only.is_empty() {
             // What can't be read goes as well; it is only not revoked.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 pub fn run(device: &Device, only: Option<&ResourceName>) -> Result<u8, Error> {
     let now = device.clock.now();
-    let (mut grants, keyring) = if device.trust().known()?.is_none() {
+    let (mut grants, keyring) = if device.met()?.is_none() {
         (Vec::new(), "")
     } else {
         let store = device.grant_store()?;
