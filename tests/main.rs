@@ -9,6 +9,8 @@ mod attacks;
 mod audit_faults;
 /// The real binaries, as a person and a script use them.
 mod cli;
+/// Every command that README shows.
+mod docs;
 /// The flow, on an authority in this process.
 mod elevation;
 /// What is derived and committed.
