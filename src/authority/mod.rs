@@ -33,7 +33,7 @@ use elevation::ElevationId;
 use error::Refusal;
 use proofs::Proofs;
 use relying_party::RelyingParty;
-use rules::{Change as RulesChange, LiveRules, Rules, RulesError};
+use rules::{LiveRules, Rules, RulesError};
 use serde_json::json;
 use signer::{KeyError, MasterKey, Signer};
 use std::path::Path;
@@ -54,6 +54,8 @@ pub struct Authority {
     pub(crate) proofs: Proofs,
     owner: u32,
     rules: LiveRules,
+    /// Held while changed rules are recorded and taken up, so that it is done once.
+    taking_up: tokio::sync::Mutex<()>,
 }
 
 /// Why an authority can't start.
@@ -112,6 +114,7 @@ impl Authority {
             audit,
             master,
             rules,
+            taking_up: tokio::sync::Mutex::default(),
         };
         authority.record_rules_at_start().await;
         Ok(authority)
@@ -122,15 +125,8 @@ impl Authority {
     /// # Errors
     /// [`Refusal::Audit`], where the change can't be recorded.
     pub async fn rules(&self) -> Result<Arc<Rules>, Refusal> {
-        match self.rules.refresh() {
-            RulesChange::None => {}
-            RulesChange::Loaded(rules) => self.record_rules(&rules).await?,
-            RulesChange::Refused(error) => {
-                tracing::warn!(%error, "the files on disk are broken; the rules before stay in force");
-                let mut entry = Entry::new(Event::RulesRefused, ElevationId::fresh(), json!({}));
-                entry.cause = Some(error.to_string());
-                self.audit.record(entry, Vec::new()).await?;
-            }
+        if self.rules.have_changed() {
+            self.take_up_rules().await?;
         }
         Ok(self.rules.current())
     }
@@ -148,6 +144,23 @@ impl Authority {
         if admins.is_empty() { subject.uid() == self.owner } else { admins.contains(&subject.sub()) }
     }
 
+    async fn take_up_rules(&self) -> Result<(), Refusal> {
+        let _alone = self.taking_up.lock().await;
+        let Some(found) = self.rules.look() else { return Ok(()) };
+        match &found.outcome {
+            Ok(rules) if self.store.meta("rules").await?.as_ref() == Some(&rules.digest) => {}
+            Ok(rules) => self.record_rules(rules).await?,
+            Err(error) => {
+                tracing::warn!(%error, "the files on disk are broken; the rules before stay in force");
+                let mut entry = Entry::new(Event::RulesRefused, ElevationId::fresh(), json!({}));
+                entry.cause = Some(error.to_string());
+                self.audit.record(entry, Vec::new()).await?;
+            }
+        }
+        self.rules.take_up(found);
+        Ok(())
+    }
+
     /// A log that can't take the entry stops every elevation anyway; the authority still starts, so that the log can be
     /// read and the fault named.
     async fn record_rules_at_start(&self) {
@@ -158,6 +171,7 @@ impl Authority {
         };
         if let Err(error) = recorded {
             tracing::error!(%error, "nobody gets in");
+            self.rules.look_again();
         }
     }
 

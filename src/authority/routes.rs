@@ -20,7 +20,7 @@ use crate::protocol::messages::{
 };
 use crate::protocol::names::ResourceName;
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, FormRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, FormRejection, PathRejection, QueryRejection};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -136,7 +136,7 @@ macro_rules! malformed_from {
         }
     )*};
 }
-malformed_from!(BytesRejection, FormRejection, QueryRejection);
+malformed_from!(BytesRejection, FormRejection, PathRejection, QueryRejection);
 
 async fn no_such_path(request: Request) -> Refused {
     Refused(Refusal::Malformed(format!("there is no {} {}", request.method(), escaped(request.uri().path()))))
@@ -293,10 +293,11 @@ async fn finish_enrolment(
 async fn operation(
     State(authority): Shared,
     ConnectInfo(caller): From,
-    Path(name): Path<String>,
+    name: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Answered {
+    let Path(name) = name.map_err(Refusal::from)?;
     let parsed: OperationName = serde_json::from_value(json!(name))
         .map_err(|_| Refusal::Malformed(format!("there is no operation '{}'", escaped(&name))))?;
     let (token, jkt) = presented(&authority, &headers, &format!("/operations/{parsed}"))?;
@@ -323,7 +324,7 @@ async fn log_entries(
     let rows = authority.store.log_rows(from, to).await?;
     let mut private = authority.store.log_private(from, to).await?;
     let places: Vec<u64> = (from..to).map(|index| tlog_tiles::stored_hash_index(0, index)).collect();
-    let hashes = authority.store.log_hashes(&places).await?;
+    let hashes = authority.store.log_hashes_left(&places).await?;
     let entries = (from..to).zip(rows.leaves).zip(places).map(|((index, leaf), place)| LogEntry {
         leaf: leaf.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
         hash: hashes.get(&place).map(ToString::to_string),

@@ -87,14 +87,11 @@ impl Rules {
     }
 }
 
-/// What a look at the files found.
-pub enum Change {
-    /// Nothing.
-    None,
-    /// A new set is in force.
-    Loaded(Arc<Rules>),
-    /// The files are broken; the set before stays in force.
-    Refused(RulesError),
+/// What a look at changed files found.
+pub struct Found {
+    seen: Stamp,
+    /// A new set, or why the set before stays in force.
+    pub outcome: Result<Arc<Rules>, RulesError>,
 }
 
 /// The set in force, and how it was last seen on disk.
@@ -105,7 +102,8 @@ pub struct LiveRules {
 
 struct State {
     rules: Arc<Rules>,
-    seen: Stamp,
+    /// The files as they were taken up; `None` where that is to be done again.
+    seen: Option<Stamp>,
     refused: Option<RulesError>,
 }
 
@@ -117,7 +115,7 @@ impl LiveRules {
     /// # Errors
     /// [`RulesError`]: an authority that never had good rules does not start.
     pub fn load(directory: &Path) -> Result<Self, RulesError> {
-        let seen = stamp(directory);
+        let seen = Some(stamp(directory));
         let rules = Arc::new(Rules::load(directory)?);
         Ok(Self { directory: directory.to_owned(), state: RwLock::new(State { rules, seen, refused: None }) })
     }
@@ -134,31 +132,40 @@ impl LiveRules {
         self.read_state().refused.clone()
     }
 
-    /// Looks whether the files changed, and takes them up if they are good.
-    pub fn refresh(&self) -> Change {
-        let now = stamp(&self.directory);
-        if self.read_state().seen == now {
-            return Change::None;
-        }
-        let loaded = Rules::load(&self.directory);
-        let mut state = self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if state.seen == now {
-            return Change::None;
-        }
-        state.seen = now;
-        match loaded {
+    /// Whether the files changed since they were last taken up.
+    #[must_use]
+    pub fn have_changed(&self) -> bool {
+        self.read_state().seen != Some(stamp(&self.directory))
+    }
+
+    /// Reads files that changed; nothing is in force by it.
+    #[must_use]
+    pub fn look(&self) -> Option<Found> {
+        let seen = stamp(&self.directory);
+        let changed = self.read_state().seen != Some(seen);
+        changed.then(|| Found { seen, outcome: Rules::load(&self.directory).map(Arc::new) })
+    }
+
+    /// Takes up what was found, once that is recorded.
+    pub fn take_up(&self, found: Found) {
+        let mut state = self.write_state();
+        state.seen = Some(found.seen);
+        match found.outcome {
             Ok(rules) => {
-                let rules = Arc::new(rules);
-                let changed = rules.digest != state.rules.digest;
-                state.rules = rules.clone();
+                state.rules = rules;
                 state.refused = None;
-                if changed { Change::Loaded(rules) } else { Change::None }
             }
-            Err(error) => {
-                state.refused = Some(error.clone());
-                Change::Refused(error)
-            }
+            Err(error) => state.refused = Some(error),
         }
+    }
+
+    /// Has the next look find the files changed, whether they are or not.
+    pub fn look_again(&self) {
+        self.write_state().seen = None;
+    }
+
+    fn write_state(&self) -> std::sync::RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn read_state(&self) -> std::sync::RwLockReadGuard<'_, State> {

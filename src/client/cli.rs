@@ -307,8 +307,9 @@ pub fn command_without_dashes(words: &[OsString]) -> Option<(String, Vec<String>
     let mut resource = None;
     while let Some(word) = words.next() {
         if word.starts_with('-') {
+            let long = word.strip_prefix("--");
             let takes_value =
-                |it: &&clap::Arg| it.get_action().takes_values() && it.get_long() == word.strip_prefix("--");
+                |it: &&clap::Arg| it.get_action().takes_values() && long.is_some() && it.get_long() == long;
             if command.get_arguments().any(|it| takes_value(&it)) {
                 words.next();
             }

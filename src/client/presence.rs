@@ -41,8 +41,8 @@ impl Presence {
                     .hint("run `elevate RESOURCE` in a terminal first: the grant is then kept for a while")
                 })?;
                 tty.show(shown);
-                tty.show(&format!("Press Enter to approve with {}, Ctrl-C to refuse: ", escaped(key)));
-                tty.wait_for_enter(limit)
+                let question = format!("Press Enter to approve with {}, Ctrl-C to refuse: ", escaped(key));
+                tty.wait_for_enter(&question, limit)
             }
         }
     }

@@ -124,12 +124,13 @@ impl Tty {
         let _ = self.file.write_all(text.as_bytes());
     }
 
-    /// Waits for Enter. What was typed before the question does not count.
+    /// Asks, and waits for Enter. What was typed before the question does not count.
     ///
     /// # Errors
     /// [`ErrorCode::VerificationFailed`]: refused, or nothing came within `limit`.
-    pub fn wait_for_enter(&mut self, limit: Duration) -> Result<(), Error> {
+    pub fn wait_for_enter(&mut self, question: &str, limit: Duration) -> Result<(), Error> {
         let _ = rustix::termios::tcflush(&self.file, QueueSelector::IFlush);
+        self.show(question);
         let until = Instant::now() + limit;
         let refused = || Error::new(ErrorCode::VerificationFailed, "the touch was refused");
         loop {

@@ -10,6 +10,8 @@ use crate::log::receipt::Receipt;
 use crate::protocol::encoding::{base64url, sha256};
 use crate::protocol::messages::{ErrorCode, Metadata};
 use serde::{Deserialize, Serialize};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
 const FILE_MAX: u64 = 64 << 10;
@@ -156,6 +158,8 @@ impl Trust {
 
     /// Keeps it for the next process.
     pub fn keep_nonce(&self, nonce: &str) {
-        let _ = std::fs::write(self.file("dpop-nonce"), nonce);
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let _ = options.open(self.file("dpop-nonce")).and_then(|mut file| file.write_all(nonce.as_bytes()));
     }
 }

@@ -1,0 +1,446 @@
+//! Policies as tables. `default.txt` is the one to read: every question that matters, and what the default answers.
+
+use elevate::authority::caller::{Caller, Served};
+use elevate::authority::config::{Resource, Sensitivity};
+use elevate::authority::context::{Context, Observed, Signal};
+use elevate::authority::elevation::ElevationId;
+use elevate::authority::policy::{Action, NotPermitted, Permitted, Policy, Question};
+use elevate::authority::rules::{DEFAULT_POLICY, DEFAULT_SCHEMA, Rules};
+use elevate::protocol::assurance::Assurance;
+use elevate::protocol::messages::{Claimed, OperationName, ResourceKind};
+use elevate::protocol::names::{Scope, Ttl};
+use proptest::prelude::*;
+use std::path::Path;
+use std::sync::LazyLock;
+
+static DEFAULT: LazyLock<Policy> = LazyLock::new(|| policy(DEFAULT_POLICY));
+
+fn policy(text: &str) -> Policy {
+    Policy::parse(Path::new("policy.cedar"), text, Path::new("schema.cedarschema"), DEFAULT_SCHEMA).unwrap()
+}
+
+/// One question, as a row of the table puts it.
+#[derive(Debug, Clone)]
+struct Row {
+    operation: Option<OperationName>,
+    sensitivity: Sensitivity,
+    keys: usize,
+    pin: bool,
+    signals: Vec<Signal>,
+    admin: bool,
+    claimed: Claimed,
+    ttl: Option<Ttl>,
+}
+
+impl Row {
+    fn ask(&self, policy: &Policy) -> Result<Permitted, NotPermitted> {
+        let action = match self.operation {
+            None => Action::Elevate,
+            Some(operation) if operation.is_own_keys() => Action::ManageOwnKeys,
+            Some(_) => Action::Administer,
+        };
+        let mut resource = Resource::authority("https://localhost/1");
+        resource.sensitivity = self.sensitivity;
+        let context = Context {
+            observed: Observed {
+                uid: 1000,
+                hour: 12,
+                enrolled_keys: self.keys,
+                can_verify: self.pin,
+                signals: self.signals.clone(),
+            },
+            claimed: self.claimed.clone(),
+            has_reason: false,
+            operation: self.operation,
+        };
+        let question = Question {
+            action,
+            subject: Caller::with_uid(1000).subject(Served::Everybody).unwrap(),
+            admin: self.admin,
+            name: &"thing".parse().unwrap(),
+            resource: &resource,
+            context: &context,
+            ttl: self.ttl,
+            default_ttl: "10m".parse().unwrap(),
+            scope: &Scope::default(),
+        };
+        policy.decide(&ElevationId::fresh(), &question)
+    }
+
+    /// The rung, or `None`, which is above every rung: nothing is enough.
+    fn rung(&self, policy: &Policy) -> Rung {
+        self.ask(policy).map_or(Rung::Never, |permitted| Rung::At(permitted.assurance()))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rung {
+    At(Assurance),
+    Never,
+}
+
+fn plain(sensitivity: Sensitivity) -> Row {
+    Row {
+        operation: None,
+        sensitivity,
+        keys: 1,
+        pin: true,
+        signals: vec![],
+        admin: false,
+        claimed: Claimed::default(),
+        ttl: None,
+    }
+}
+
+fn parse(line: &str) -> (Row, [String; 3]) {
+    let (question, answer) = line.split_once('|').unwrap_or_else(|| panic!("no answer: {line}"));
+    let [action, sensitivity, keys, signals, admin] = columns(question);
+    let signal = |name: &str| match name {
+        "first_use" => Signal::FirstUseOfResource,
+        "failures" => Signal::RecentFailures,
+        other => panic!("no signal {other}: {line}"),
+    };
+    let row = Row {
+        operation: (action != "elevate").then(|| serde_json::from_value(action.into()).unwrap()),
+        sensitivity: match sensitivity.as_str() {
+            "low" => Sensitivity::Low,
+            "sensitive" => Sensitivity::Sensitive,
+            "critical" => Sensitivity::Critical,
+            other => panic!("no sensitivity {other}: {line}"),
+        },
+        keys: usize::from(keys != "none"),
+        pin: keys == "pin",
+        signals: signals.split(',').filter(|name| *name != "-").map(signal).collect(),
+        admin: admin == "yes",
+        claimed: Claimed::default(),
+        ttl: None,
+    };
+    (row, columns(answer))
+}
+
+fn columns<const N: usize>(text: &str) -> [String; N] {
+    let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+    words.try_into().unwrap_or_else(|words| panic!("not {N} columns: {words:?}"))
+}
+
+#[test]
+fn the_default_policy_answers_as_its_table_says() {
+    let table = include_str!("default.txt").lines().filter(|line| !line.starts_with('#'));
+    let mut wrong = Vec::new();
+    let mut operations = std::collections::BTreeSet::new();
+    for line in table {
+        let (row, expected) = parse(line);
+        operations.extend(row.operation);
+        let answer = match row.ask(&DEFAULT) {
+            Ok(permitted) => [
+                permitted.assurance().name().to_owned(),
+                elevate::clock::human(permitted.ttl()),
+                permitted.policies().join(","),
+            ],
+            Err(no) if no.policies.is_empty() => ["deny".into(), "-".into(), "-".into()],
+            Err(no) => ["deny".into(), "-".into(), no.policies.join(",")],
+        };
+        if answer != expected {
+            wrong.push(format!("{line}\n    it answers: {}", answer.join("  ")));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    assert_eq!(operations.len(), 12, "an operation is not in the table: {operations:?}");
+}
+
+#[test]
+fn every_policy_of_the_default_has_an_id_a_reason_and_a_time() {
+    let rules = DEFAULT_POLICY.matches("\npermit (").count() + DEFAULT_POLICY.matches("\nforbid (").count();
+    assert!(rules >= 8);
+    for annotation in ["\n@id(\"", "\n@reason(\"", "\n@max_ttl(\""] {
+        assert_eq!(DEFAULT_POLICY.matches(annotation).count(), rules, "{annotation}");
+    }
+}
+
+// --- how answers come to be --------------------------------------------------------------------------------------
+
+#[test]
+fn the_shortest_time_wins_and_what_is_asked_never_lengthens_it() {
+    let two = policy(
+        "@id(\"long\") @max_ttl(\"8h\") permit (principal, action, resource);\n\
+         @id(\"short\") @max_ttl(\"7m\") permit (principal, action, resource);",
+    );
+    let ask = |ttl: Option<&str>| {
+        let row = Row { ttl: ttl.map(|ttl| ttl.parse().unwrap()), ..plain(Sensitivity::Low) };
+        row.ask(&two).unwrap()
+    };
+    assert_eq!((ask(None).ttl(), ask(Some("1m")).ttl(), ask(Some("30d")).ttl()), (420, 60, 420));
+    assert_eq!(ask(None).policies(), ["long", "short"]);
+    let unbounded = policy("permit (principal, action, resource);");
+    assert_eq!(plain(Sensitivity::Low).ask(&unbounded).unwrap().ttl(), 600, "the default time");
+}
+
+#[test]
+fn forbid_wins_and_says_why() {
+    let text = format!(
+        "{DEFAULT_POLICY}\n@id(\"night\") @reason(\"not at noon\") forbid (principal, action, resource) when {{ context.observed.hour == 12 }};"
+    );
+    let no = plain(Sensitivity::Low).ask(&policy(&text)).unwrap_err();
+    assert_eq!((no.cause.as_str(), no.policies), ("not at noon", vec!["night".to_owned()]));
+}
+
+#[test]
+fn no_policy_at_all_permits_nothing() {
+    for sensitivity in [Sensitivity::Low, Sensitivity::Sensitive, Sensitivity::Critical] {
+        let no = plain(sensitivity).ask(&policy("")).unwrap_err();
+        assert_eq!(no.cause, "no policy permits it for 'thing'");
+    }
+}
+
+/// A policy that can't be evaluated permits nothing, and neither do the others beside it.
+#[test]
+fn an_error_is_a_denial() {
+    let overflow = "permit (principal, action, resource) when { context.observed.hour + 9223372036854775807 > 0 };";
+    for text in [overflow.to_owned(), format!("{DEFAULT_POLICY}\n{overflow}")] {
+        let no = plain(Sensitivity::Low).ask(&policy(&text)).unwrap_err();
+        assert!(no.cause.starts_with("the policy could not be evaluated: "), "{}", no.cause);
+    }
+}
+
+#[test]
+fn claims_can_ask_for_more() {
+    let text = "permit (principal, action, resource) when { !context.claimed.ssh || context.assurance.verified };";
+    let (policy, here) = (policy(text), plain(Sensitivity::Low));
+    let ssh = Row { claimed: Claimed { ssh: true, ..Claimed::default() }, ..here.clone() };
+    assert_eq!(here.rung(&policy), Rung::At(Assurance::Session));
+    assert_eq!(ssh.rung(&policy), Rung::At(Assurance::Verified));
+}
+
+#[test]
+fn the_ladder_is_climbed_to_its_top() {
+    let text = "permit (principal, action, resource) when { context.assurance.verified_hardware };";
+    assert_eq!(plain(Sensitivity::Low).rung(&policy(text)), Rung::At(Assurance::VerifiedHardware));
+}
+
+// --- what holds for every question -------------------------------------------------------------------------------
+
+const OPERATIONS: [OperationName; 12] = [
+    OperationName::KeyEnroll,
+    OperationName::KeyRemove,
+    OperationName::SecretSet,
+    OperationName::SecretRemove,
+    OperationName::SecretList,
+    OperationName::UserList,
+    OperationName::UserDisable,
+    OperationName::UserEnable,
+    OperationName::GrantList,
+    OperationName::GrantRevoke,
+    OperationName::KeysList,
+    OperationName::KeysRotate,
+];
+
+prop_compose! {
+    fn claims()(host in ".{0,20}", os in ".{0,10}", tty: bool, ssh: bool, command in proptest::option::of(".{0,20}")) -> Claimed {
+        Claimed { host, os, tty, ssh, command }
+    }
+}
+
+prop_compose! {
+    fn questions()(
+        operation in proptest::option::of(proptest::sample::select(OPERATIONS.as_slice())),
+        sensitivity in proptest::sample::select(vec![Sensitivity::Low, Sensitivity::Sensitive, Sensitivity::Critical]),
+        keys in 0_usize..4,
+        pin: bool,
+        signals in signals(),
+        admin: bool,
+        claimed in claims(),
+        ttl in proptest::option::of(1_u64..=30 * 86_400),
+    ) -> Row {
+        let ttl = ttl.map(|ttl| Ttl::try_from(ttl).unwrap());
+        Row { operation, sensitivity, keys, pin: pin && keys > 0, signals, admin, claimed, ttl }
+    }
+}
+
+fn signals() -> impl Strategy<Value = Vec<Signal>> {
+    proptest::sample::subsequence(vec![Signal::FirstUseOfResource, Signal::RecentFailures], 0..=2)
+}
+
+proptest! {
+    #[test]
+    fn more_signals_never_lower_the_rung(row in questions(), more in signals()) {
+        let mut all = row.signals.clone();
+        all.extend(more.into_iter().filter(|signal| !row.signals.contains(signal)));
+        let risky = Row { signals: all, ..row.clone() };
+        prop_assert!(risky.rung(&DEFAULT) >= row.rung(&DEFAULT), "{row:?}");
+    }
+
+    #[test]
+    fn claims_never_lower_the_rung(row in questions()) {
+        let silent = Row { claimed: Claimed::default(), ..row.clone() };
+        prop_assert!(row.rung(&DEFAULT) >= silent.rung(&DEFAULT), "{row:?}");
+    }
+
+    #[test]
+    fn a_session_alone_opens_nothing_that_matters(row in questions()) {
+        let least = match (row.operation, row.sensitivity) {
+            (None, Sensitivity::Low) => Assurance::Session,
+            (None, Sensitivity::Sensitive) => Assurance::Touch,
+            (None, Sensitivity::Critical) => Assurance::Verified,
+            (Some(OperationName::KeyEnroll), _) if row.keys == 0 => Assurance::Session,
+            (Some(operation), _) if operation.only_reads() => Assurance::Session,
+            (Some(_), _) if row.pin => Assurance::Verified,
+            (Some(_), _) => Assurance::Touch,
+        };
+        prop_assert!(row.rung(&DEFAULT) >= Rung::At(least), "{row:?}");
+        if !row.admin && row.operation.is_some_and(|operation| !operation.is_own_keys()) {
+            prop_assert_eq!(row.rung(&DEFAULT), Rung::Never);
+        }
+    }
+
+    #[test]
+    fn no_grant_is_longer_than_asked_or_than_an_hour(row in questions()) {
+        if let Ok(permitted) = row.ask(&DEFAULT) {
+            prop_assert!(permitted.ttl() <= row.ttl.map_or(u64::MAX, Ttl::seconds).min(3600));
+            prop_assert!(permitted.ttl() > 0);
+        }
+    }
+}
+
+// --- files that are broken ---------------------------------------------------------------------------------------
+
+/// A file that is broken, the line it is broken at, and a word of the reason.
+struct Broken {
+    file: &'static str,
+    text: &'static str,
+    line: usize,
+    reason: &'static str,
+}
+
+const WIKI: &str = "[resource.wiki]\nkind = \"jwt\"\naudience = \"a\"\nsensitivity = \"low\"\n";
+
+const BROKEN: &[Broken] = &[
+    Broken {
+        file: "policy.cedar",
+        text: "// a comment\n\npermit (principal, action, resource) when { true \n;",
+        line: 4,
+        reason: "unexpected token",
+    },
+    Broken {
+        file: "policy.cedar",
+        text: "permit (principal, action, resource);\n\npermit (principal, action, resource)\nwhen { context.observed.hoor == 3 };",
+        line: 4,
+        reason: "hoor",
+    },
+    Broken {
+        file: "policy.cedar",
+        text: "permit (principal, action, resource)\nwhen { resource.sensitivity == 3 };",
+        line: 2,
+        reason: "types",
+    },
+    Broken {
+        file: "policy.cedar",
+        text: "\npermit (principal, action == Action::\"elevat\", resource);",
+        line: 2,
+        reason: "elevat",
+    },
+    Broken {
+        file: "policy.cedar",
+        text: "@id(\"a\")\n@max_ttl(\"soon\")\npermit (principal, action, resource);",
+        line: 2,
+        reason: "'soon' is no length of time",
+    },
+    Broken {
+        file: "policy.cedar",
+        text: "@max_ttl(\"90d\")\npermit (principal, action, resource);",
+        line: 1,
+        reason: "between 1 second and 30 days",
+    },
+    Broken {
+        file: "policy.cedar",
+        text: "@id(\"a\")\npermit (principal, action, resource);\n@id(\"b\")\npermit (principal, action, resource);\n@id(\"a\")\npermit (principal, action, resource);",
+        line: 5,
+        reason: "two policies are called 'a'",
+    },
+    Broken {
+        file: "schema.cedarschema",
+        text: "entity User;\nentity Resource = {\n  kind: Strng,\n};",
+        line: 3,
+        reason: "Strng",
+    },
+    Broken { file: "schema.cedarschema", text: "entity User = {\n  admin: Bool\n", line: 2, reason: "unexpected" },
+    Broken { file: "authority.toml", text: "allow_software_keys = maybe\n", line: 1, reason: "" },
+    Broken { file: "authority.toml", text: "\n\nallow_softwear_keys = true\n", line: 3, reason: "allow_softwear_keys" },
+    Broken { file: "authority.toml", text: "default_ttl = \"a while\"\n", line: 1, reason: "is no length of time" },
+    Broken {
+        file: "authority.toml",
+        text: "[resource.run]\nkind = \"secret\"\nsensitivity = \"low\"\n",
+        line: 1,
+        reason: "is a verb",
+    },
+    Broken {
+        file: "authority.toml",
+        text: "\n[resource.a]\nkind = \"jwt\"\nsensitivity = \"low\"\n",
+        line: 2,
+        reason: "needs an audience",
+    },
+    Broken {
+        file: "authority.toml",
+        text: "[resource.a]\nkind = \"secret\"\naudience = \"x\"\nsensitivity = \"low\"\n",
+        line: 1,
+        reason: "has no audience",
+    },
+    Broken {
+        file: "authority.toml",
+        text: "[resource.a]\nkind = \"secret\"\nsensitivity = \"medium\"\n",
+        line: 3,
+        reason: "medium",
+    },
+    Broken {
+        file: "authority.toml",
+        text: "[resource.authority]\nkind = \"secret\"\nsensitivity = \"low\"\n",
+        line: 1,
+        reason: "the authority itself",
+    },
+    Broken {
+        file: "authority.toml",
+        text: "[resource.a]\nkind = \"secret\"\nscopes = [\"read write\"]\nsensitivity = \"low\"\n",
+        line: 1,
+        reason: "a scope is one word",
+    },
+    Broken {
+        file: "authority.toml",
+        text: "idle_exit = \"1m\"\ndiscovery_listen = \"0.0.0.0:80\"\n",
+        line: 2,
+        reason: "loopback",
+    },
+];
+
+#[test]
+fn broken_files_do_not_load_and_say_where_and_why() {
+    let mut wrong = Vec::new();
+    for Broken { file, text, line, reason } in BROKEN {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("authority.toml"), WIKI).unwrap();
+        Rules::load(directory.path()).map(drop).unwrap();
+        std::fs::write(directory.path().join(file), text).unwrap();
+        let Err(error) = Rules::load(directory.path()) else {
+            wrong.push(format!("it loads: {text:?}"));
+            continue;
+        };
+        let shown = error.to_string();
+        let place = format!("{}:{line}: ", directory.path().join(file).display());
+        if !shown.starts_with(&place) || !shown.contains(reason) || shown.contains('\n') {
+            wrong.push(format!("expected {file}:{line}: ..{reason}..\n         got {shown}"));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// A token that its service can not check the holder of lasts five minutes at most.
+#[test]
+fn a_resource_kind_limits_the_time_of_what_can_not_be_bound() {
+    let mut resource = Resource::authority("https://localhost/1");
+    assert_eq!(resource.longest(), u64::MAX);
+    resource.checks_dpop = false;
+    assert_eq!(resource.longest(), 300);
+    resource.max_ttl = Some("1m".parse().unwrap());
+    assert_eq!(resource.longest(), 60);
+    resource.kind = ResourceKind::Secret;
+    resource.max_ttl = None;
+    assert_eq!(resource.longest(), u64::MAX, "a secret's time is the policy's");
+}

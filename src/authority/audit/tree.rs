@@ -1,13 +1,15 @@
 //! The tree's frontier and its proofs, over hashes that stand in the store.
 
 use super::AuditError;
-use crate::authority::store::Store;
+use crate::authority::store::{Store, StoreError};
 use crate::log::checkpoint::{self, TreeHead};
 use crate::log::leaf::Leaf;
 use jiff::Timestamp;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use tlog_tiles::{EMPTY_HASH, Hash, HashReader, prove_record, prove_tree, stored_hash_index, stored_hashes, tree_hash};
+use tlog_tiles::{
+    EMPTY_HASH, Hash, HashReader, prove_record, prove_tree, record_hash, stored_hash_index, stored_hashes, tree_hash,
+};
 
 /// The end of the log: its size, the time of its last entry, and hashes that are not committed yet.
 pub(super) struct Tree {
@@ -30,12 +32,15 @@ impl Tree {
         let last = signed.size.checked_sub(1).ok_or(AuditError::Mismatch)?;
         let rows = store.log_rows(last, signed.size + 1).await.map_err(AuditError::Store)?;
         let [Some(leaf), None] = rows.leaves.as_slice() else { return Err(AuditError::Mismatch) };
+        // Its time is what the next entry's is held to: it must be the entry that was signed.
+        let place = stored_hash_index(0, last);
+        let stored = store.log_hashes(&[place]).await.map_err(|error| mismatch(AuditError::Store(error)))?;
+        if stored.get(&place) != Some(&record_hash(leaf)) {
+            return Err(AuditError::Mismatch);
+        }
         let leaf_time = serde_json::from_slice::<Leaf>(leaf).map_err(|_| AuditError::Mismatch)?.time;
         let tree = Self { size: signed.size, last_time: leaf_time, pending: HashMap::new() };
-        let head = tree.head(store).await.map_err(|error| match error {
-            AuditError::Store(crate::authority::store::StoreError::Corrupt(_)) => AuditError::Mismatch,
-            other => other,
-        })?;
+        let head = tree.head(store).await.map_err(mismatch)?;
         if head == signed { Ok(tree) } else { Err(AuditError::Mismatch) }
     }
 
@@ -74,6 +79,14 @@ impl Tree {
     /// What was pending can now be read from the store.
     pub(super) fn committed(&mut self) {
         self.pending.clear();
+    }
+}
+
+/// What is not in the store any more is not what was signed.
+fn mismatch(error: AuditError) -> AuditError {
+    match error {
+        AuditError::Store(StoreError::Corrupt(_)) => AuditError::Mismatch,
+        other => other,
     }
 }
 

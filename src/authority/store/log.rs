@@ -25,10 +25,6 @@ pub struct LogRows {
     pub leaves: Vec<Option<Vec<u8>>>,
 }
 
-fn hash(bytes: Vec<u8>) -> Result<Hash, StoreError> {
-    bytes.try_into().map(Hash).map_err(|_| StoreError::Corrupt("a hash of the log has the wrong length".into()))
-}
-
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
@@ -69,14 +65,28 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; [`StoreError::Corrupt`] where one is missing.
     pub async fn log_hashes(&self, places: &[u64]) -> Result<HashMap<u64, Hash>, StoreError> {
+        let found = self.log_hashes_left(places).await?;
+        match places.iter().find(|place| !found.contains_key(place)) {
+            Some(place) => Err(StoreError::Corrupt(format!("hash {place} of the log is missing"))),
+            None => Ok(found),
+        }
+    }
+
+    /// Those of the hashes at these places that are there, so that a damaged log can still be read.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn log_hashes_left(&self, places: &[u64]) -> Result<HashMap<u64, Hash>, StoreError> {
         let mut found = HashMap::with_capacity(places.len());
         for place in places {
             let bytes: Option<Vec<u8>> = sqlx::query_scalar("SELECT hash FROM log_hash WHERE idx = ?")
                 .bind(signed(*place))
                 .fetch_optional(&self.pool)
                 .await?;
-            let bytes = bytes.ok_or_else(|| StoreError::Corrupt(format!("hash {place} of the log is missing")))?;
-            found.insert(*place, hash(bytes)?);
+            // One of another length is no hash.
+            if let Some(bytes) = bytes.and_then(|bytes| bytes.try_into().ok()) {
+                found.insert(*place, Hash(bytes));
+            }
         }
         Ok(found)
     }
