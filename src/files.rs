@@ -141,3 +141,10 @@ pub fn try_lock(file: impl AsFd, path: &Path) -> Result<bool, FileFault> {
         Err(error) => Err(fault(path, format_args!("it can't be locked: {error}"))),
     }
 }
+
+/// No core dump, and no other process of this user looks into this one's memory (`prctl(PR_SET_DUMPABLE)`). A command
+/// that this process becomes is as it would be without.
+pub fn keep_memory_private() {
+    // Where a kernel has it not, there is nothing else to be done.
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+}

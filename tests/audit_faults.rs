@@ -449,7 +449,7 @@ async fn a_log_without_any_checkpoint_stops_the_authority() {
 async fn a_checkpoint_of_another_key_stops_the_authority() {
     let (mut authority, _) = with_a_history().await;
     let size = authority.log().await.len();
-    let other = elevate::log::checkpoint::LogSigner::new(&authority.issuer, &[7; 32]).unwrap();
+    let other = checkpoint::LogSigner::new(&authority.issuer, &[7; 32]).unwrap();
     let forged = other.sign(TreeHead { size: size as u64, root: record_hash(b"mine") }).unwrap();
     authority.tamper(&format!("UPDATE log_checkpoint SET note = '{forged}' WHERE size = {size}")).await;
     stops(&mut authority).await;

@@ -160,6 +160,16 @@ async fn without_a_key_that_can_prove_it_nobody_is_asked_to_touch_one() {
     assert_eq!(authority.ask(&Ask::new("payroll"), &proof_key()).await.no().code(), (403, "access_denied"));
 }
 
+#[tokio::test]
+async fn where_nobody_is_there_nobody_is_asked() {
+    let (authority, _) = with_a_key().await;
+    let ask = |resource| Ask { prompt: Some("none".into()), ..Ask::new(resource) };
+    authority.ask(&ask("wiki"), &proof_key()).await.grant();
+    let no = authority.ask(&ask("prod-db"), &proof_key()).await.no();
+    assert_eq!((no.code(), no.says()), ((400, "interaction_required"), "this takes a touch of your key"));
+    assert_eq!(authority.count("SELECT count(*) FROM auth_session WHERE spent_at IS NULL").await, 0);
+}
+
 // --- the challenge -----------------------------------------------------------------------------------------------
 
 #[tokio::test]

@@ -2,12 +2,14 @@
 //! database that fails on demand; someone who talks to it; and security keys that do as they are told, wrong included.
 
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _, UnparsedPublicKey,
+};
 use ciborium::Value as Cbor;
 use elevate::authority::Authority;
 use elevate::authority::caller::Caller;
 use elevate::authority::routes::router;
-use elevate::authority::rules::DEFAULT_POLICY;
+use elevate::authority::rules::{DEFAULT_POLICY, DEFAULT_SCHEMA};
 use elevate::authority::store::Faults;
 use elevate::clock::Clock;
 use elevate::files::own_uid;
@@ -144,6 +146,7 @@ impl TestAuthority {
         }
         put(&home.path().join("config/authority.toml"), config);
         put(&home.path().join("config/policy.cedar"), policy);
+        put(&home.path().join("config/schema.cedarschema"), DEFAULT_SCHEMA);
         let (clock, faults) = (Clock::standing_at(noon()), Faults::default());
         let (authority, wire, serving) = open(home.path(), &clock, &faults).await;
         Self { home, authority, clock, faults, wire, serving }
@@ -440,9 +443,10 @@ impl Wire {
         self.proven("/keys/finish", key, None, |builder| builder.json(&response)).await.read()
     }
 
-    /// Enrols a key, the first one or with the help of another.
+    /// Enrols a key, the first one or with the help of another, which is a second older by then.
     pub async fn enrol(&self, name: &str, new: &TestKey, with: Option<&TestKey>) -> Result<EnrolledKey, No> {
-        let key = ProofKey::generate().unwrap();
+        let key = proof_key();
+        self.clock.advance(i64::from(with.is_some()));
         let challenge = self.begin_enrolment(name, &key, with).await?;
         self.finish_enrolment(&challenge, new.make(&challenge.public_key), &key).await
     }
@@ -549,6 +553,7 @@ pub struct Ask {
     pub detail: AuthorizationDetail,
     pub subject_token: String,
     pub log_size: u64,
+    pub prompt: Option<String>,
 }
 
 impl Ask {
@@ -557,7 +562,7 @@ impl Ask {
         let claimed = Claimed { host: "laptop".into(), os: "linux".into(), tty: true, ssh: false, command: None };
         let detail =
             AuthorizationDetail { r#type: ElevateType::Elevate, ttl: None, reason: None, operation: None, claimed };
-        Self { resource: resource.into(), scope: String::new(), detail, subject_token: me(), log_size: 0 }
+        Self { resource: resource.into(), scope: String::new(), detail, subject_token: me(), log_size: 0, prompt: None }
     }
 
     /// For an operation whose body is `body`.
@@ -597,6 +602,7 @@ impl Ask {
             scope: self.scope.parse().unwrap(),
             authorization_details: json!([self.detail]).to_string(),
             log_size: self.log_size,
+            prompt: self.prompt.clone(),
             auth_session: None,
             authn_response: None,
         }
@@ -768,6 +774,12 @@ impl TestKey {
             type_: "public-key".into(),
             extensions: RegistrationExtensionsClientOutputs::default(),
         }
+    }
+
+    /// As somebody would who has only the public key.
+    pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), aws_lc_rs::error::Unspecified> {
+        let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, self.pair.public_key().as_ref());
+        key.verify(message, signature)
     }
 
     /// RFC 9053 section 7.1.

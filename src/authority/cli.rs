@@ -113,6 +113,9 @@ fn detached() -> ExitCode {
 }
 
 async fn accept_clock(data: PathBuf) -> Result<(), OpenError> {
+    if !data.join("authority.db").exists() {
+        return Err(OpenError::Other(format!("there is no authority in {}", data.display())));
+    }
     own_directory(&data)?;
     let places = Places { config: PathBuf::new(), socket: data.join("none"), data };
     let _lock = lock(&places).await?;

@@ -74,7 +74,7 @@ pub async fn elevate(
     let subject = caller.subject(authority.served)?;
     subject.must_be(&request.subject_token_type, &request.subject_token)?;
     let wanted = Wanted::parse(authority, &rules, subject, jkt, request)?;
-    let waiting = step_up::resume(authority, &wanted.asked, request, now).await?;
+    let waiting = step_up::resume(authority, &wanted, request, now).await?;
     let elevation = waiting.as_ref().map_or_else(ElevationId::fresh, Waiting::elevation);
     admit(authority, subject, &elevation, &wanted, now).await?;
 

@@ -49,7 +49,14 @@ pub async fn begin(
     let request: EnrolmentRequest = serde_json::from_slice(body)
         .map_err(|error| Refusal::Malformed(format!("the enrolment can't be read: {error}")))?;
     let sub = authorized.sub();
+    if authorized.target() != Some(request.name.as_str()) {
+        return Err(Refusal::Token("its grant is for another name"));
+    }
     let keys = authority.store.security_keys(sub).await?;
+    // What policy let through for an account without a key must not add a second one.
+    if keys.iter().any(|key| key.enrolled_at >= authorized.decided_at()) {
+        return Err(Refusal::Conflict("your keys changed since this was approved: begin again"));
+    }
     if keys.len() >= KEYS_MAX {
         return Err(Refusal::Conflict("you have 32 keys already: remove one first"));
     }
@@ -101,8 +108,16 @@ pub async fn finish(
         return Err(Refusal::UserDisabled(elevation));
     }
     let credential = authority.relying_party.finish_registration(&response.credential, &content.state);
-    let credential =
-        credential.map_err(|cause| Refusal::StepUpFailed { elevation: elevation.clone(), cause: cause.to_owned() })?;
+    let credential = match credential {
+        Ok(credential) => credential,
+        Err(cause) => {
+            let mut entry =
+                Entry::new(Event::StepUpFailed, elevation.clone(), json!({ "sub": sub, "name": content.name }));
+            entry.cause = Some(format!("enrolment: {cause}"));
+            authority.audit.record(entry, vec![Change::SpendSession { hash, at: now }]).await?;
+            return Err(Refusal::StepUpFailed { elevation, cause: cause.to_owned() });
+        }
+    };
     let aaguid = aaguid(&response.credential.response.attestation_object)
         .ok_or_else(|| Refusal::Malformed("the new key does not say which model it is".into()))?;
     let software = aaguid == SOFTWARE_AAGUID;

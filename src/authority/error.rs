@@ -83,6 +83,15 @@ pub enum Refusal {
     /// The key says of itself that it is a file, and the configuration does not allow those.
     #[error("software keys are not allowed here")]
     SoftwareKey,
+    /// There is no such endpoint.
+    #[error("there is no {}", escaped(.0))]
+    NoSuchPath(String),
+    /// The authority's own code failed.
+    #[error("the authority failed on this request")]
+    Broken,
+    /// `prompt=none`, and policy asks for a touch.
+    #[error("this takes {}", .0.takes())]
+    InteractionRequired(Assurance),
     /// Sealing, signing or opening failed.
     #[error("the authority's keys can't be used: {0}")]
     Keys(&'static str),
@@ -109,6 +118,9 @@ impl Refusal {
     pub const fn class(&self) -> (u16, &'static str, ErrorCode) {
         match self {
             Self::Malformed(_) => (400, "invalid_request", ErrorCode::Usage),
+            Self::NoSuchPath(_) => (404, "invalid_request", ErrorCode::Failed),
+            Self::Broken => (500, "server_error", ErrorCode::Failed),
+            Self::InteractionRequired(_) => (400, "interaction_required", ErrorCode::InteractionRequired),
             Self::UnknownResource(_) => (400, "invalid_target", ErrorCode::Usage),
             Self::NotTheCaller { .. } => (403, "invalid_request", ErrorCode::Denied),
             Self::UserDisabled(_) | Self::Denied { .. } | Self::SoftwareKey => {
@@ -148,6 +160,7 @@ impl Refusal {
             }
             Self::Store(_) => "nobody gets in until the store answers; look at the disk it is on".to_owned(),
             Self::Audit(error) => error.hint().to_owned(),
+            Self::InteractionRequired(_) => "run it without -n first: the grant is then kept for a while".to_owned(),
             Self::SoftwareKey => {
                 "enrol a hardware key, or set `allow_software_keys = true` in authority.toml".to_owned()
             }
@@ -157,6 +170,8 @@ impl Refusal {
             | Self::Dpop(_)
             | Self::Token(_)
             | Self::Conflict(_)
+            | Self::NoSuchPath(_)
+            | Self::Broken
             | Self::Keys(_) => return None,
         };
         Some(hint)
@@ -181,6 +196,9 @@ impl Refusal {
             | Self::Audit(_)
             | Self::Policy(_)
             | Self::SoftwareKey
+            | Self::NoSuchPath(_)
+            | Self::Broken
+            | Self::InteractionRequired(_)
             | Self::Keys(_) => None,
         }
     }

@@ -23,6 +23,7 @@ const SECRET_MAX: usize = 64 << 10;
 /// An operation that somebody may carry out now.
 pub struct Authorized {
     grant: GrantRow,
+    operation: Operation,
     elevation: String,
 }
 
@@ -31,6 +32,18 @@ impl Authorized {
     #[must_use]
     pub fn sub(&self) -> &str {
         &self.grant.sub
+    }
+
+    /// When policy let it through.
+    #[must_use]
+    pub const fn decided_at(&self) -> Timestamp {
+        self.grant.issued_at
+    }
+
+    /// What was shown and signed as its target.
+    #[must_use]
+    pub fn target(&self) -> Option<&str> {
+        self.operation.target.as_deref()
     }
 
     /// The elevation that vouches for it.
@@ -81,7 +94,7 @@ pub async fn authorize(
     if operation.name != name || operation.body_sha256 != base64url(sha256(&[body])) {
         return Err(Refusal::Token("its grant is for another operation"));
     }
-    Ok(Authorized { grant, elevation: claims.txn })
+    Ok(Authorized { grant, operation, elevation: claims.txn })
 }
 
 /// Carries out one operation; answers what there is to show.
@@ -101,6 +114,9 @@ pub async fn carry_out(
     let request: OperationRequest =
         serde_json::from_slice(body).map_err(|_| Refusal::Malformed("the operation's body can't be read".into()))?;
     let target = request.target.clone();
+    if authorized.target() != target.as_deref() {
+        return Err(Refusal::Token("its grant is for another target"));
+    }
     let Effect { event, changes, answer } = effect(authority, name, &authorized, request, now).await?;
     let elevation = ElevationId::stored(authorized.elevation.clone());
     let private =
@@ -143,6 +159,9 @@ async fn effect(
             let resource = secret_resource(authority, &target()?).await?;
             let secret =
                 request.secret.as_ref().ok_or_else(|| Refusal::Malformed("there is no secret to store".into()))?;
+            if secret.expose().contains('\0') {
+                return Err(Refusal::Malformed("a secret holds no NUL: no variable could carry it".into()));
+            }
             if secret.expose().is_empty() || secret.expose().len() > SECRET_MAX {
                 return Err(Refusal::Malformed("a secret has 1 byte to 64 KiB".into()));
             }

@@ -138,7 +138,7 @@ impl Policy {
                 Some(id) if !ids.insert(id.to_owned()) => {
                     return Err(RulesError::at(
                         file,
-                        at(&format!("@id(\"{id}\")")),
+                        text.rfind(&format!("@id(\"{id}\")")).map(|offset| line_of(text, offset)),
                         format!("two policies are called '{id}'"),
                     ));
                 }

@@ -25,6 +25,8 @@ struct ClientData {
     origin: String,
     #[serde(default, rename = "crossOrigin")]
     cross_origin: bool,
+    #[serde(default, rename = "topOrigin")]
+    top_origin: Option<String>,
 }
 
 impl RelyingParty {
@@ -102,7 +104,7 @@ impl RelyingParty {
         if data.origin != self.origin {
             return Err("the assertion was made for another origin");
         }
-        if data.cross_origin {
+        if data.cross_origin || data.top_origin.is_some() {
             return Err("the assertion was made across origins");
         }
         Ok(())

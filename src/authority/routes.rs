@@ -92,9 +92,15 @@ fn issuer_path(issuer: &str) -> &str {
 async fn around(State(authority): Shared, request: Request, next: Next) -> Response {
     let what = format!("{} {}", request.method(), request.uri().path());
     let limit = Duration::from_secs(REQUEST_TIME);
-    let mut response = match tokio::time::timeout(limit, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => Refused(Refusal::Malformed("the request took too long to arrive".into())).into_response(),
+    // A task of its own: what has begun is finished, also where the caller goes away in the middle.
+    let mut work = tokio::spawn(next.run(request));
+    let mut response = match tokio::time::timeout(limit, &mut work).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => Refused(Refusal::Broken).into_response(),
+        Err(_) => {
+            work.abort();
+            Refused(Refusal::Malformed("the request took too long to arrive".into())).into_response()
+        }
     };
     tracing::info!(what, status = response.status().as_u16());
     let nonce = authority.proofs.nonce(authority.clock.now());
@@ -118,7 +124,16 @@ impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let (status, body) = self.0.to_response();
         tracing::info!(error = body.error, cause = body.error_description, "refused");
-        (StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), Json(body)).into_response()
+        let challenge = format!("DPoP error=\"{}\", algs=\"ES256\"", body.error);
+        let mut response =
+            (StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), Json(body)).into_response();
+        // RFC 9449 section 7.1.
+        if status == 401
+            && let Ok(challenge) = HeaderValue::from_str(&challenge)
+        {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response
     }
 }
 
@@ -139,7 +154,7 @@ macro_rules! malformed_from {
 malformed_from!(BytesRejection, FormRejection, PathRejection, QueryRejection);
 
 async fn no_such_path(request: Request) -> Refused {
-    Refused(Refusal::Malformed(format!("there is no {} {}", request.method(), escaped(request.uri().path()))))
+    Refused(Refusal::NoSuchPath(format!("{} {}", request.method(), request.uri().path())))
 }
 
 async fn token(
@@ -198,8 +213,14 @@ async fn revoke(
     let now = authority.clock.now();
     let private = json!({ "sub": claims.sub, "grant_id": claims.jti });
     let entry = Entry::new(Event::GrantRevoked, ElevationId::stored(claims.txn), private);
+    let grant_id = claims.jti.clone();
     match authority.audit.record(entry, vec![Change::RevokeGrant { id: claims.jti, at: now }]).await {
-        Ok(_) | Err(RecordError::Conflict(_)) => ok(&json!({})),
+        Ok(_) => ok(&json!({})),
+        // Over already, or somebody else's revocation is under way: then that one has to be on disk as well.
+        Err(RecordError::Conflict(what)) => match authority.store.grant(&grant_id).await? {
+            Some(grant) if grant.stands(now) => Err(Refusal::Conflict(what).into()),
+            Some(_) | None => ok(&json!({})),
+        },
         Err(error) => Err(error.into()),
     }
 }

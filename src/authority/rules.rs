@@ -9,9 +9,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 
-/// The policy that `elevate init` writes, and that is in force where there is no file.
+/// The policy that `elevate init` writes, to be edited.
 pub const DEFAULT_POLICY: &str = include_str!("default.cedar");
-/// The schema that `elevate init` writes, and that is in force where there is no file.
+/// The schema that `elevate init` writes, to be edited.
 pub const DEFAULT_SCHEMA: &str = include_str!("schema.cedarschema");
 
 /// Files bigger than this are not read.
@@ -75,16 +75,20 @@ impl Rules {
     pub fn load(directory: &Path) -> Result<Self, RulesError> {
         let (config_file, policy_file, schema_file) = files(directory);
         check_trusted(directory)?;
-        let config_text = read_trusted(&config_file, FILE_MAX)?
-            .ok_or_else(|| RulesError::at(&config_file, None, "it does not exist; `elevate init` writes one".into()))?;
-        let policy_text = read_trusted(&policy_file, FILE_MAX)?.unwrap_or_else(|| DEFAULT_POLICY.to_owned());
-        let schema_text = read_trusted(&schema_file, FILE_MAX)?.unwrap_or_else(|| DEFAULT_SCHEMA.to_owned());
+        let config_text = read_trusted(&config_file, FILE_MAX)?.ok_or_else(|| absent(&config_file))?;
+        let policy_text = read_trusted(&policy_file, FILE_MAX)?.ok_or_else(|| absent(&policy_file))?;
+        let schema_text = read_trusted(&schema_file, FILE_MAX)?.ok_or_else(|| absent(&schema_file))?;
         let config = Config::parse(&config_file, &config_text)?;
         let policy = Policy::parse(&policy_file, &policy_text, &schema_file, &schema_text)?;
         let digest =
             base64url(sha256(&[config_text.as_bytes(), b"\0", policy_text.as_bytes(), b"\0", schema_text.as_bytes()]));
         Ok(Self { config, policy, digest })
     }
+}
+
+/// A file that is gone is no reason to let more through than it did.
+fn absent(file: &Path) -> RulesError {
+    RulesError::at(file, None, "it does not exist; `elevate init` writes one".into())
 }
 
 /// What a look at changed files found.

@@ -124,12 +124,26 @@ impl Activity {
 }
 
 async fn counted(State(activity): State<Arc<Activity>>, request: Request, next: Next) -> Response {
-    activity.under_way.fetch_add(1, Ordering::SeqCst);
-    let response = next.run(request).await;
-    let now = u64::try_from(activity.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    activity.last.store(now, Ordering::SeqCst);
-    activity.under_way.fetch_sub(1, Ordering::SeqCst);
-    response
+    let _under_way = UnderWay::begin(activity);
+    next.run(request).await
+}
+
+/// Counts one request for as long as it lasts, also where its caller goes away in the middle.
+struct UnderWay(Arc<Activity>);
+
+impl UnderWay {
+    fn begin(activity: Arc<Activity>) -> Self {
+        activity.under_way.fetch_add(1, Ordering::SeqCst);
+        Self(activity)
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let now = u64::try_from(self.0.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.0.last.store(now, Ordering::SeqCst);
+        self.0.under_way.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// The kernel's lock: gone with its holder, however that ends.

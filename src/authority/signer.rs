@@ -4,7 +4,7 @@ use super::store::{SigningKeyRow, Store, StoreError};
 use crate::clock::Clock;
 use crate::log::checkpoint::LogSigner;
 use crate::protocol::access_token::{self, Claims};
-use crate::protocol::encoding::{base64url, from_base64url};
+use crate::protocol::encoding::{base64url, from_base64url, random};
 use crate::protocol::secret::Secret;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hkdf;
@@ -47,31 +47,40 @@ impl MasterKey {
     pub fn load_or_create(path: &Path) -> Result<Self, KeyError> {
         let fault = |reason: String| KeyError::File { path: path.display().to_string(), reason };
         let io = |error: std::io::Error| fault(error.to_string());
-        match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-            Ok(mut file) => {
-                let key = Zeroizing::new(crate::protocol::encoding::random::<32>());
-                let written = file.write_all(base64url(key.as_slice()).as_bytes()).and_then(|()| file.sync_all());
-                if let Err(error) = written {
-                    // A half-written key must not be taken for one.
-                    let _ = std::fs::remove_file(path);
-                    return Err(io(error));
-                }
-                Ok(Self(key))
+        let mut file = match std::fs::File::open(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Self::create(path).map_err(io)?;
+                std::fs::File::open(path).map_err(io)?
             }
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                let mut file = std::fs::File::open(path).map_err(io)?;
-                let mode = file.metadata().map_err(io)?.permissions().mode();
-                if mode & 0o077 != 0 {
-                    return Err(fault("others can read it: run chmod 600 on it".into()));
-                }
-                let mut text = Zeroizing::new(String::new());
-                file.read_to_string(&mut text).map_err(io)?;
-                let bytes = from_base64url(text.trim()).map(Zeroizing::new);
-                let key = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes.as_slice()).ok());
-                key.map(|key| Self(Zeroizing::new(key))).ok_or_else(|| fault("it does not hold a key".into()))
-            }
-            Err(error) => Err(io(error)),
+            opened => opened.map_err(io)?,
+        };
+        let mode = file.metadata().map_err(io)?.permissions().mode();
+        if mode & 0o077 != 0 {
+            return Err(fault("others can read it: run chmod 600 on it".into()));
         }
+        let mut text = Zeroizing::new(String::new());
+        file.read_to_string(&mut text).map_err(io)?;
+        let bytes = from_base64url(text.trim()).map(Zeroizing::new);
+        let key = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes.as_slice()).ok());
+        key.map(|key| Self(Zeroizing::new(key))).ok_or_else(|| fault("it does not hold a key".into()))
+    }
+
+    /// Makes a key, whole or not at all, and on disk before anything is sealed under it. Never beside a database that
+    /// was sealed under another one.
+    fn create(path: &Path) -> std::io::Result<()> {
+        let directory = path.parent().unwrap_or(Path::new("."));
+        if directory.join("authority.db").exists() {
+            let gone = "it is gone, and the database beside it is sealed under it: bring it back from a backup";
+            return Err(std::io::Error::other(gone));
+        }
+        let temporary = directory.join(".authority.key.new");
+        let _ = std::fs::remove_file(&temporary);
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        let key = Zeroizing::new(random::<32>());
+        file.write_all(Zeroizing::new(base64url(key.as_slice())).as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, path)?;
+        std::fs::File::open(directory)?.sync_all()
     }
 
     /// HKDF-SHA-256 (RFC 5869), one key per purpose.

@@ -12,7 +12,7 @@ use super::store::{Change, SecurityKeyRow, SessionRow};
 use crate::clock::after;
 use crate::log::leaf::Event;
 use crate::protocol::assurance::Assurance;
-use crate::protocol::challenge::{Asked, Narrowing, Transaction, session_hash};
+use crate::protocol::challenge::{Narrowing, NotWhatWasAsked, Transaction, session_hash};
 use crate::protocol::encoding::{base64url, from_base64url, random};
 use crate::protocol::messages::{StepUpResponse, TokenRequest};
 use jiff::Timestamp;
@@ -131,21 +131,22 @@ pub enum Answered {
 /// [`Refusal::SessionGone`], also where the session is somebody else's; [`Refusal::Malformed`] where the request differs.
 pub async fn resume(
     authority: &Authority,
-    asked: &Asked,
+    wanted: &Wanted,
     request: &TokenRequest,
     now: Timestamp,
 ) -> Result<Option<Waiting>, Refusal> {
     let Some(auth_session) = &request.auth_session else { return Ok(None) };
     let hash = session_hash(auth_session);
     let row = authority.store.session(&hash).await?.ok_or(Refusal::SessionGone)?;
-    if row.sub != asked.subject || row.expires_at <= now {
+    if row.sub != wanted.asked.subject || row.expires_at <= now {
         return Err(Refusal::SessionGone);
     }
     let content: Content = serde_json::from_str(&row.content).map_err(|_| Refusal::SessionGone)?;
-    let narrowing = content
-        .transaction
-        .narrowed(asked, auth_session)
-        .map_err(|error| Refusal::Malformed(format!("the step-up was begun for another request: {error}")))?;
+    let another = |error| Refusal::Malformed(format!("the step-up was begun for another request: {error}"));
+    let narrowing = content.transaction.narrowed(&wanted.asked, auth_session).map_err(another)?;
+    if narrowing.scope != wanted.scope {
+        return Err(another(NotWhatWasAsked::Differs("scope")));
+    }
     Ok(Some(Waiting { hash, elevation: row.elevation, content, narrowing }))
 }
 
@@ -178,6 +179,7 @@ pub async fn reach(
         None if permitted.assurance() == Assurance::Session => {
             Ok(Answered::Reached(Box::new(StepUp::not_asked(permitted))))
         }
+        None if request.prompt.as_deref() == Some("none") => Err(Refusal::InteractionRequired(permitted.assurance())),
         None => ask(authority, permitted, wanted, context, keys, now).await.map(Answered::Needed),
     }
 }
@@ -374,6 +376,10 @@ pub(super) fn authentication_state(
     challenge: &[u8; 32],
     policy: UserVerificationPolicy,
 ) -> Option<AuthenticationState> {
+    // Whether a PIN is needed is what policy says of this request, not what the key was enrolled with: the library would
+    // take no mere touch of a key that has one.
+    let credential =
+        Credential { registration_policy: UserVerificationPolicy::Discouraged_DO_NOT_USE, ..credential.clone() };
     let state = json!({
         "credentials": [credential],
         "policy": policy,

@@ -23,6 +23,8 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(35);
 /// How long it may take where nobody waits.
 const NO_PATIENCE: Duration = Duration::from_secs(5);
+/// RFC 8414 section 3.
+const WELL_KNOWN: &str = "/.well-known/oauth-authorization-server";
 /// Bytes an answer may have.
 const ANSWER_MAX: usize = 16 << 20;
 
@@ -79,7 +81,7 @@ impl AuthorityApi {
         let (places, config) = (places.clone(), config.clone());
         let mut api = Self { http, runtime, known, trust, clock, nonce, places, config };
         if first_contact {
-            let metadata: Metadata = api.get("/.well-known/oauth-authorization-server")?;
+            let metadata: Metadata = api.get(WELL_KNOWN)?;
             api.known = api.trust.check(&metadata)?;
         }
         Ok(api)
@@ -297,6 +299,13 @@ impl AuthorityApi {
     }
 
     fn read<T: DeserializeOwned>(&self, reply: &Reply) -> Result<T, Error> {
+        if reply.status == StatusCode::NOT_FOUND && !self.known.issuer.is_empty() {
+            // Another authority has its endpoints elsewhere.
+            let metadata = self.send(&|| self.http.request(Method::GET, self.url(WELL_KNOWN)))?;
+            if let Ok(metadata) = serde_json::from_slice(&metadata.body) {
+                self.trust.check(&metadata)?;
+            }
+        }
         if reply.status.is_success() {
             return serde_json::from_slice(&reply.body)
                 .map_err(|error| Error::failed(format!("the authority's answer can't be read: {error}")));

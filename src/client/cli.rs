@@ -56,6 +56,7 @@ pub struct Common {
     pub json: bool,
     /// Never prompt, never wait for a touch
     #[arg(short, long, global = true, env = "ELEVATE_NON_INTERACTIVE", hide_env = true)]
+    #[arg(value_parser = clap::builder::FalseyValueParser::new())]
     pub non_interactive: bool,
     /// Say on stderr what is done
     #[arg(long, global = true)]

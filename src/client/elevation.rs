@@ -83,7 +83,7 @@ pub fn elevate(device: &Device, wanted: &Wanted) -> Result<Held, Error> {
     let known = device.known()?;
     let waiting =
         || device.terminal.note(&format!("another elevate is asking for {}; waiting for its answer", wanted.resource));
-    let mut flight = single_flight::enter(&device.places, known, &wanted.resource, device.non_interactive, waiting)?;
+    let mut flight = single_flight::enter(&device.places, known, wanted, device.non_interactive, waiting)?;
     // Whoever was before us may have left what we want.
     if let Some(held) = cached(device, wanted)? {
         return Ok(held);
@@ -116,7 +116,9 @@ fn cached(device: &Device, wanted: &Wanted) -> Result<Option<Held>, Error> {
     let left = seconds_between(now, grant.expires_at);
     let long_enough = wanted.min_ttl.is_none_or(|least| left >= least.seconds());
     // Asking for less than is held is covered; asking for a longer time is not a reason to touch again.
-    let covers = granted.covers(&wanted.scope) && long_enough;
+    // Who names no scope wants all there is, which only a grant that was asked so has.
+    let wide_enough = if wanted.scope.is_empty() { grant.whole } else { granted.covers(&wanted.scope) };
+    let covers = wide_enough && long_enough;
     Ok(covers.then_some(Held { grant, claims, kept_in: Some(store.name()), cached: true }))
 }
 
@@ -164,12 +166,14 @@ pub fn ask(
     let key = ProofKey::generate().map_err(|error| Error::failed(error.to_string()))?;
     let seen = device.trust().seen(api.known())?;
     let asked = asked(device, api, wanted, operation, &key);
-    let mut request = token_request(&asked, seen)?;
+    let mut request = token_request(&asked, seen, device.non_interactive)?;
+    let mut approved = None;
     let response = match api.token(&request, &key)? {
         TokenAnswer::Grant(grant) => grant,
         TokenAnswer::StepUp(step_up) => {
             refuse_useless(wanted, step_up.elevate_kind)?;
-            let assertion = approve(device, &asked, &step_up)?;
+            let (narrowing, assertion) = approve(device, &asked, &step_up)?;
+            approved = Some(narrowing);
             request.auth_session = Some(step_up.auth_session.clone());
             request.authn_response = Some(assertion);
             match api.token(&request, &key)? {
@@ -179,7 +183,7 @@ pub fn ask(
         }
     };
     refuse_useless(wanted, response.kind)?;
-    check(device, api, &asked, response, &key, seen)
+    check(device, api, &asked, approved.as_ref(), response, &key, seen)
 }
 
 /// A secret is no token, and is not handed out as one.
@@ -225,7 +229,7 @@ fn claimed(device: &Device, wanted: &Wanted) -> Claimed {
     }
 }
 
-fn token_request(asked: &Asked, seen: Option<TreeHead>) -> Result<TokenRequest, Error> {
+fn token_request(asked: &Asked, seen: Option<TreeHead>, non_interactive: bool) -> Result<TokenRequest, Error> {
     let details = serde_json::to_string(&[&asked.detail]).map_err(|error| Error::failed(error.to_string()))?;
     Ok(TokenRequest {
         grant_type: TOKEN_EXCHANGE.to_owned(),
@@ -236,13 +240,14 @@ fn token_request(asked: &Asked, seen: Option<TreeHead>) -> Result<TokenRequest, 
         scope: asked.scope.clone(),
         authorization_details: details,
         log_size: seen.map_or(0, |head| head.size),
+        prompt: non_interactive.then(|| "none".to_owned()),
         auth_session: None,
         authn_response: None,
     })
 }
 
 /// Rebuilds the challenge from what *we* asked, shows it, and has it signed. If one byte differs nothing is touched.
-fn approve(device: &Device, asked: &Asked, step_up: &StepUpResponse) -> Result<String, Error> {
+fn approve(device: &Device, asked: &Asked, step_up: &StepUpResponse) -> Result<(Narrowing, String), Error> {
     let options = &step_up.authn_params_public_key;
     let narrowing =
         rebuild(asked, &step_up.auth_session, &step_up.elevate_txn, &step_up.elevate_nonce, &options.challenge)
@@ -257,7 +262,8 @@ fn approve(device: &Device, asked: &Asked, step_up: &StepUpResponse) -> Result<S
     let key = SoftwareKey::on(&device.places.device);
     let assertion = key.get_assertion(options, &mut |key| device.presence.touch(device, &shown, key, limit))?;
     check_assertion(options, &assertion)?;
-    serde_json::to_string(&assertion).map_err(|error| Error::failed(error.to_string()))
+    let assertion = serde_json::to_string(&assertion).map_err(|error| Error::failed(error.to_string()))?;
+    Ok((narrowing, assertion))
 }
 
 /// What a touch approves, in full, each value on a line of its own.
@@ -292,11 +298,13 @@ fn approval_text(asked: &Asked, narrowing: &Narrowing, why: &str) -> String {
     text
 }
 
-/// Nothing that comes back is taken on trust: it must be what was asked, bound to our key, and stand in the log.
+/// Nothing that comes back is taken on trust: it must be what was asked and approved, bound to our key, and stand in the
+/// log.
 fn check(
     device: &Device,
     api: &AuthorityApi,
     asked: &Asked,
+    approved: Option<&Narrowing>,
     response: Box<GrantResponse>,
     key: &ProofKey,
     seen: Option<TreeHead>,
@@ -307,19 +315,24 @@ fn check(
         access_token: response.access_token,
         proof_key: key.to_stored(),
         secret: response.secret,
+        whole: asked.scope.is_empty(),
         issued_at: response.issued_at,
         expires_at: response.expires_at,
     };
     let claims = read_claims(&grant)?;
     let scope: Scope = claims.scope.parse()?;
-    let ttl = u64::try_from(claims.exp - claims.iat).unwrap_or(u64::MAX);
+    let ttl = claims.exp.checked_sub(claims.iat).and_then(|ttl| u64::try_from(ttl).ok()).unwrap_or(u64::MAX);
+    let reached = Assurance::from_acr(&claims.acr);
+    let as_approved = approved.is_none_or(|approved| {
+        approved.scope.covers(&scope) && ttl <= approved.ttl && reached.is_some_and(|it| it >= approved.assurance)
+    });
     let as_asked = claims.cnf.jkt == key.jkt()
         && claims.iss == asked.issuer
         && claims.sub == asked.subject
         && claims.exp == grant.expires_at.as_second()
         && (asked.scope.is_empty() || asked.scope.covers(&scope))
         && asked.detail.ttl.is_none_or(|most| ttl <= most.seconds());
-    if !as_asked {
+    if !as_asked || !as_approved {
         return Err(Error::new(ErrorCode::VerificationFailed, "the authority's token is not what was asked for")
             .hint("it is not used"));
     }

@@ -6,7 +6,7 @@ use super::places::Places;
 use crate::files::{check_trusted, open_lock, own_directory, own_uid, try_lock};
 use crate::protocol::display::escaped;
 use crate::protocol::messages::ErrorCode;
-use rustix::process::{Signal, kill_process, test_kill_process};
+use rustix::process::{Signal, kill_process};
 use serde::Deserialize;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -57,8 +57,10 @@ pub fn stop(places: &Places) {
     {
         drop(stream);
         let _ = kill_process(peer.pid, Signal::TERM);
+        let lock = places.authority.join("authority.lock");
         let until = Instant::now() + START;
-        while test_kill_process(peer.pid).is_ok() && Instant::now() < until {
+        // Its lock is free when it is gone.
+        while Instant::now() < until && !open_lock(&lock).and_then(|file| try_lock(file, &lock)).unwrap_or(true) {
             std::thread::sleep(Duration::from_millis(5));
         }
     }

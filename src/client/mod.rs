@@ -14,6 +14,7 @@ pub mod operation;
 pub mod places;
 pub mod presence;
 pub mod security_key;
+pub mod signals;
 pub mod single_flight;
 pub mod suggestions;
 pub mod terminal;

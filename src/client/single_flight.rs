@@ -1,6 +1,7 @@
 //! One process per (authority, resource) asks; the others wait for what it gets. The kernel's lock says who it is, so a
 //! holder that dies lets the next one go on; a denial it left is shared by those who waited for it, and by nobody later.
 
+use super::elevation::Wanted;
 use super::error::Error;
 use super::places::Places;
 use super::trust::KnownAuthority;
@@ -8,7 +9,7 @@ use crate::clock::Clock;
 use crate::files::{open_lock, own_directory, try_lock};
 use crate::protocol::encoding::{base64url, sha256};
 use crate::protocol::messages::ErrorCode;
-use crate::protocol::names::ResourceName;
+use crate::protocol::names::Ttl;
 use serde::{Deserialize, Serialize};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::time::{Duration, Instant};
@@ -23,12 +24,21 @@ pub struct Flight {
     file: std::fs::File,
     /// When this process began to wait.
     began: u128,
+    /// What it asks.
+    question: String,
+}
+
+/// What is asked, beyond the resource: a no to one question is none to another.
+fn question(wanted: &Wanted) -> String {
+    let ttl = wanted.ttl.map(Ttl::seconds);
+    format!("{:?}", (&wanted.scope, ttl, &wanted.reason, &wanted.command))
 }
 
 /// What the last holder was told.
 #[derive(Serialize, Deserialize)]
 struct Outcome {
     at: u128,
+    question: String,
     code: ErrorCode,
     message: String,
     hint: Option<String>,
@@ -43,7 +53,7 @@ struct Outcome {
 pub fn enter(
     places: &Places,
     known: &KnownAuthority,
-    resource: &ResourceName,
+    wanted: &Wanted,
     non_interactive: bool,
     note: impl FnOnce(),
 ) -> Result<Flight, Error> {
@@ -51,17 +61,15 @@ pub fn enter(
     let directory = places.run.join("flights");
     own_directory(&places.run)?;
     own_directory(&directory)?;
-    let name = base64url(sha256(&[known.issuer.as_bytes(), b"\0", resource.as_str().as_bytes()]));
+    let name = base64url(sha256(&[known.issuer.as_bytes(), b"\0", wanted.resource.as_str().as_bytes()]));
     let path = directory.join(name);
     let file = open_lock(&path)?;
     let waiting = Instant::now();
     let mut note = Some(note);
     while !try_lock(&file, &path)? {
         if non_interactive && waiting.elapsed() > NO_PATIENCE {
-            let message = format!("another elevate is waiting for a touch for {resource}");
-            return Err(
-                Error::new(ErrorCode::InteractionRequired, message).hint("touch the key there, or run it without -n")
-            );
+            let message = format!("another elevate is asking for {}, and -n forbids to wait for it", wanted.resource);
+            return Err(Error::new(ErrorCode::InteractionRequired, message).hint("it may be waiting for a touch"));
         }
         if waiting.elapsed() > Duration::from_secs(1)
             && let Some(note) = note.take()
@@ -70,9 +78,9 @@ pub fn enter(
         }
         std::thread::sleep(LOOK);
     }
-    let mut flight = Flight { file: file.into(), began };
+    let mut flight = Flight { file: file.into(), began, question: question(wanted) };
     match flight.outcome() {
-        Some(outcome) if outcome.at >= began => Err(Error {
+        Some(outcome) if outcome.at >= began && outcome.question == flight.question => Err(Error {
             code: outcome.code,
             message: outcome.message,
             hint: outcome.hint,
@@ -98,6 +106,7 @@ impl Flight {
         }
         let outcome = Outcome {
             at: Clock::since_boot().max(self.began),
+            question: self.question.clone(),
             code: error.code,
             message: error.message.clone(),
             hint: error.hint.clone(),

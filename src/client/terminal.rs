@@ -2,14 +2,13 @@
 //! `/dev/tty`, and only when we are in its foreground.
 
 use super::error::Error;
+use super::signals::{self, Duty, OnDuty};
 use crate::protocol::display::escaped;
 use crate::protocol::messages::ErrorCode;
 use crate::protocol::secret::Secret;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::termios::{OptionalActions, QueueSelector, Termios};
+use rustix::termios::QueueSelector;
 use serde_json::Value;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-use signal_hook::iterator::{Handle, Signals};
 use std::fs::File;
 use std::io::{ErrorKind, IsTerminal as _, Read as _, Write as _};
 use std::time::{Duration, Instant};
@@ -107,7 +106,7 @@ pub fn read_stdin(max: u64) -> Result<Secret, Error> {
 /// The terminal a person is at.
 pub struct Tty {
     file: File,
-    _restore: Restore,
+    _restore: OnDuty,
 }
 
 impl Tty {
@@ -115,7 +114,8 @@ impl Tty {
     #[must_use]
     pub fn open() -> Option<Self> {
         let file = foreground_terminal()?;
-        let restore = Restore::arm(&file)?;
+        let before = rustix::termios::tcgetattr(&file).ok()?;
+        let restore = signals::take_up(Duty::Restore(file.try_clone().ok()?, Box::new(before)));
         Some(Self { file, _restore: restore })
     }
 
@@ -190,32 +190,4 @@ fn foreground_terminal() -> Option<File> {
 #[must_use]
 pub fn person_is_there() -> bool {
     foreground_terminal().is_some()
-}
-
-/// While a question stands: the signals that end us first put the terminal back as it was.
-struct Restore {
-    handle: Handle,
-}
-
-impl Restore {
-    fn arm(terminal: &File) -> Option<Self> {
-        let before: Termios = rustix::termios::tcgetattr(terminal).ok()?;
-        let terminal = terminal.try_clone().ok()?;
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT]).ok()?;
-        let handle = signals.handle();
-        std::thread::spawn(move || {
-            if let Some(signal) = signals.forever().next() {
-                let _ = rustix::termios::tcsetattr(&terminal, OptionalActions::Now, &before);
-                let _ = (&terminal).write_all(b"\n");
-                let _ = signal_hook::low_level::emulate_default_handler(signal);
-            }
-        });
-        Some(Self { handle })
-    }
-}
-
-impl Drop for Restore {
-    fn drop(&mut self) {
-        self.handle.close();
-    }
 }

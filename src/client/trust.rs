@@ -3,16 +3,17 @@
 
 use super::error::Error;
 use super::places::Places;
-use crate::files::{own_directory, read_trusted, replace};
+use crate::files::{open_lock, own_directory, read_trusted, replace, try_lock};
 use crate::log::checkpoint::{self, TreeHead};
 use crate::log::leaf::Event;
 use crate::log::receipt::Receipt;
-use crate::protocol::encoding::{base64url, sha256};
+use crate::protocol::encoding::{base64url, from_base64url, sha256};
 use crate::protocol::messages::{ErrorCode, Metadata};
 use serde::{Deserialize, Serialize};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 const FILE_MAX: u64 = 64 << 10;
 
@@ -127,6 +128,9 @@ impl Trust {
         if receipt.private.clear.get("grant_id").and_then(|id| id.as_str()) != Some(grant_id) {
             return Err(fault("the receipt is of another grant".into()));
         }
+        if from_base64url(grant_id).is_none_or(|id| id.len() != 16) {
+            return Err(fault("the grant's id is no id".into()));
+        }
         let receipts = self.file("receipts");
         own_directory(&receipts)?;
         let text = serde_json::to_vec(receipt).map_err(|error| Error::failed(error.to_string()))?;
@@ -136,6 +140,11 @@ impl Trust {
 
     /// Remembers a checkpoint that was checked, where it is the newest.
     fn saw(&self, known: &KnownAuthority, head: TreeHead, note: &str) -> Result<(), Error> {
+        let path = self.file("checkpoint.lock");
+        let lock = open_lock(&path)?;
+        while !try_lock(&lock, &path)? {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         if self.seen(known)?.is_none_or(|seen| seen.size < head.size) {
             replace(&self.file("checkpoint"), note.as_bytes())?;
         }

@@ -40,6 +40,9 @@ pub struct TokenRequest {
     /// Size of the last log the client saw, so that the receipt proves consistency with it.
     #[serde(default)]
     pub log_size: u64,
+    /// `none` (OpenID Connect Core section 3.1.2.1): nobody is there to touch a key, so none is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
     /// The step-up session that is being answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_session: Option<String>,

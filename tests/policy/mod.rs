@@ -415,9 +415,12 @@ fn broken_files_do_not_load_and_say_where_and_why() {
     let mut wrong = Vec::new();
     for Broken { file, text, line, reason } in BROKEN {
         let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("authority.toml"), WIKI).unwrap();
+        let put = |file: &str, text: &str| std::fs::write(directory.path().join(file), text).unwrap();
+        put("authority.toml", WIKI);
+        put("policy.cedar", DEFAULT_POLICY);
+        put("schema.cedarschema", DEFAULT_SCHEMA);
         Rules::load(directory.path()).map(drop).unwrap();
-        std::fs::write(directory.path().join(file), text).unwrap();
+        put(file, text);
         let Err(error) = Rules::load(directory.path()) else {
             wrong.push(format!("it loads: {text:?}"));
             continue;
@@ -429,6 +432,21 @@ fn broken_files_do_not_load_and_say_where_and_why() {
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// A file that is gone is no reason to let more through than it did.
+#[test]
+fn a_missing_file_is_a_broken_one() {
+    let files = [("authority.toml", WIKI), ("policy.cedar", DEFAULT_POLICY), ("schema.cedarschema", DEFAULT_SCHEMA)];
+    for (missing, _) in files {
+        let directory = tempfile::tempdir().unwrap();
+        for (file, text) in files.iter().filter(|(file, _)| *file != missing) {
+            std::fs::write(directory.path().join(file), text).unwrap();
+        }
+        let Err(error) = Rules::load(directory.path()) else { panic!("it loads without {missing}") };
+        let file = directory.path().join(missing);
+        assert!(error.to_string().starts_with(&format!("{}: it does not exist", file.display())), "{error}");
+    }
 }
 
 /// A token that its service can not check the holder of lasts five minutes at most.

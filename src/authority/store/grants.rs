@@ -110,9 +110,10 @@ impl Store {
 }
 
 pub(super) async fn add(connection: &mut SqliteConnection, row: &GrantRow) -> Result<(), StoreError> {
-    sqlx::query(
+    let done = sqlx::query(
         "INSERT INTO elevation_grant (id, sub, resource, scope, jkt, acr, operation, issued_at, expires_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 \
+         WHERE EXISTS (SELECT 1 FROM user WHERE sub = ?2 AND disabled_at IS NULL)",
     )
     .bind(&row.id)
     .bind(&row.sub)
@@ -125,7 +126,7 @@ pub(super) async fn add(connection: &mut SqliteConnection, row: &GrantRow) -> Re
     .bind(row.expires_at.as_second())
     .execute(connection)
     .await?;
-    Ok(())
+    one_row(done.rows_affected(), "your account was disabled meanwhile")
 }
 
 pub(super) async fn spend(connection: &mut SqliteConnection, id: &str, at: Timestamp) -> Result<(), StoreError> {

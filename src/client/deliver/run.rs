@@ -2,9 +2,8 @@
 
 use super::Environment;
 use crate::client::error::Error;
-use rustix::process::{Pid, Signal, kill_process};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
-use signal_hook::iterator::Signals;
+use crate::client::signals::{self, Duty};
+use rustix::process::Pid;
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -23,6 +22,8 @@ fn command(words: &[OsString], environment: &Environment) -> Option<Command> {
     let (program, arguments) = words.split_first()?;
     let mut command = Command::new(program);
     command.args(arguments);
+    // One that an elevate around us handed over is not this command's.
+    command.env_remove("ELEVATE_TOKEN").env_remove("ELEVATE_SECRET");
     command.envs(environment.variables.iter().map(|(name, value)| (name, value.expose())));
     Some(command)
 }
@@ -51,30 +52,12 @@ pub fn become_command(words: &[OsString], environment: &Environment) -> NotStart
 /// # Errors
 /// [`NotStarted`].
 pub fn supervise(words: &[OsString], environment: &Environment) -> Result<ExitStatus, NotStarted> {
-    let signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2]);
-    let mut signals = signals.map_err(|error| not_started(words, &error))?;
     let mut command = command(words, environment).ok_or_else(|| not_started(words, &ErrorKind::NotFound.into()))?;
     let mut child = command.spawn().map_err(|error| not_started(words, &error))?;
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let handle = signals.handle();
-    let forwarding = std::thread::spawn(move || {
-        for signal in &mut signals {
-            let on = match signal {
-                SIGHUP => Some(Signal::HUP),
-                SIGTERM => Some(Signal::TERM),
-                SIGUSR1 => Some(Signal::USR1),
-                SIGUSR2 => Some(Signal::USR2),
-                // The terminal sent these to the command as well.
-                _ => None,
-            };
-            if let (Some(pid), Some(signal)) = (pid, on) {
-                let _ = kill_process(pid, signal);
-            }
-        }
-    });
+    let forwarding = pid.map(|pid| signals::take_up(Duty::Forward(pid)));
     let status = child.wait();
-    handle.close();
-    let _ = forwarding.join();
+    drop(forwarding);
     status.map_err(|error| not_started(words, &error))
 }
 

@@ -37,6 +37,8 @@ pub struct StoredGrant {
     /// The secret itself, for kind `secret`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<Secret>,
+    /// Whether it was asked without naming a scope, and so has all that there is.
+    pub whole: bool,
     /// When it began.
     pub issued_at: Timestamp,
     /// When it ends: from this second on it is not given out any more.
@@ -205,6 +207,14 @@ impl GrantStore {
         let mut grants = self.keyring.all(now)?.into_iter().collect::<Result<Vec<_>, _>>()?;
         grants.sort_by(|one, other| one.resource.cmp(&other.resource));
         Ok(grants)
+    }
+
+    /// The live grants that can be read, in any order; the others are passed over.
+    ///
+    /// # Errors
+    /// [`KeyringError`].
+    pub fn readable(&self, now: Timestamp) -> Result<Vec<StoredGrant>, KeyringError> {
+        Ok(self.keyring.all(now)?.into_iter().flatten().collect())
     }
 
     /// Removes all of this authority's, readable or not; how many there were.

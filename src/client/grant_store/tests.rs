@@ -11,6 +11,7 @@ pub(super) fn grant(resource: &str, now: Timestamp, ttl: u64, size: usize) -> St
         access_token: Secret::new("t".repeat(size)),
         proof_key: Secret::new("proof".into()),
         secret: Some(Secret::new("hunter2".into())),
+        whole: true,
         issued_at: now,
         expires_at: crate::clock::after(now, ttl),
     }

@@ -37,7 +37,6 @@ struct Credential {
     rp_id: String,
     /// PKCS#8, base64url.
     private_key: Secret,
-    counter: u32,
 }
 
 impl SoftwareKey {
@@ -105,7 +104,6 @@ impl SecurityKey for SoftwareKey {
             id: base64url(id),
             rp_id: options.rp.id.clone(),
             private_key: Secret::new(base64url(pkcs8.as_ref())),
-            counter: 1,
         };
         let mut data = authenticator_data(&credential, UP | AT);
         data.extend(SOFTWARE_AAGUID);
@@ -138,14 +136,11 @@ impl SecurityKey for SoftwareKey {
                 break;
             }
         }
-        let Some(mut credential) = found else {
+        let Some(credential) = found else {
             return Err(Error::new(ErrorCode::NoSecurityKey, "none of your enrolled keys is on this device")
                 .hint("`elevate key list` shows which there are"));
         };
         presence(&format!("the software key '{}'", credential.name))?;
-        // Counted before it is used: a counter that was signed must never be signed again.
-        credential.counter += 1;
-        self.save(&credential)?;
         let data = authenticator_data(&credential, UP);
         let client_data_json = client_data("webauthn.get", &options.challenge, &options.rp_id);
         let signature = sign(&credential, &[data.as_slice(), &sha256(&[&client_data_json])].concat())?;
@@ -164,9 +159,10 @@ impl SecurityKey for SoftwareKey {
     }
 }
 
+/// Signature counter 0, which is "none" (Level 3, section 6.1.1): a file can be copied, so counting would prove nothing.
 fn authenticator_data(credential: &Credential, flags: u8) -> Vec<u8> {
     let rp_id_hash = sha256(&[credential.rp_id.as_bytes()]);
-    AuthenticatorData { rp_id_hash, flags, counter: credential.counter }.to_bytes()
+    AuthenticatorData { rp_id_hash, flags, counter: 0 }.to_bytes()
 }
 
 fn sign(credential: &Credential, message: &[u8]) -> Result<Vec<u8>, Error> {

@@ -10,6 +10,7 @@ use crate::client::embedded::stop;
 use crate::client::error::Error;
 use crate::client::places::Places;
 use crate::client::presence::Presence;
+use crate::client::signals;
 use crate::client::terminal::{Terminal, person_is_there};
 use crate::clock::{human, seconds_between};
 use crate::files::own_directory;
@@ -21,7 +22,7 @@ use crate::protocol::secret::Secret;
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const AUDIENCE: &str = "https://orders.demo.invalid";
@@ -49,10 +50,11 @@ pub fn run(terminal: Terminal, yes: bool) -> Result<u8, Error> {
     let home = Home::make()?;
     let presence = if yes { Presence::Unattended } else { Presence::Person };
     let device = Device::new(home.places.clone(), terminal, false, presence)?;
+    let (interrupted, root) = (home.places.clone(), home.root.clone());
+    signals::set_last_will(Some(Box::new(move || leave_nothing(terminal, &interrupted, &root))));
     let ended = show(&device);
-    // Whatever happened: nothing is left in the keyring, no process, no directory.
-    let _ = device.grant_store().and_then(|store| Ok(store.clear()?));
-    stop(&home.places);
+    leave_nothing(terminal, &home.places, &home.root);
+    signals::set_last_will(None);
     ended?;
     terminal.data("\nThat was all of it; the temporary directory, its authority and its grants are gone.\n")?;
     terminal.data("For real use: elevate init\n")?;
@@ -205,7 +207,7 @@ fn accept(device: &Device, token: &Secret) -> Result<String, String> {
     }
 }
 
-/// A home that is gone with this value.
+/// Where the demo lives.
 struct Home {
     root: PathBuf,
     places: Places,
@@ -220,9 +222,11 @@ impl Home {
     }
 }
 
-impl Drop for Home {
-    fn drop(&mut self) {
-        stop(&self.places);
-        let _ = std::fs::remove_dir_all(&self.root);
+/// Whatever happened: nothing stays in the keyring, no process, no directory.
+fn leave_nothing(terminal: Terminal, places: &Places, root: &Path) {
+    if let Ok(device) = Device::new(places.clone(), terminal, true, Presence::Person) {
+        let _ = device.grant_store().and_then(|store| Ok(store.clear()?));
     }
+    stop(places);
+    let _ = std::fs::remove_dir_all(root);
 }

@@ -12,46 +12,50 @@ use serde_json::json;
 pub fn run(device: &Device, only: &[ResourceName]) -> Result<u8, Error> {
     let now = device.clock.now();
     let mut held = Vec::new();
-    let mut missing = Vec::new();
+    let mut missing = None;
     if device.met()?.is_some() {
         let store = device.grant_store()?;
         if only.is_empty() {
             // What can't be read goes as well; it is only not revoked.
-            held = store.all(now).unwrap_or_default();
+            held = store.readable(now)?;
             store.clear()?;
         }
         for resource in only {
             let grant = store.get(resource, now).unwrap_or_default();
-            match (store.remove(resource)?, grant) {
-                (true, grant) => held.extend(grant),
-                (false, _) => missing.push(resource.clone()),
+            if !store.remove(resource)? {
+                missing.get_or_insert(resource);
             }
+            held.extend(grant);
         }
     } else {
-        missing.extend(only.iter().cloned());
+        missing = only.first();
     }
-    let revoked = revoke(device, &held)?;
-    let dropped: Vec<_> = held
-        .iter()
-        .map(|grant| Ok(json!({ "resource": grant.resource, "grant_id": read_claims(grant)?.jti, "revoked": true })))
-        .collect::<Result<_, Error>>()?;
-    device.terminal.answer(&json!({ "version": 1, "dropped": dropped }), || revoked.concat())?;
-    match missing.as_slice() {
-        [] => Ok(0),
-        [first, ..] => Err(Error::new(ErrorCode::No, format!("{first} is not held"))),
+    let mut failed = None;
+    let mut lines = String::new();
+    let mut dropped = Vec::new();
+    for grant in &held {
+        let revoked = revoke(device, grant);
+        let grant_id = read_claims(grant).map(|claims| claims.jti).ok();
+        dropped.push(json!({ "resource": grant.resource, "grant_id": grant_id, "revoked": revoked.is_ok() }));
+        match revoked {
+            Ok(()) => lines = format!("{lines}{} dropped and revoked\n", grant.resource),
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    device.terminal.answer(&json!({ "version": 1, "dropped": dropped }), || lines)?;
+    match (failed, missing) {
+        (Some(error), _) => Err(error),
+        (None, Some(first)) => Err(Error::new(ErrorCode::No, format!("{first} is not held"))),
+        (None, None) => Ok(0),
     }
 }
 
-fn revoke(device: &Device, held: &[StoredGrant]) -> Result<Vec<String>, Error> {
-    let mut lines = Vec::new();
-    for grant in held {
-        let left = human(seconds_between(device.clock.now(), grant.expires_at));
-        device.api().and_then(|api| api.revoke(&grant.access_token)).map_err(|error| Error {
-            message: format!("{} is gone from this device, but was not revoked: {error}", grant.resource),
-            hint: Some(format!("a copy of its token would be good for another {left}")),
-            ..error
-        })?;
-        lines.push(format!("{} dropped and revoked\n", grant.resource));
-    }
-    Ok(lines)
+/// Ends a grant at the authority; its local copy is gone already.
+fn revoke(device: &Device, grant: &StoredGrant) -> Result<(), Error> {
+    let left = human(seconds_between(device.clock.now(), grant.expires_at));
+    device.api().and_then(|api| api.revoke(&grant.access_token)).map_err(|error| Error {
+        message: format!("{} is gone from this device, but was not revoked: {error}", grant.resource),
+        hint: Some(format!("a copy of its token would be good for another {left}")),
+        ..error
+    })
 }

@@ -76,6 +76,10 @@ fn run(arguments: Arguments, terminal: Terminal) -> Result<u8, Option<Error>> {
 
 fn plan(arguments: Arguments, terminal: Terminal) -> Result<u8, Error> {
     let device = || Device::new(Places::of_user()?, terminal, arguments.common.non_interactive, Presence::Person);
+    let whole_device = arguments.drop_all || arguments.list;
+    if whole_device && (arguments.verb.is_some() || arguments.resource.is_some() || !arguments.command.is_empty()) {
+        return Err(Error::usage("-K and -l stand alone").hint("`elevate drop RESOURCE` ends one grant"));
+    }
     if let Some(verb) = arguments.verb {
         if arguments.resource.is_some() || arguments.ask != AskOptions::default() || arguments.renew {
             return Err(Error::usage("a verb comes first, its options after it").hint("try `elevate VERB --help`"));
@@ -83,6 +87,7 @@ fn plan(arguments: Arguments, terminal: Terminal) -> Result<u8, Error> {
         return match verb {
             Verb::Demo { yes } => demo::run(terminal, yes),
             Verb::DemoCall { port } => demo::call(terminal, port),
+            Verb::Run { ask, resource, command } => elevate::run(device()?, &ask, false, resource, &command),
             verb => run_verb(&device()?, verb),
         };
     }
@@ -112,7 +117,9 @@ fn run_verb(device: &Device, verb: Verb) -> Result<u8, Error> {
         Verb::Init { software_key } => init::run(device, software_key),
         Verb::Admin { verb } => admin::run(device, verb),
         Verb::ReapExpiredGrants => reap::run(device),
-        Verb::Run { .. } | Verb::Demo { .. } | Verb::DemoCall { .. } => Ok(0),
+        Verb::Run { .. } | Verb::Demo { .. } | Verb::DemoCall { .. } => {
+            Err(Error::failed("this verb is run without a device"))
+        }
     }
 }
 

@@ -1,0 +1,99 @@
+//! The signals that end us: one thread for the life of the process, which does what is due before we die of the signal.
+//! What is due changes: put the terminal back while a question stands, send the signal on while a command runs.
+
+use super::terminal::person_is_there;
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::termios::{OptionalActions, Termios};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::iterator::Signals;
+use std::fs::File;
+use std::io::Write as _;
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+
+/// What a signal leads to.
+pub enum Duty {
+    /// Death by it.
+    Die,
+    /// The terminal as it was, then death by it.
+    Restore(File, Box<Termios>),
+    /// The command gets it; we go on.
+    Forward(Pid),
+}
+
+struct State {
+    duty: Duty,
+    /// What has to be undone before any death: for `elevate demo`.
+    last_will: Option<Box<dyn FnOnce() + Send>>,
+}
+
+static STATE: Mutex<State> = Mutex::new(State { duty: Duty::Die, last_will: None });
+static START: Once = Once::new();
+
+fn state() -> MutexGuard<'static, State> {
+    STATE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A duty, until it is dropped.
+pub struct OnDuty(());
+
+/// Takes up a duty in place of plain death.
+pub fn take_up(duty: Duty) -> OnDuty {
+    START.call_once(start);
+    state().duty = duty;
+    OnDuty(())
+}
+
+/// Sets (or with `None` takes back) what is done before a signal ends us.
+pub fn set_last_will(will: Option<Box<dyn FnOnce() + Send>>) {
+    START.call_once(start);
+    state().last_will = will;
+}
+
+impl Drop for OnDuty {
+    fn drop(&mut self) {
+        state().duty = Duty::Die;
+    }
+}
+
+/// Where no handler can be had, signals kill as they always do.
+fn start() {
+    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2]) else { return };
+    std::thread::spawn(move || {
+        for signal in &mut signals {
+            obey(signal);
+        }
+    });
+}
+
+fn obey(signal: i32) {
+    let mut state = state();
+    match &state.duty {
+        Duty::Forward(command) => return forward(signal, *command),
+        Duty::Restore(terminal, before) => {
+            let _ = rustix::termios::tcsetattr(terminal, OptionalActions::Now, before);
+            let mut terminal = terminal;
+            let _ = terminal.write_all(b"\n");
+        }
+        Duty::Die => {}
+    }
+    let will = state.last_will.take();
+    drop(state);
+    if let Some(will) = will {
+        will();
+    }
+    let _ = signal_hook::low_level::emulate_default_handler(signal);
+}
+
+fn forward(signal: i32, command: Pid) {
+    let on = match signal {
+        SIGHUP => Signal::HUP,
+        SIGTERM => Signal::TERM,
+        SIGUSR1 => Signal::USR1,
+        SIGUSR2 => Signal::USR2,
+        // What the terminal sends, it sends to the command as well.
+        _ if person_is_there() => return,
+        SIGQUIT => Signal::QUIT,
+        _ => Signal::INT,
+    };
+    let _ = kill_process(command, on);
+}
