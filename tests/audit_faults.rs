@@ -149,6 +149,7 @@ async fn an_enrolment_that_is_not_recorded_is_not_confirmed() {
     for fails in BOTH {
         let (mut authority, key) = settled().await;
         let (proof, new) = (proof_key(), TestKey::touch_only());
+        authority.clock.advance(1);
         let challenge = authority.begin_enrolment("green", &proof, Some(&key)).await.unwrap();
         fails.next_write_of(&authority);
         let no = authority.finish_enrolment(&challenge, new.make(&challenge.public_key), &proof).await.unwrap_err();

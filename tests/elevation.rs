@@ -493,9 +493,12 @@ async fn an_operation_is_carried_out_once_and_only_as_it_was_approved() {
     let ask = Ask::operation(OperationName::SecretSet, Some("deploy-key"), &approved);
     let token = authority.elevate(&ask, &proof, &key).await.grant().access_token;
 
-    let other_body = operation_body(Some("spare-key"), Some("s3cret"));
-    let reply = authority.carry_out(OperationName::SecretSet, other_body, token.expose(), &proof).await;
-    assert_eq!(reply.no().code(), (401, "invalid_token"));
+    // Another target, another secret, and the same once more under another salt.
+    for (target, secret) in [("spare-key", "s3cret"), ("deploy-key", "another"), ("deploy-key", "s3cret")] {
+        let other_body = operation_body(Some(target), Some(secret));
+        let reply = authority.carry_out(OperationName::SecretSet, other_body, token.expose(), &proof).await;
+        assert_eq!(reply.no().code(), (401, "invalid_token"), "{target} {secret}");
+    }
     let reply = authority.carry_out(OperationName::SecretRemove, approved.clone(), token.expose(), &proof).await;
     assert_eq!(reply.no().code(), (401, "invalid_token"));
     let reply = authority.carry_out(OperationName::SecretSet, approved.clone(), token.expose(), &proof_key()).await;

@@ -66,9 +66,17 @@ impl Terminal {
         }
     }
 
-    /// Text of clap's own: help on stdout, errors on stderr.
-    pub fn usage(self, error: &clap::Error) {
-        let _ = error.print();
+    /// Help and version, as clap writes them, on stdout.
+    ///
+    /// # Errors
+    /// Where stdout can't take it.
+    pub fn help(self, help: &clap::Error) -> Result<(), Error> {
+        match help.print() {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                Err(Error::failed(format!("stdout can't be written: {error}")))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 }
 

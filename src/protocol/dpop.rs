@@ -4,7 +4,7 @@ use super::encoding::{base64url, from_base64url, random, sha256};
 use super::secret::Secret;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use jiff::Timestamp;
-use jsonwebtoken::jwk::{Jwk, ThumbprintHash};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
@@ -145,7 +145,10 @@ pub fn verify(proof: &str, expected: &Expected<'_>, fresh: impl Fn(&str) -> bool
         return Err(Invalid("'alg' is not ES256, or it has a 'crit' header"));
     }
     let jwk = header.jwk.ok_or(Invalid("it has no 'jwk'"))?;
-    let key = DecodingKey::from_jwk(&jwk).map_err(|_| Invalid("its 'jwk' is no P-256 key"))?;
+    // The library takes the point and not the curve's name, which the thumbprint is made of.
+    let on_p256 = matches!(&jwk.algorithm, AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256);
+    let no_key = Invalid("its 'jwk' is no P-256 key");
+    let key = DecodingKey::from_jwk(&jwk).ok().filter(|_| on_p256).ok_or(no_key)?;
     let claims: Claims = jsonwebtoken::decode(proof, &key, &signature_only(Algorithm::ES256))
         .map_err(|_| Invalid("its signature or claims are wrong"))?
         .claims;

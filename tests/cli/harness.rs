@@ -7,7 +7,6 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
-use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -113,6 +112,9 @@ pub fn other_user() -> String {
     })
 }
 
+/// The hidden verb of the process that removes what has expired.
+const REAPER: &str = "reap-expired-grants";
+
 /// Runs a shell script as the second user.
 pub fn as_other_user(script: &str) {
     let user = other_user();
@@ -128,7 +130,7 @@ pub struct Home {
     pub home: PathBuf,
     pub runtime: PathBuf,
     variables: Vec<(String, String)>,
-    _permit: Permit,
+    permit: Permit,
 }
 
 impl Home {
@@ -158,7 +160,7 @@ impl Home {
             ("TERM", "dumb".to_owned()),
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
-        Self { dir, home, runtime, variables, _permit: permit }
+        Self { dir, home, runtime, variables, permit }
     }
 
     /// One with [`CATALOGUE`] and the software key `laptop`.
@@ -278,6 +280,25 @@ impl Home {
         tty.end()
     }
 
+    /// Whether a token is good, asked of an authority that may have to be started.
+    pub fn is_active_after_restart(&self, token: &str) -> bool {
+        self.elevate(&["list"]).ok();
+        self.is_active(token.trim())
+    }
+
+    /// A program that runs its arguments where `keyctl` and its like are forbidden, as in many containers.
+    pub fn seccomp_script(&self) -> PathBuf {
+        let path = self.beside("without-keyctl.py");
+        fs::write(&path, include_str!("without-keyctl.py")).unwrap();
+        path
+    }
+
+    /// Runs `elevate` there.
+    pub fn without_keyctl(&self, words: &[&str]) -> Ended {
+        let script = self.seccomp_script().display().to_string();
+        finish(spawn(piped(&mut self.program("python3", &[&[script.as_str(), BIN], words].concat()))), b"")
+    }
+
     /// Changes the database behind the authority's back; it should not run.
     pub fn sql(&self, statement: &str) {
         let script = "import sqlite3, sys\nc = sqlite3.connect(sys.argv[1])\nn = c.execute(sys.argv[2]).rowcount\n\
@@ -303,7 +324,8 @@ impl Home {
 
     /// Asks the authority over its socket, as a service would: the answer's JSON.
     pub fn http(&self, path: &str, form: &[(&str, &str)]) -> Value {
-        let known: Value = serde_json::from_slice(&fs::read(self.data().join("device/authority.json")).unwrap()).unwrap();
+        let known: Value =
+            serde_json::from_slice(&fs::read(self.data().join("device/authority.json")).unwrap()).unwrap();
         let issuer = known["issuer"].as_str().unwrap().replace("https://", "http://");
         let (socket, url) = (self.socket().display().to_string(), format!("{issuer}{path}"));
         let mut curl = self.program("curl", &["-sS", "--max-time", "30", "--unix-socket", &socket, &url]);
@@ -397,6 +419,12 @@ impl Drop for Home {
             }
         }
         let _ = fs::set_permissions(&self.home, fs::Permissions::from_mode(0o700));
+        // A reaper would wait for grants that are gone. Homes that have one are alone, so that it is theirs.
+        for pid in
+            processes(|words| self.permit.0 == HOMES && words.len() == 2 && words[0] == BIN && words[1] == REAPER)
+        {
+            let _ = rustix::process::kill_process(pid_of(pid), rustix::process::Signal::KILL);
+        }
         for _ in 0..3 {
             for pid in self.authorities() {
                 let _ = rustix::process::kill_process(pid_of(pid), rustix::process::Signal::KILL);
@@ -697,11 +725,6 @@ impl Tty {
     pub fn hang_up(self) {
         signal(self.pid(), rustix::process::Signal::HUP);
     }
-}
-
-/// Connects as a client would.
-pub fn connects(socket: &Path) -> bool {
-    UnixStream::connect(socket).is_ok()
 }
 
 // ------------------------------------------------------------------------------------------------------------ transcripts

@@ -1,7 +1,13 @@
 //! The command line as a person and a script meet it: the real binaries, a real terminal, a home of one's own.
 
+/// What is typed, written or planted wrong.
+mod bad_input;
 /// A home, a terminal, programs.
 pub mod harness;
+/// Where grants are kept.
+mod keyrings;
+/// Many at once, and processes that die in the middle.
+mod parallel;
 /// The moment somebody is asked.
 mod prompts;
 /// Running a command with a credential.

@@ -6,8 +6,19 @@ use rustix::process::Signal;
 #[test]
 fn the_prompt_shows_everything_that_a_touch_approves() {
     let home = Home::set_up();
-    let words =
-        ["--ttl", "90s", "--scope", "write", "--reason", "deploy 7", "prod-api", "--", "/bin/echo", "with", "arguments"];
+    let words = [
+        "--ttl",
+        "90s",
+        "--scope",
+        "write",
+        "--reason",
+        "deploy 7",
+        "prod-api",
+        "--",
+        "/bin/echo",
+        "with",
+        "arguments",
+    ];
     let done = home.approve(&words).ok();
     similar(
         &done.tty,
@@ -85,10 +96,8 @@ fn ctrl_c_at_the_prompt_kills_by_sigint_and_leaves_nothing() {
 fn every_signal_that_ends_a_program_at_the_prompt_is_what_it_dies_of() {
     let home = Home::set_up();
     for signal_sent in [Signal::TERM, Signal::HUP, Signal::QUIT] {
-        let mut tty = home.prompting_script(
-            r#"ulimit -c 0; exec elevate "$@" >"$0/stdout" 2>"$0/stderr""#,
-            &["prod-api"],
-        );
+        let mut tty =
+            home.prompting_script(r#"ulimit -c 0; exec elevate "$@" >"$0/stdout" 2>"$0/stderr""#, &["prod-api"]);
         tty.wait_for("Ctrl-C to refuse: ");
         signal(tty.pid(), signal_sent);
         let ended = tty.end();
@@ -152,7 +161,7 @@ fn without_a_terminal_or_with_n_nobody_is_asked() {
     let forbidden = home.approve(&["-n", "prod-api"]).exits(4);
     forbidden.complains(
         &home,
-        "elevate: this takes a touch of your key, and -n forbids to wait for one
+        "elevate: this takes a touch of your key
   run it without -n first: the grant is then kept for a while
 ",
     );

@@ -157,7 +157,8 @@ fn the_secret_is_in_no_command_line_log_or_file() {
     let home = Home::set_up();
     let secret = "xyzzy-never-written-down";
     home.put_secret("tv", secret).ok();
-    let mut child = spawn(piped(&mut home.command(&["--once", "--debug", "tv", "--", "sh", "-c", "echo go; exec sleep 600"])));
+    let mut child =
+        spawn(piped(&mut home.command(&["--once", "--debug", "tv", "--", "sh", "-c", "echo go; exec sleep 600"])));
     let mut go = [0; 3];
     std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut go).unwrap();
     let telling = processes(|words| words.iter().any(|word| word.contains(secret)));
@@ -193,16 +194,34 @@ fn debug_output_holds_no_credential() {
 fn the_authority_gets_nothing_of_the_callers_environment() {
     let mut home = Home::set_up();
     home.stop_authority();
-    let names =
-        ["LD_LIBRARY_PATH", "LD_PRELOAD", "SSLKEYLOGFILE", "HTTP_PROXY", "SQLITE_TMPDIR", "RUST_BACKTRACE", "SECRET_OF_MINE"];
+    let names = [
+        "LD_LIBRARY_PATH",
+        "LD_PRELOAD",
+        "SSLKEYLOGFILE",
+        "HTTP_PROXY",
+        "SQLITE_TMPDIR",
+        "RUST_BACKTRACE",
+        "SECRET_OF_MINE",
+    ];
     for name in names {
         home.set(name, "/nonexistent");
     }
+    // A program in between, which looks at what it is given: the authority itself lets nobody look.
+    let (between, seen) = (home.beside("between"), home.beside("seen"));
+    let script = format!("#!/bin/sh\n{{ pwd; env; }} >{}\nexec {AUTHORITY_BIN} \"$@\"\n", seen.display());
+    fs::write(&between, script).unwrap();
+    fs::set_permissions(&between, fs::Permissions::from_mode(0o755)).unwrap();
+    home.write_config("elevate.toml", &format!("authority_program = \"{}\"\n", between.display()));
     home.elevate(&["list"]).ok();
-    let environment = fs::read_to_string(format!("/proc/{}/environ", home.authority())).unwrap();
-    let seen: Vec<_> = environment.split_terminator('\0').map(|pair| pair.split('=').next().unwrap()).collect();
-    assert!(seen.iter().all(|name| ["LANG", "ELEVATE_LOG"].contains(name)), "{seen:?}");
-    assert_eq!(fs::read_link(format!("/proc/{}/cwd", home.authority())).unwrap().to_str(), Some("/"));
+    let seen = fs::read_to_string(seen).unwrap();
+    let mut lines = seen.lines();
+    assert_eq!(lines.next(), Some("/"), "its directory");
+    // `PWD` and `_` are the shell's own.
+    let foreign: Vec<_> =
+        lines.filter(|line| !["LANG=", "PWD=", "_="].iter().any(|own| line.starts_with(own))).collect();
+    assert!(foreign.is_empty(), "{foreign:?}");
+    let environment = fs::read(format!("/proc/{}/environ", home.authority()));
+    assert!(environment.is_err(), "its memory is nobody's to look at");
 }
 
 #[test]
@@ -232,10 +251,9 @@ fn a_command_without_dashes_is_corrected_and_not_run() {
         format!("elevate: a command stands after `--`\n  write: elevate wiki -- touch {}\n", ran.display())
     );
     assert!(!ran.exists());
-    home.elevate(&["wiki", "env"]).exits(2).complains(
-        &home,
-        "elevate: a command stands after `--`\n  write: elevate wiki -- env\n",
-    );
+    home.elevate(&["wiki", "env"])
+        .exits(2)
+        .complains(&home, "elevate: a command stands after `--`\n  write: elevate wiki -- env\n");
     home.elevate(&["--reason", "why not", "wiki", "psql", "-c", "select 1"]).exits(2);
     assert_eq!(home.issued("wiki"), 0);
 }
@@ -244,11 +262,11 @@ fn a_command_without_dashes_is_corrected_and_not_run() {
 fn a_mistyped_verb_is_sent_nowhere() {
     let home = Home::set_up();
     let before = home.events();
-    for (typed, verb) in [("lst", "list"), ("staus", "status"), ("tokn", "token"), ("drp", "drop"), ("audti", "audit")] {
-        home.elevate(&[typed]).exits(2).complains(
-            &home,
-            &format!("elevate: there is no resource '{typed}'\n  did you mean `elevate {verb}`?\n"),
-        );
+    for (typed, verb) in [("lst", "list"), ("staus", "status"), ("tokn", "token"), ("drp", "drop"), ("audti", "audit")]
+    {
+        home.elevate(&[typed])
+            .exits(2)
+            .complains(&home, &format!("elevate: there is no resource '{typed}'\n  did you mean `elevate {verb}`?\n"));
         home.elevate(&[typed, "--", "true"]).exits(125);
     }
     assert_eq!(home.events(), before, "nothing of it is in the log");

@@ -279,12 +279,11 @@ proptest! {
     fn a_session_alone_opens_nothing_that_matters(row in questions()) {
         let least = match (row.operation, row.sensitivity) {
             (None, Sensitivity::Low) => Assurance::Session,
-            (None, Sensitivity::Sensitive) => Assurance::Touch,
             (None, Sensitivity::Critical) => Assurance::Verified,
             (Some(OperationName::KeyEnroll), _) if row.keys == 0 => Assurance::Session,
             (Some(operation), _) if operation.only_reads() => Assurance::Session,
             (Some(_), _) if row.pin => Assurance::Verified,
-            (Some(_), _) => Assurance::Touch,
+            (None, Sensitivity::Sensitive) | (Some(_), _) => Assurance::Touch,
         };
         prop_assert!(row.rung(&DEFAULT) >= Rung::At(least), "{row:?}");
         if !row.admin && row.operation.is_some_and(|operation| !operation.is_own_keys()) {

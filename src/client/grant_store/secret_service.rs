@@ -3,25 +3,29 @@
 //! Items are in the default collection under the attributes `service` = `elevate` and `username` = `AUTHORITY:RESOURCE`.
 //! They don't expire there: every call here removes what has, and so does the reaper. A locked collection waits for a
 //! person at a prompt, and a bus can hang, so every call runs in a thread of its own under a deadline.
+//!
+//! Secrets cross the bus as they are, in a session of algorithm `plain`. The bus is a Unix socket of the user's own; who
+//! can listen there, as the same user, can ask the Secret Service itself. Agreeing on a key would keep nothing from them,
+//! and take longer than all the rest. What stays in buffers, here and in the bus's daemon, is not wiped.
 
 use super::{Keyring, KeyringError, StoredGrant, read_grant};
 use crate::protocol::names::ResourceName;
 use jiff::Timestamp;
-use keyring_core::api::CredentialStoreApi;
-use keyring_core::{Entry, Error};
+use secret_service::blocking::{Item, SecretService as Service};
+use secret_service::{EncryptionType, Error};
 use std::collections::HashMap;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
-use zbus_secret_service_keyring_store::Store;
 use zeroize::Zeroizing;
 
 pub(super) const NAME: &str = "Secret Service";
 const SERVICE: &str = "elevate";
+const CONTENT_TYPE: &str = "application/octet-stream";
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// One authority's items.
 pub(super) struct SecretService {
-    store: Arc<Store>,
+    service: Arc<Service<'static>>,
     user_prefix: String,
 }
 
@@ -29,8 +33,8 @@ impl SecretService {
     pub(super) fn open(authority_id: &str) -> Result<Self, KeyringError> {
         find_bus(std::env::var_os("DBUS_SESSION_BUS_ADDRESS"), std::env::var_os("XDG_RUNTIME_DIR"))?;
         let absent = |error: Error| KeyringError::Absent { keyring: NAME, reason: error.to_string() };
-        let store = within_deadline(move || Store::new().map_err(absent))?;
-        Ok(Self { store, user_prefix: format!("{authority_id}:") })
+        let service = within_deadline(move || Service::connect(EncryptionType::Plain).map_err(absent))?;
+        Ok(Self { service: Arc::new(service), user_prefix: format!("{authority_id}:") })
     }
 
     fn user(&self, resource: &ResourceName) -> String {
@@ -42,22 +46,23 @@ impl SecretService {
     fn with_items<T: Send + 'static>(
         &self,
         resource: &ResourceName,
-        work: impl FnOnce(Vec<Entry>) -> Result<T, KeyringError> + Send + 'static,
+        work: impl FnOnce(Vec<Item>) -> Result<T, KeyringError> + Send + 'static,
     ) -> Result<T, KeyringError> {
-        let (store, user) = (self.store.clone(), self.user(resource));
-        within_deadline(move || work(search(&store, Some(&user))?))
+        let (service, user) = (self.service.clone(), self.user(resource));
+        within_deadline(move || work(search(&service, Some(&user))?))
     }
 
     /// Does something with all of the authority's items and what they are for.
     fn with_all<T: Send + 'static>(
         &self,
-        mut work: impl FnMut(&str, &Entry) -> Result<Option<T>, KeyringError> + Send + 'static,
+        mut work: impl FnMut(&str, &Item) -> Result<Option<T>, KeyringError> + Send + 'static,
     ) -> Result<Vec<T>, KeyringError> {
-        let (store, prefix) = (self.store.clone(), self.user_prefix.clone());
+        let (service, prefix) = (self.service.clone(), self.user_prefix.clone());
         within_deadline(move || {
             let mut results = Vec::new();
-            for item in search(&store, None)? {
-                let Some((_, user)) = item.get_specifiers() else { continue };
+            for item in search(&service, None)? {
+                let Ok(attributes) = item.get_attributes() else { continue };
+                let Some(user) = attributes.get("username") else { continue };
                 let Some(resource) = user.strip_prefix(&prefix) else { continue };
                 results.extend(work(resource, &item)?);
             }
@@ -87,31 +92,24 @@ impl Keyring for SecretService {
 
     fn put(&self, grant: &StoredGrant, _now: Timestamp) -> Result<(), KeyringError> {
         let json = grant.to_json().map_err(|error| KeyringError::io(NAME, "writing a grant")(error.into()))?;
-        let (store, user) = (self.store.clone(), self.user(&grant.resource));
+        let (service, user) = (self.service.clone(), self.user(&grant.resource));
         let label = format!("elevate: grant for {}", grant.resource);
         within_deadline(move || {
-            let modifiers = HashMap::from([("label", label.as_str())]);
-            let item = store.build(SERVICE, &user, Some(&modifiers)).map_err(fault("naming an item"))?;
-            match item.set_secret(&json) {
-                Err(Error::Ambiguous(items)) => {
-                    for other in items {
-                        delete(&other)?;
-                    }
-                    item.set_secret(&json)
-                }
-                done => done,
+            let items = search(&service, Some(&user))?;
+            if let [item] = items.as_slice() {
+                return item.set_secret(&json, CONTENT_TYPE).map_err(fault("storing a grant"));
             }
-            .map_err(fault("storing a grant"))
+            for other in &items {
+                delete(other)?;
+            }
+            create(&service, &label, &user, &json).map_err(fault("storing a grant"))
         })
     }
 
     fn remove(&self, resource: &ResourceName) -> Result<bool, KeyringError> {
         self.with_items(resource, |items| {
-            let mut removed = false;
-            for item in items {
-                removed |= delete(&item)?;
-            }
-            Ok(removed)
+            items.iter().try_for_each(delete)?;
+            Ok(!items.is_empty())
         })
     }
 
@@ -124,7 +122,7 @@ impl Keyring for SecretService {
     }
 
     fn clear(&self) -> Result<usize, KeyringError> {
-        let removed = self.with_all(|_, item| Ok(delete(item)?.then_some(())))?;
+        let removed = self.with_all(|_, item| delete(item).map(Some))?;
         Ok(removed.len())
     }
 
@@ -134,20 +132,37 @@ impl Keyring for SecretService {
     }
 }
 
-fn search(store: &Store, user: Option<&str>) -> Result<Vec<Entry>, KeyringError> {
+/// What is found, unlocked: a person may have to do that at a prompt.
+fn search<'a>(service: &'a Service<'_>, user: Option<&str>) -> Result<Vec<Item<'a>>, KeyringError> {
     let mut attributes = HashMap::from([("service", SERVICE)]);
     attributes.extend(user.map(|user| ("username", user)));
-    store.search(&attributes).map_err(fault("searching"))
+    let mut found = service.search_items(attributes).map_err(fault("searching"))?;
+    if !found.locked.is_empty() {
+        let locked: Vec<_> = found.locked.iter().collect();
+        service.unlock_all(&locked).map_err(fault("unlocking"))?;
+    }
+    found.unlocked.append(&mut found.locked);
+    Ok(found.unlocked)
+}
+
+fn create(service: &Service, label: &str, user: &str, json: &[u8]) -> Result<(), Error> {
+    let collection = service.get_default_collection()?;
+    if collection.is_locked()? {
+        collection.unlock()?;
+    }
+    let attributes = HashMap::from([("service", SERVICE), ("username", user)]);
+    collection.create_item(label, attributes, json, true, CONTENT_TYPE)?;
+    Ok(())
 }
 
 /// The grant in an item, unless it has expired: then it is deleted.
-fn live(resource: &str, item: &Entry, now: Timestamp) -> Result<Option<StoredGrant>, KeyringError> {
-    let json = match item.get_secret() {
-        Ok(json) => Zeroizing::new(json),
-        Err(Error::NoEntry) => return Ok(None),
-        Err(error) => return Err(fault("reading a grant")(error)),
-    };
-    let grant = read_grant(NAME, resource, &json)?;
+fn live(resource: &str, item: &Item, now: Timestamp) -> Result<Option<StoredGrant>, KeyringError> {
+    let json = item.get_secret().map_err(|error| {
+        // Whether that was it is asked only now: it takes a round trip.
+        let why = item.ensure_unlocked().err().unwrap_or(error);
+        fault("reading a grant")(why)
+    })?;
+    let grant = read_grant(NAME, resource, &Zeroizing::new(json))?;
     if grant.is_expired(now) {
         delete(item)?;
         return Ok(None);
@@ -155,12 +170,8 @@ fn live(resource: &str, item: &Entry, now: Timestamp) -> Result<Option<StoredGra
     Ok(Some(grant))
 }
 
-fn delete(item: &Entry) -> Result<bool, KeyringError> {
-    match item.delete_credential() {
-        Ok(()) => Ok(true),
-        Err(Error::NoEntry) => Ok(false),
-        Err(error) => Err(fault("removing a grant")(error)),
-    }
+fn delete(item: &Item) -> Result<(), KeyringError> {
+    item.delete().map_err(fault("removing a grant"))
 }
 
 /// Whether there is a session bus to ask. Without one, a library might start one: that would be a keyring nobody has
@@ -170,6 +181,10 @@ fn find_bus(address: Option<std::ffi::OsString>, runtime_dir: Option<std::ffi::O
     match (address.filter(|it| !it.is_empty()), runtime_dir.filter(|it| !it.is_empty())) {
         (Some(address), _) if address.as_encoded_bytes().starts_with(b"autolaunch:") => {
             absent("DBUS_SESSION_BUS_ADDRESS asks for a bus to be started")
+        }
+        // What passes is not encrypted: it must not leave this machine.
+        (Some(address), _) if !address.to_string_lossy().split(';').all(|it| it.starts_with("unix:")) => {
+            absent("DBUS_SESSION_BUS_ADDRESS is no Unix socket")
         }
         (Some(_), _) => Ok(()),
         (None, Some(dir)) if std::path::Path::new(&dir).join("bus").exists() => Ok(()),
@@ -197,11 +212,8 @@ fn within_deadline<T: Send + 'static>(
 
 fn fault(what: &'static str) -> impl FnOnce(Error) -> KeyringError {
     move |error| match error {
-        Error::NoStorageAccess(_) => KeyringError::Locked,
-        // The library's message for these may hold what was read.
-        Error::BadEncoding(_) | Error::BadDataFormat(..) | Error::Ambiguous(_) => {
-            KeyringError::io(NAME, what)(std::io::Error::other("an unexpected answer"))
-        }
+        // `NoResult` is a default collection that nobody has made yet: unlocking the desktop's keyring does.
+        Error::Locked | Error::Prompt | Error::NoResult => KeyringError::Locked,
         other => KeyringError::io(NAME, what)(std::io::Error::other(other.to_string())),
     }
 }

@@ -52,8 +52,7 @@ pub fn main() -> ExitCode {
 /// Help is no error; a word that clap did not understand is one of ours.
 fn usage(terminal: Terminal, error: &clap::Error) -> Option<Error> {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        terminal.usage(error);
-        return None;
+        return terminal.help(error).err();
     }
     let text = error.render().to_string();
     let mut lines = text.lines().map(|line| line.trim().trim_start_matches("error: ")).filter(|line| !line.is_empty());

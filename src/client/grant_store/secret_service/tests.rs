@@ -49,7 +49,13 @@ fn on_own_bus(test: &str, services: &str, prepare: &str) -> bool {
     false
 }
 
-const UNLOCKED: &str = "printf pass | gnome-keyring-daemon --unlock --components=secrets >/dev/null";
+/// The daemon says it is ready before it has its name on the bus.
+const UNLOCKED: &str = "printf pass | gnome-keyring-daemon --unlock --components=secrets >/dev/null
+    for _ in $(seq 100); do
+        dbus-send --session --print-reply --dest=org.freedesktop.DBus / \
+            org.freedesktop.DBus.GetNameOwner string:org.freedesktop.secrets >/dev/null 2>&1 && break
+        sleep 0.05
+    done";
 
 fn store(id: &str) -> GrantStore {
     GrantStore::open(Choice::SecretService, id, std::path::Path::new("/nowhere"), no_passphrase()).unwrap()
@@ -69,9 +75,11 @@ fn garbage_and_doubles_are_borne() {
     }
     let (id, now, a) = (fresh_id(), now(), "a".parse::<ResourceName>().unwrap());
     let ours = SecretService::open(&id).unwrap();
-    let plant = |user: &str, secret: &[u8], target: Option<&str>| {
-        let modifiers = target.map(|target| HashMap::from([("target", target)]));
-        ours.store.build(SERVICE, user, modifiers.as_ref()).unwrap().set_secret(secret).unwrap();
+    let plant = |user: &str, secret: &[u8], more: Option<(&str, &str)>| {
+        let mut attributes = HashMap::from([("service", SERVICE), ("username", user)]);
+        attributes.extend(more);
+        let collection = ours.service.get_default_collection().unwrap();
+        collection.create_item("planted", attributes, secret, true, CONTENT_TYPE).unwrap();
     };
     for garbage in [b"".as_slice(), b"\xff\xfe", b"{}", &grant("b", now, 300, 20).to_json().unwrap()] {
         plant(&ours.user(&a), garbage, None);
@@ -84,7 +92,7 @@ fn garbage_and_doubles_are_borne() {
 
     // Two for one resource, which an attribute more makes possible: the newer one counts, the next put leaves one.
     store(&id).put(&grant("a", crate::clock::after(now, 1), 300, 8), now).unwrap();
-    plant(&ours.user(&a), &grant("a", now, 300, 7).to_json().unwrap(), Some("default"));
+    plant(&ours.user(&a), &grant("a", now, 300, 7).to_json().unwrap(), Some(("more", "x")));
     assert_eq!(store(&id).all(now).unwrap().len(), 2);
     assert_eq!(store(&id).get(&a, now).unwrap().unwrap().access_token.expose().len(), 8);
     store(&id).put(&grant("a", now, 300, 9), now).unwrap();
