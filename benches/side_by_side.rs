@@ -65,7 +65,10 @@ fn in_a_home_of_its_own() {
 
 fn device() -> Device {
     let terminal = Terminal { json: true };
-    Device::new(Places::of_user().unwrap(), terminal, false, Presence::Unattended).unwrap()
+    let mut device = Device::new(Places::of_user().unwrap(), terminal, false, Presence::Unattended).unwrap();
+    // It stands beside `elevate`, not beside this program.
+    device.config.authority_program = Some(env!("CARGO_BIN_EXE_elevate-authority").into());
+    device
 }
 
 /// The authority of this bench, with a software key and a stored secret; ended when dropped.
@@ -86,7 +89,7 @@ impl Founded {
 
 impl Drop for Founded {
     fn drop(&mut self) {
-        let _ = self.0.grant_store().map(|store| store.clear());
+        let _ = self.0.grant_store().and_then(|store| Ok(store.clear()?));
         embedded::stop(&self.0.places);
     }
 }

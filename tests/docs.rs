@@ -22,7 +22,8 @@ fn the_first_command_builds_both_programs_and_ends_in_the_demo() {
 
 #[test]
 fn the_second_command_is_the_one_that_ci_runs() {
-    assert_eq!(blocks(README)[1], "cargo test --locked");
+    assert_eq!(blocks(README)[1], "sudo -E bash .ci/run");
+    assert!(README.contains("`cargo test --locked` alone runs the tests"));
     assert!(CI.contains("as_ci cargo test --locked"));
 }
 
@@ -35,11 +36,13 @@ fn a_real_secret_the_same_day() {
             let lines = BufReader::new(&stream).lines().map_while(Result::ok).take_while(|line| !line.is_empty());
             let seen: Vec<String> = lines.filter(|line| line.starts_with("Authorization")).collect();
             let body = seen.concat();
-            let _ = write!(&stream, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            let _ =
+                write!(&stream, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len());
         }
     });
     let home = Home::empty();
-    let script = format!("set -e\nexport API_KEY=hunter2 API_URL={url}\n{}\n{}\n", blocks(README)[2], blocks(README)[3]);
+    let script =
+        format!("set -e\nexport API_KEY=hunter2 API_URL={url}\n{}\n{}\n", blocks(README)[2], blocks(README)[3]);
     let mut terminal = home.sh_at_terminal(&script);
     terminal.approve_all();
     let ended = terminal.end();

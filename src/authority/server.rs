@@ -158,6 +158,10 @@ pub(super) async fn lock(places: &Places) -> Result<OwnedFd, OpenError> {
         }
         sleep(Duration::from_millis(20)).await;
     }
+    // For clients of a session with another runtime directory.
+    let socket = places.socket.as_os_str().as_encoded_bytes();
+    let noted = rustix::fs::ftruncate(&file, 0).and_then(|()| rustix::io::pwrite(&file, socket, 0));
+    noted.map_err(|error| FileFault { path, reason: error.to_string() })?;
     Ok(file)
 }
 

@@ -60,11 +60,11 @@ impl AuthorityApi {
     /// # Errors
     /// [`ErrorCode::AuthorityUnreachable`]; [`ErrorCode::VerificationFailed`] where it is another one than before.
     pub fn connect(places: &Places, config: &Config, clock: Clock, non_interactive: bool) -> Result<Self, Error> {
-        embedded::ensure(places, config)?;
+        let socket = embedded::ensure(places, config)?;
         let trust = Trust::new(places);
         let patience = if non_interactive { NO_PATIENCE } else { PATIENCE };
         let http = reqwest::Client::builder()
-            .unix_socket(places.socket())
+            .unix_socket(socket)
             .tls_certs_only([])
             .redirect(reqwest::redirect::Policy::none())
             .timeout(patience)

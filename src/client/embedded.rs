@@ -3,7 +3,7 @@
 use super::config::Config;
 use super::error::Error;
 use super::places::Places;
-use crate::files::{check_trusted, open_lock, own_directory, own_uid, try_lock};
+use crate::files::{check_trusted, open_lock, own_directory, own_uid, read_trusted, try_lock};
 use crate::protocol::display::escaped;
 use crate::protocol::messages::ErrorCode;
 use rustix::process::{Signal, kill_process};
@@ -25,15 +25,14 @@ struct Said {
     error: Option<String>,
 }
 
-/// Sees to it that an authority answers on the socket, starting one where none does.
+/// Sees to it that an authority answers, starting one where none does; returns its socket.
 ///
 /// # Errors
 /// [`ErrorCode::AuthorityUnreachable`], with what kept it from starting.
-pub fn ensure(places: &Places, config: &Config) -> Result<(), Error> {
-    let socket = places.socket();
+pub fn ensure(places: &Places, config: &Config) -> Result<PathBuf, Error> {
     own_directory(&places.run)?;
-    if answers(&socket)? {
-        return Ok(());
+    if let Some(socket) = running(places)? {
+        return Ok(socket);
     }
     // Whoever has the lock starts it; the others find it running when they get the lock.
     let path = places.run.join("start.lock");
@@ -45,7 +44,24 @@ pub fn ensure(places: &Places, config: &Config) -> Result<(), Error> {
         }
         std::thread::sleep(Duration::from_millis(5));
     }
-    if answers(&socket)? { Ok(()) } else { start(places, config, &socket) }
+    match running(places)? {
+        Some(socket) => Ok(socket),
+        None => start(places, config, &places.socket()).map(|()| places.socket()),
+    }
+}
+
+/// The socket of the authority that runs: our own, or the one that the holder of the data directory's lock wrote down,
+/// as where it was started in a session with another runtime directory.
+fn running(places: &Places) -> Result<Option<PathBuf>, Error> {
+    let own = places.socket();
+    if answers(&own)? {
+        return Ok(Some(own));
+    }
+    let written = read_trusted(&places.authority.join("authority.lock"), 4096)?.map(PathBuf::from);
+    match written.filter(|path| path.is_absolute() && *path != own) {
+        Some(path) if answers(&path)? => Ok(Some(path)),
+        Some(_) | None => Ok(None),
+    }
 }
 
 /// Ends the authority of these places, if one runs, and waits until it is gone: for `elevate demo`.

@@ -18,6 +18,8 @@ pub enum Duty {
     Restore(File, Box<Termios>),
     /// The command gets it; we go on.
     Forward(Pid),
+    /// Nothing: the command it was meant for is over, and what follows is short.
+    GoOn,
 }
 
 struct State {
@@ -41,6 +43,26 @@ pub fn take_up(duty: Duty) -> OnDuty {
     START.call_once(start);
     state().duty = duty;
     OnDuty(())
+}
+
+/// Starts a command that is sent what is sent to us from its first moment on: a signal that comes while it is started
+/// waits until it is known who gets it.
+///
+/// # Errors
+/// Those of `spawn`; then signals lead to what they led to before.
+pub fn forwarding<T, E>(spawn: impl FnOnce() -> Result<(T, Pid), E>) -> Result<(T, OnDuty), E> {
+    START.call_once(start);
+    let mut state = state();
+    let (child, pid) = spawn()?;
+    state.duty = Duty::Forward(pid);
+    Ok((child, OnDuty(())))
+}
+
+impl OnDuty {
+    /// The command is over. A signal that was meant for it and comes late does not keep us from what is still to do.
+    pub fn go_on(&self) {
+        state().duty = Duty::GoOn;
+    }
 }
 
 /// Sets (or with `None` takes back) what is done before a signal ends us.
@@ -69,6 +91,7 @@ fn obey(signal: i32) {
     let mut state = state();
     match &state.duty {
         Duty::Forward(command) => return forward(signal, *command),
+        Duty::GoOn => return,
         Duty::Restore(terminal, before) => {
             let _ = rustix::termios::tcsetattr(terminal, OptionalActions::Now, before);
             let mut terminal = terminal;

@@ -58,8 +58,8 @@ pub fn enter(
     note: impl FnOnce(),
 ) -> Result<Flight, Error> {
     let began = Clock::since_boot();
-    let directory = places.run.join("flights");
-    own_directory(&places.run)?;
+    let directory = places.device.join("flights");
+    own_directory(&places.device)?;
     own_directory(&directory)?;
     let name = base64url(sha256(&[known.issuer.as_bytes(), b"\0", wanted.resource.as_str().as_bytes()]));
     let path = directory.join(name);

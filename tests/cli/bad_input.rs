@@ -20,9 +20,9 @@ fn unknown_resources_come_with_the_nearest_names() {
     home.elevate(&["prod-ap"]).exits(2).complains(&home, none);
     home.elevate(&["token", "prod-ap"]).exits(2).complains(&home, none);
     home.elevate(&["explain", "prod-ap"]).exits(2).complains(&home, none);
-    home.elevate(&["prod"])
+    home.elevate(&["wik"])
         .exits(2)
-        .complains(&home, "elevate: there is no resource 'prod' for you\n  did you mean prod-db or prod-api?\n");
+        .complains(&home, "elevate: there is no resource 'wik' for you\n  did you mean wiki?\n");
     home.elevate(&["nothing-like-it"]).exits(2).complains(
         &home,
         "elevate: there is no resource 'nothing-like-it' for you\n  `elevate list` shows what there is\n",
@@ -387,13 +387,13 @@ fn without_home_the_xdg_directories_do_and_a_home_that_cannot_be_written_is_said
 fn a_read_only_home_is_said_and_nothing_is_half_made() {
     must_not_be_root();
     let home = Home::empty();
-    chmod(&home.home, 0o500);
+    chmod(&home.path, 0o500);
     let refused = home.elevate(&["init"]).exits(11);
     assert!(home.plain(&refused.stderr).starts_with("elevate: ~/.config/elevate can't be used: "), "{refused:?}");
     home.elevate(&["status"]).ok().says(&home, "no grants\n");
     home.elevate(&["list"]).exits(6);
-    chmod(&home.home, 0o700);
-    assert_eq!(fs::read_dir(&home.home).unwrap().count(), 0);
+    chmod(&home.path, 0o700);
+    assert_eq!(fs::read_dir(&home.path).unwrap().count(), 0);
     home.found(CATALOGUE);
     let device = home.data().join("device");
     chmod(&device, 0o500);

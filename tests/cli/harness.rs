@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Nothing here takes so long on the slowest machine; what does, hangs.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_mins(1);
 
 /// One resource of each sort.
 pub const CATALOGUE: &str = r#"allow_software_keys = true
@@ -90,7 +90,7 @@ static SPAWNING: RwLock<()> = RwLock::new(());
 
 pub fn spawn(command: &mut Command) -> Child {
     let _guard = SPAWNING.read().unwrap_or_else(PoisonError::into_inner);
-    command.spawn().unwrap_or_else(|error| panic!("{:?} can't be started: {error}", command.get_program()))
+    command.spawn().unwrap_or_else(|error| panic!("{} can't be started: {error}", command.get_program().display()))
 }
 
 /// To root no file is forbidden: a test of permissions would pass for nothing.
@@ -127,7 +127,7 @@ pub fn as_other_user(script: &str) {
 /// A home of one's own: directories, an environment, an authority once one is started. All of it ends with this value.
 pub struct Home {
     dir: TempDir,
-    pub home: PathBuf,
+    pub path: PathBuf,
     pub runtime: PathBuf,
     variables: Vec<(String, String)>,
     permit: Permit,
@@ -160,7 +160,7 @@ impl Home {
             ("TERM", "dumb".to_owned()),
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
-        Self { dir, home, runtime, variables, permit }
+        Self { dir, path: home, runtime, variables, permit }
     }
 
     /// One with [`CATALOGUE`] and the software key `laptop`.
@@ -196,11 +196,11 @@ impl Home {
     }
 
     pub fn config(&self) -> PathBuf {
-        self.home.join(".config/elevate")
+        self.path.join(".config/elevate")
     }
 
     pub fn data(&self) -> PathBuf {
-        self.home.join(".local/share/elevate")
+        self.path.join(".local/share/elevate")
     }
 
     pub fn socket(&self) -> PathBuf {
@@ -383,23 +383,9 @@ impl Home {
     pub fn plain(&self, text: &str) -> String {
         plain(
             &text
-                .replace(&*self.home.to_string_lossy(), "~")
+                .replace(&*self.path.to_string_lossy(), "~")
                 .replace(&*self.runtime.to_string_lossy(), "$XDG_RUNTIME_DIR"),
         )
-    }
-
-    /// Everything in the files below a directory, concatenated.
-    pub fn bytes_below(&self, directory: &Path) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for entry in fs::read_dir(directory).unwrap().flatten() {
-            let kind = entry.file_type().unwrap();
-            if kind.is_dir() {
-                bytes.extend(self.bytes_below(&entry.path()));
-            } else if kind.is_file() {
-                bytes.extend(fs::read(entry.path()).unwrap());
-            }
-        }
-        bytes
     }
 }
 
@@ -418,7 +404,7 @@ impl Drop for Home {
                 let _ = child.wait();
             }
         }
-        let _ = fs::set_permissions(&self.home, fs::Permissions::from_mode(0o700));
+        let _ = fs::set_permissions(&self.path, fs::Permissions::from_mode(0o700));
         // A reaper would wait for grants that are gone. Homes that have one are alone, so that it is theirs.
         for pid in
             processes(|words| self.permit.0 == HOMES && words.len() == 2 && words[0] == BIN && words[1] == REAPER)
@@ -432,6 +418,20 @@ impl Drop for Home {
             let _ = patiently(Duration::from_secs(2), || self.authorities().is_empty().then_some(()));
         }
     }
+}
+
+/// Everything in the files below a directory, concatenated.
+pub fn bytes_below(directory: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for entry in fs::read_dir(directory).unwrap().flatten() {
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() {
+            bytes.extend(bytes_below(&entry.path()));
+        } else if kind.is_file() {
+            bytes.extend(fs::read(entry.path()).unwrap());
+        }
+    }
+    bytes
 }
 
 pub fn contains(bytes: &[u8], needle: &str) -> bool {

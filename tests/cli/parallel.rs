@@ -177,9 +177,11 @@ fn no_call_is_lost_around_the_moment_an_idle_authority_ends() {
 fn the_authority_outlives_who_started_it_and_the_terminal_it_was_started_at() {
     let home = Home::set_up();
     home.stop_authority();
-    let mut tty = home.sh_at_terminal("elevate list >/dev/null && echo started; sleep 600");
+    let mut tty = home.sh_at_terminal("elevate list >/dev/null && echo started; exec sleep 600");
     tty.wait_for("started");
     let pid = home.authority();
+    let line = format!("/proc/{}/cmdline", tty.pid());
+    wait_until("it sleeps", || std::fs::read_to_string(&line).is_ok_and(|it| it.starts_with("sleep")));
     tty.send("\u{3}");
     let _ = tty.end();
     home.elevate(&["list"]).ok();

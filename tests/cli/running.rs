@@ -101,7 +101,7 @@ fn once_revokes_when_the_command_ends_however_it_ends() {
 #[test]
 fn ctrl_c_reaches_the_command_and_once_still_revokes() {
     let home = Home::set_up();
-    let script = "echo $ELEVATE_TOKEN; trap 'exit 5' INT; echo ready; while :; do sleep 0.1; done";
+    let script = "echo $ELEVATE_TOKEN; trap 'exit 5' INT; echo ready; read line";
     let mut tty = home.at_terminal(&["--once", "wiki", "--", "sh", "-c", script]);
     tty.wait_for("ready");
     tty.send("\u{3}");
@@ -134,8 +134,8 @@ fn a_private_file_holds_the_credential_and_no_variable_does() {
         assert!(lines.all(|line| !line.contains("very-secret-pass")), "no variable holds it: {run:?}");
         assert!(run.stdout.contains("\nPGPASSFILE=/proc/self/fd/") && !run.stdout.contains("ELEVATE_SECRET"));
     }
-    for place in [home.home.clone(), home.runtime.clone()] {
-        assert!(!contains(&home.bytes_below(&place), "very-secret-pass"), "{}", place.display());
+    for place in [home.path.clone(), home.runtime.clone()] {
+        assert!(!contains(&bytes_below(&place), "very-secret-pass"), "{}", place.display());
     }
     home.elevate(&["env", "tv"]).exits(2).complains(
         &home,
@@ -167,8 +167,8 @@ fn the_secret_is_in_no_command_line_log_or_file() {
     let ended = finish(child, b"");
     assert!(!ended.stderr.contains(secret), "{ended:?}");
     home.stop_authority();
-    for place in [home.home.clone(), home.runtime.clone()] {
-        assert!(!contains(&home.bytes_below(&place), secret), "{}", place.display());
+    for place in [home.path.clone(), home.runtime.clone()] {
+        assert!(!contains(&bytes_below(&place), secret), "{}", place.display());
     }
     assert!(home.data().join("authority/authority.log").exists());
 }
@@ -231,8 +231,15 @@ fn closed_or_full_stdout_is_said_and_a_reader_that_went_away_is_no_error() {
     assert!(full.stderr.starts_with("elevate: stdout can't be written"), "{full:?}");
     home.sh("elevate list >/dev/full").exits(11);
     home.sh("elevate --help >/dev/full").exits(11);
-    let closed = home.sh("elevate token wiki >&-").exits(11);
-    assert!(closed.stderr.starts_with("elevate: stdout can't be written"), "{closed:?}");
+    // The standard library opens /dev/null where a stream is closed: what is written goes nowhere, above all not into
+    // a file that took its number.
+    let token = home.elevate(&["token", "wiki"]).ok().stdout;
+    home.sh("elevate token wiki >&-").ok();
+    home.sh("elevate token -k wiki >&- 2>&- <&-").ok();
+    home.stop_authority();
+    for part in token.trim().split('.').skip(1) {
+        assert!(!contains(&bytes_below(&home.path), part), "{part} is in a file");
+    }
     let gone = home.sh("{ elevate token wiki; echo $? >&2; } | true").ok();
     assert_eq!(gone.stderr, "0\n");
     let all_closed = home.sh("elevate wiki <&- >&- 2>&-");
@@ -281,7 +288,7 @@ fn nothing_hangs_where_the_command_reads_the_terminal() {
     tty.send("hello\n");
     tty.wait_for("got hello");
     tty.end().ok();
-    assert!(begun.elapsed() < Duration::from_secs(60));
+    assert!(begun.elapsed() < Duration::from_mins(1));
 }
 
 #[test]

@@ -27,11 +27,11 @@ Press Enter to approve with the new software key 'laptop', Ctrl-C to refuse: ",
     );
     assert_eq!(first.stderr, "");
 
-    let before = home.bytes_below(&home.config());
+    let before = bytes_below(&home.config());
     let second = home.approve(&["init", "--software-key", "laptop"]).ok();
     second.says(&home, "everything is set up already; nothing was changed\n");
     assert_eq!(second.tty, "", "nobody is asked again");
-    assert_eq!(home.bytes_below(&home.config()), before);
+    assert_eq!(bytes_below(&home.config()), before);
     assert_eq!(home.elevate(&["--json", "init"]).ok().json()["changed"], serde_json::json!([]));
 }
 

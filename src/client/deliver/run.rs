@@ -2,7 +2,7 @@
 
 use super::Environment;
 use crate::client::error::Error;
-use crate::client::signals::{self, Duty};
+use crate::client::signals;
 use rustix::process::Pid;
 use std::ffi::OsString;
 use std::io::ErrorKind;
@@ -47,17 +47,25 @@ pub fn become_command(words: &[OsString], environment: &Environment) -> NotStart
     not_started(words, &error)
 }
 
-/// Runs the command to its end. What is sent to us is sent on to it; what the terminal sends it gets by itself.
+/// Runs the command to its end, and then `afterwards`, which no signal that was meant for the command keeps from being
+/// done. What is sent to us is sent on to it; what the terminal sends it gets by itself.
 ///
 /// # Errors
 /// [`NotStarted`].
-pub fn supervise(words: &[OsString], environment: &Environment) -> Result<ExitStatus, NotStarted> {
-    let mut command = command(words, environment).ok_or_else(|| not_started(words, &ErrorKind::NotFound.into()))?;
-    let mut child = command.spawn().map_err(|error| not_started(words, &error))?;
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let forwarding = pid.map(|pid| signals::take_up(Duty::Forward(pid)));
+pub fn supervise(
+    words: &[OsString],
+    environment: &Environment,
+    afterwards: impl FnOnce(),
+) -> Result<ExitStatus, NotStarted> {
+    let (mut child, on_duty) = signals::forwarding(|| {
+        let child = command(words, environment).ok_or(ErrorKind::NotFound)?.spawn()?;
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(ErrorKind::InvalidData)?;
+        Ok((child, pid))
+    })
+    .map_err(|error: std::io::Error| not_started(words, &error))?;
     let status = child.wait();
-    drop(forwarding);
+    on_duty.go_on();
+    afterwards();
     status.map_err(|error| not_started(words, &error))
 }
 

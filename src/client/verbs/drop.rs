@@ -13,12 +13,17 @@ pub fn run(device: &Device, only: &[ResourceName]) -> Result<u8, Error> {
     let now = device.clock.now();
     let mut held = Vec::new();
     let mut missing = None;
+    let mut failed = None;
     if device.met()?.is_some() {
         let store = device.grant_store()?;
         if only.is_empty() {
             // What can't be read goes as well; it is only not revoked.
-            held = store.readable(now)?;
+            let readable = store.readable(now);
             store.clear()?;
+            match readable {
+                Ok(grants) => held = grants,
+                Err(error) => failed = Some(unread(error.into())),
+            }
         }
         for resource in only {
             let grant = store.get(resource, now).unwrap_or_default();
@@ -30,7 +35,6 @@ pub fn run(device: &Device, only: &[ResourceName]) -> Result<u8, Error> {
     } else {
         missing = only.first();
     }
-    let mut failed = None;
     let mut lines = String::new();
     let mut dropped = Vec::new();
     for grant in &held {
@@ -58,4 +62,10 @@ fn revoke(device: &Device, grant: &StoredGrant) -> Result<(), Error> {
         hint: Some(format!("a copy of its token would be good for another {left}")),
         ..error
     })
+}
+
+/// What was kept could not be read, so that nobody knows what to revoke.
+fn unread(error: Error) -> Error {
+    let message = format!("what was kept is gone from this device, but was not revoked: {error}");
+    Error { message, hint: Some("each grant ends by itself in a while".to_owned()), ..error }
 }

@@ -33,9 +33,8 @@ pub fn run(
     let held = elevation::elevate(&device, &wanted)?;
     let environment = environment(&held, &device.config.delivery(&wanted.resource))?;
     let not_started = if ask.once {
-        match run::supervise(command, &environment) {
+        match run::supervise(command, &environment, || end(&device, &held)) {
             Ok(status) => {
-                end(&device, &held);
                 drop(device);
                 return Ok(run::end_like(status));
             }
