@@ -111,6 +111,22 @@ fn ctrl_c_reaches_the_command_and_once_still_revokes() {
 }
 
 #[test]
+fn a_signal_in_the_moment_the_command_starts_is_not_lost_and_once_still_revokes() {
+    let home = Home::set_up();
+    let before = home.issued("wiki");
+    for round in 0..10 {
+        // `sh` says that it runs before `elevate` has heard that it does.
+        let mut tty = home.at_terminal(&["--once", "wiki", "--", "sh", "-c", "echo $ELEVATE_TOKEN; exec sleep 600"]);
+        tty.wait_for("\r\n");
+        signal(tty.pid(), Signal::TERM);
+        let ended = tty.end();
+        assert_eq!(ended.signal, Some(15), "round {round}: {ended:?}");
+        assert!(!home.is_active(ended.tty.trim()), "round {round}");
+    }
+    assert_eq!(home.issued("wiki"), before + 10);
+}
+
+#[test]
 fn without_once_elevate_becomes_the_command() {
     let home = Home::set_up();
     let mut child = spawn(piped(&mut home.command(&["wiki", "--", "sleep", "600"])));
