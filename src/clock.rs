@@ -1,6 +1,6 @@
 //! The only reader of time. Everything else is handed a [`Clock`], so that tests can move it.
 
-use jiff::{SignedDuration, Timestamp, Unit};
+use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -69,12 +69,6 @@ pub fn human(seconds: u64) -> String {
     let shown: Vec<String> =
         parts.iter().filter(|(n, _)| *n > 0).take(2).map(|(n, unit)| format!("{n}{unit}")).collect();
     if shown.is_empty() { "0s".to_owned() } else { shown.join(" ") }
-}
-
-/// Rounds a parsed timestamp to the second, as all of ours are.
-#[must_use]
-pub fn whole_second(time: Timestamp) -> Timestamp {
-    time.round(Unit::Second).unwrap_or(time)
 }
 
 #[cfg(test)]

@@ -283,7 +283,10 @@ impl AuthorityApi {
     }
 
     async fn exchange(&self, request: RequestBuilder) -> Result<Reply, reqwest::Error> {
-        let mut response = request.send().await?;
+        let request = request.build()?;
+        let what = format!("{} {}", request.method(), request.url().path());
+        let mut response = self.http.execute(request).await?;
+        tracing::debug!(what, status = response.status().as_u16(), "the authority answered");
         if let Some(nonce) = response.headers().get("dpop-nonce").and_then(|nonce| nonce.to_str().ok()) {
             *self.nonce.borrow_mut() = Some(nonce.to_owned());
         }

@@ -77,6 +77,7 @@ pub struct Held {
 /// [`Error`]; then nothing is held that was not held before.
 pub fn elevate(device: &Device, wanted: &Wanted) -> Result<Held, Error> {
     if let Some(held) = cached(device, wanted)? {
+        tracing::debug!(resource = %wanted.resource, "a grant that is held covers it");
         return Ok(held);
     }
     suggestions::refuse_mistyped_verb(device, &wanted.resource)?;
@@ -171,6 +172,7 @@ pub fn ask(
     let response = match api.token(&request, &key)? {
         TokenAnswer::Grant(grant) => grant,
         TokenAnswer::StepUp(step_up) => {
+            tracing::debug!(acr = step_up.elevate_txn.acr_values, "a step-up is asked");
             refuse_useless(wanted, step_up.elevate_kind)?;
             let (narrowing, assertion) = approve(device, &asked, &step_up)?;
             approved = Some(narrowing);

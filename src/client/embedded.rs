@@ -104,6 +104,7 @@ fn start(places: &Places, config: &Config, socket: &Path) -> Result<(), Error> {
     }
     own_directory(&places.authority)?;
     let program = program(config)?;
+    tracing::debug!(program = %program.display(), "starting the authority");
     let log = places.authority.join("authority.log");
     let stderr = std::fs::File::options()
         .create(true)

@@ -16,10 +16,23 @@ const NEAR: usize = 2;
 pub fn refuse_mistyped_verb(device: &Device, name: &ResourceName) -> Result<(), Error> {
     let Some(verb) = RESERVED.iter().find(|verb| osa_distance(verb, name.as_str()) <= NEAR) else { return Ok(()) };
     // The catalogue is fetched, the name is not sent.
-    if device.api()?.resources()?.resources.iter().any(|entry| entry.resource == *name) {
+    let resources = device.api()?.resources()?.resources.into_iter().map(|entry| entry.resource).collect();
+    let near = nearest(name, resources);
+    if near.first() == Some(name) {
         return Ok(());
     }
-    Err(Error::usage(format!("there is no resource '{name}'")).hint(format!("did you mean `elevate {verb}`?")))
+    let meant: Vec<String> = near.iter().map(ToString::to_string).chain([format!("`elevate {verb}`")]).collect();
+    Err(Error::usage(format!("there is no resource '{name}'")).hint(format!("did you mean {}?", meant.join(" or "))))
+}
+
+/// The resources that were probably meant, nearest first.
+fn nearest(name: &ResourceName, mut resources: Vec<ResourceName>) -> Vec<ResourceName> {
+    let distance = |entry: &ResourceName| osa_distance(entry.as_str(), name.as_str());
+    resources
+        .retain(|entry| distance(entry) <= NEAR.max(name.as_str().len() / 3) || entry.as_str().contains(name.as_str()));
+    resources.sort_by_key(distance);
+    resources.truncate(3);
+    resources
 }
 
 /// Adds the nearest names to the authority's "there is no such resource".
@@ -29,11 +42,8 @@ pub fn with_nearest(device: &Device, name: &ResourceName, error: Error) -> Error
         return error;
     }
     let Ok(catalogue) = device.api().and_then(super::authority_api::AuthorityApi::resources) else { return error };
-    let distance = |entry: &ResourceName| osa_distance(entry.as_str(), name.as_str());
-    let mut near: Vec<ResourceName> = catalogue.resources.into_iter().map(|entry| entry.resource).collect();
-    near.retain(|entry| distance(entry) <= NEAR.max(name.as_str().len() / 3) || entry.as_str().contains(name.as_str()));
-    near.sort_by_key(distance);
-    near.truncate(3);
+    let resources = catalogue.resources.into_iter().map(|entry| entry.resource).collect();
+    let near = nearest(name, resources);
     match near.as_slice() {
         [] => error,
         some => {

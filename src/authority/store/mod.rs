@@ -225,15 +225,6 @@ impl Store {
         Ok(sqlx::query_scalar("SELECT value FROM meta WHERE key = ?").bind(key).fetch_optional(&self.pool).await?)
     }
 
-    /// Whether the store answers.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT count(*) FROM meta").fetch_one(&self.pool).await?;
-        Ok(())
-    }
-
     /// Folds the write-ahead log into the database and closes it.
     pub async fn close(&self) {
         self.pool.close().await;
