@@ -17,7 +17,7 @@ fn the_first_command_builds_both_programs_and_ends_in_the_demo() {
     let first = blocks(README)[0];
     let (packages, rest) = first.strip_prefix("sudo apt-get install -y ").unwrap().split_once(" && ").unwrap();
     assert!(CI.contains(&format!("    {packages} ")), ".ci/run installs other packages to build than README");
-    assert_eq!(rest, "cargo build --release --locked --bins && target/release/elevate demo");
+    assert_eq!(rest, "cargo build --locked --bins && target/debug/elevate demo");
 }
 
 #[test]

@@ -51,7 +51,10 @@ impl AuditError {
     pub(super) const fn hint(&self) -> &'static str {
         match self {
             Self::Store(_) => "nobody gets in until the log can be written; look at the disk it is on",
-            Self::Mismatch => "nobody gets in; `elevate audit verify` names the entry, and a backup brings it back",
+            Self::Mismatch => {
+                "nobody gets in; `elevate audit verify` names the entry, or none where only the tree's inner hashes are damaged; \
+                 a backup brings it back"
+            }
             Self::Clock(_) => {
                 "set the clock right; if the earlier time was the wrong one, run `elevate-authority accept-clock`"
             }
