@@ -1,4 +1,5 @@
-//! The wire: every request and answer, as both sides write and read it.
+//! The wire: every request and answer, as both sides write and read it. One long file on purpose: it is the protocol,
+//! and a reader of one message looks at its neighbours.
 
 use super::assurance::Assurance;
 use super::challenge::Transaction;

@@ -6,7 +6,7 @@ use crate::client::cli::AuditVerb;
 use crate::client::error::Error;
 use crate::log::check::{Fault, LogCheck};
 use crate::log::checkpoint;
-use crate::log::leaf::{Leaf, Private};
+use crate::log::leaf::{Event, Leaf, Private};
 use crate::protocol::assurance::Assurance;
 use crate::protocol::messages::{ErrorCode, LogEntry};
 use serde_json::{Value, json};
@@ -122,6 +122,8 @@ fn row(leaf: Option<&Leaf>, private: Option<&Private>) -> Vec<String> {
     };
     let operation = private.and_then(|private| private.clear.pointer("/detail/operation/name")).and_then(Value::as_str);
     let what = match (leaf.resource.as_deref(), operation) {
+        // A digest of the rules: its beginning tells one from another.
+        (Some(digest), None) if leaf.event == Event::RulesLoaded => digest.chars().take(12).collect(),
         (Some(resource), Some(operation)) => format!("{resource}: {operation}"),
         (Some(resource), None) => resource.to_owned(),
         (None, _) => own("name"),

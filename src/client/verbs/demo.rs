@@ -56,7 +56,7 @@ pub fn run(terminal: Terminal, yes: bool) -> Result<u8, Error> {
     leave_nothing(terminal, &home.places, &home.root);
     signals::set_last_will(None);
     ended?;
-    terminal.data("\nThat was all of it; the temporary directory, its authority and its grants are gone.\n")?;
+    terminal.data("\nThat was all; the directory, its authority and its grants are gone.\n")?;
     terminal.data("For real use: elevate init\n")?;
     Ok(0)
 }
@@ -71,7 +71,7 @@ fn show(device: &Device) -> Result<(), Error> {
     let config = config.split("[resource.example]").next().unwrap_or_default().to_owned() + RESOURCES;
     write_rules(&device.places, &config)?;
 
-    say("\n$ elevate key enroll --software demo     (a software key: a file, good for trying things out)\n")?;
+    say("\n$ elevate key enroll --software demo     (a software key: a file)\n")?;
     key::enroll_software(device, "demo".parse()?)?;
     let service = Service::start(device)?;
 
