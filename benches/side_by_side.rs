@@ -95,16 +95,7 @@ impl Drop for Founded {
 }
 
 fn wanted(resource: &str, cache: Cache) -> Wanted {
-    Wanted {
-        resource: resource.parse().unwrap(),
-        scope: elevate::protocol::names::Scope::default(),
-        ttl: None,
-        min_ttl: None,
-        reason: None,
-        command: None,
-        only_a_token: false,
-        cache,
-    }
+    Wanted { cache, ..Wanted::of(resource.parse().unwrap()) }
 }
 
 fn kernel() {

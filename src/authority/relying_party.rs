@@ -1,12 +1,14 @@
 //! The `WebAuthn` relying party: the library's verification, and the checks it leaves out.
 
-use super::step_up::authentication_state;
-use crate::protocol::encoding::from_base64url;
+use crate::protocol::encoding::{base64url, from_base64url};
 use serde::Deserialize;
+use serde_json::json;
 use std::time::Duration;
 use webauthn_rs_core::WebauthnCore;
 use webauthn_rs_core::error::WebauthnError;
-use webauthn_rs_core::proto::{AuthenticationResult, COSEAlgorithm, Credential, RegistrationState};
+use webauthn_rs_core::proto::{
+    AuthenticationResult, AuthenticationState, COSEAlgorithm, Credential, RegistrationState,
+};
 use webauthn_rs_proto::{
     AttestationConveyancePreference, PublicKeyCredential, PublicKeyCredentialCreationOptions,
     RegisterPublicKeyCredential, UserVerificationPolicy,
@@ -111,6 +113,26 @@ impl RelyingParty {
     }
 }
 
+/// The state that the library wants; it has no constructor that takes a challenge, so it is built through serde.
+fn authentication_state(
+    credential: &Credential,
+    challenge: &[u8; 32],
+    policy: UserVerificationPolicy,
+) -> Option<AuthenticationState> {
+    // Whether a PIN is needed is what policy says of this request, not what the key was enrolled with: the library would
+    // take no mere touch of a key that has one.
+    let credential =
+        Credential { registration_policy: UserVerificationPolicy::Discouraged_DO_NOT_USE, ..credential.clone() };
+    let state = json!({
+        "credentials": [credential],
+        "policy": policy,
+        "challenge": base64url(challenge),
+        "appid": null,
+        "allow_backup_eligible_upgrade": false,
+    });
+    serde_json::from_value(state).ok()
+}
+
 /// Few words for the library's many errors: a person learns what happened, an attacker nothing new.
 const fn cause(error: &WebauthnError) -> &'static str {
     match error {
@@ -143,6 +165,6 @@ mod tests {
         let mut names: Vec<&str> = written.as_object().unwrap().keys().map(String::as_str).collect();
         names.sort_unstable();
         assert_eq!(names, ["allow_backup_eligible_upgrade", "appid", "challenge", "credentials", "policy"]);
-        assert_eq!(written["challenge"], crate::protocol::encoding::base64url(challenge));
+        assert_eq!(written["challenge"], base64url(challenge));
     }
 }

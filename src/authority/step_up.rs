@@ -18,7 +18,7 @@ use crate::protocol::messages::{StepUpResponse, TokenRequest};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use webauthn_rs_core::proto::{AuthenticationState, Credential};
+use webauthn_rs_core::proto::Credential;
 use webauthn_rs_proto::{
     AllowCredentials, PublicKeyCredential, PublicKeyCredentialRequestOptions, UserVerificationPolicy,
 };
@@ -368,24 +368,4 @@ async fn failed(
         Err(super::audit::RecordError::Conflict(_)) => Refusal::SessionGone,
         Err(error) => error.into(),
     }
-}
-
-/// The state that the library wants; it has no constructor that takes a challenge, so it is built through serde.
-pub(super) fn authentication_state(
-    credential: &Credential,
-    challenge: &[u8; 32],
-    policy: UserVerificationPolicy,
-) -> Option<AuthenticationState> {
-    // Whether a PIN is needed is what policy says of this request, not what the key was enrolled with: the library would
-    // take no mere touch of a key that has one.
-    let credential =
-        Credential { registration_policy: UserVerificationPolicy::Discouraged_DO_NOT_USE, ..credential.clone() };
-    let state = json!({
-        "credentials": [credential],
-        "policy": policy,
-        "challenge": base64url(challenge),
-        "appid": null,
-        "allow_backup_eligible_upgrade": false,
-    });
-    serde_json::from_value(state).ok()
 }

@@ -47,6 +47,23 @@ pub struct Wanted {
     pub cache: Cache,
 }
 
+impl Wanted {
+    /// A resource, and nothing particular about it.
+    #[must_use]
+    pub fn of(resource: ResourceName) -> Self {
+        Self {
+            resource,
+            scope: Scope::default(),
+            ttl: None,
+            min_ttl: None,
+            reason: None,
+            command: None,
+            only_a_token: false,
+            cache: Cache::Use,
+        }
+    }
+}
+
 /// What to do with the grants that are there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cache {

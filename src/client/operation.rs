@@ -8,7 +8,6 @@ use crate::protocol::AUTHORITY_RESOURCE;
 use crate::protocol::dpop::ProofKey;
 use crate::protocol::encoding::{base64url, random, sha256};
 use crate::protocol::messages::{Operation, OperationName, OperationRequest};
-use crate::protocol::names::Scope;
 use crate::protocol::secret::Secret;
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -40,16 +39,7 @@ pub fn vouch(
     body: &[u8],
 ) -> Result<(StoredGrant, ProofKey), Error> {
     let operation = Operation { name, target, body_sha256: base64url(sha256(&[body])) };
-    let wanted = Wanted {
-        resource: AUTHORITY_RESOURCE.parse()?,
-        scope: Scope::default(),
-        ttl: None,
-        min_ttl: None,
-        reason: None,
-        command: None,
-        only_a_token: false,
-        cache: Cache::Ignore,
-    };
+    let wanted = Wanted { cache: Cache::Ignore, ..Wanted::of(AUTHORITY_RESOURCE.parse()?) };
     let (grant, _) = ask(device, device.api()?, &wanted, Some(operation))?;
     let key = ProofKey::from_stored(grant.proof_key.clone()).map_err(|error| Error::failed(error.to_string()))?;
     Ok((grant, key))

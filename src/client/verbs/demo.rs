@@ -5,7 +5,7 @@ use super::{audit, drop, explain, key, list, status};
 use crate::client::Device;
 use crate::client::cli::AuditVerb;
 use crate::client::deliver::{environment, run};
-use crate::client::elevation::{Cache, Held, Wanted, elevate};
+use crate::client::elevation::{Held, Wanted, elevate};
 use crate::client::embedded::stop;
 use crate::client::error::Error;
 use crate::client::places::Places;
@@ -17,7 +17,6 @@ use crate::files::own_directory;
 use crate::protocol::access_token::verify;
 use crate::protocol::encoding::random;
 use crate::protocol::messages::ErrorCode;
-use crate::protocol::names::Scope;
 use crate::protocol::secret::Secret;
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -106,14 +105,9 @@ fn show(device: &Device) -> Result<(), Error> {
 
 fn wanted(resource: &str, reason: Option<&str>) -> Result<Wanted, Error> {
     Ok(Wanted {
-        resource: resource.parse()?,
-        scope: Scope::default(),
-        ttl: None,
-        min_ttl: None,
         reason: reason.map(str::to_owned),
         command: reason.map(|_| "call-service".to_owned()),
-        only_a_token: false,
-        cache: Cache::Use,
+        ..Wanted::of(resource.parse()?)
     })
 }
 

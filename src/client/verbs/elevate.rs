@@ -150,17 +150,15 @@ fn no_command(ask: &AskOptions) -> Result<(), Error> {
 
 fn wanted(ask: &AskOptions, renew: bool, resource: ResourceName) -> Wanted {
     Wanted {
-        resource,
         scope: ask.scope.clone().unwrap_or_default(),
         ttl: ask.ttl,
         min_ttl: ask.min_ttl,
         reason: ask.reason.clone(),
-        command: None,
-        only_a_token: false,
         cache: match (renew, ask.ignore_cache) {
             (_, true) => Cache::Ignore,
             (true, false) => Cache::Renew,
             (false, false) => Cache::Use,
         },
+        ..Wanted::of(resource)
     }
 }

@@ -34,10 +34,14 @@ pub fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
     let terminal = Terminal { json: words.iter().take_while(|word| *word != "--").any(|word| word == "--json") };
     let with_command = words.iter().any(|word| word == "--");
-    let ended = match (command_without_dashes(&words), Arguments::try_parse_from(&words)) {
-        (Some((resource, command)), _) => Err(Some(misplaced(&resource, &command, &words))),
-        (None, Ok(arguments)) => run(arguments, terminal),
-        (None, Err(error)) => Err(usage(terminal, &error)),
+    let ended = match Arguments::try_parse_from(&words) {
+        Ok(arguments) if arguments.resource.is_none() || arguments.verb.is_none() => run(arguments, terminal),
+        // A word too many: looked at closely only here, not on every call's way.
+        parsed => match (command_without_dashes(&words), parsed) {
+            (Some((resource, command)), _) => Err(Some(misplaced(&resource, &command, &words))),
+            (None, Ok(arguments)) => run(arguments, terminal),
+            (None, Err(error)) => Err(usage(terminal, &error)),
+        },
     };
     match ended {
         Ok(status) => ExitCode::from(status),
@@ -83,12 +87,7 @@ fn plan(arguments: Arguments, terminal: Terminal) -> Result<u8, Error> {
         if arguments.resource.is_some() || arguments.ask != AskOptions::default() || arguments.renew {
             return Err(Error::usage("a verb comes first, its options after it").hint("try `elevate VERB --help`"));
         }
-        return match verb {
-            Verb::Demo { yes } => demo::run(terminal, yes),
-            Verb::DemoCall { port } => demo::call(terminal, port),
-            Verb::Run { ask, resource, command } => elevate::run(device()?, &ask, false, resource, &command),
-            verb => run_verb(&device()?, verb),
-        };
+        return run_verb(verb, terminal, device);
     }
     let device = device()?;
     match arguments.resource {
@@ -103,22 +102,22 @@ fn plan(arguments: Arguments, terminal: Terminal) -> Result<u8, Error> {
     }
 }
 
-fn run_verb(device: &Device, verb: Verb) -> Result<u8, Error> {
+fn run_verb(verb: Verb, terminal: Terminal, device: impl FnOnce() -> Result<Device, Error>) -> Result<u8, Error> {
     match verb {
-        Verb::Token { ask, resource } => elevate::token(device, &ask, resource),
-        Verb::Env { ask, resource } => elevate::env(device, &ask, resource),
-        Verb::List => list::run(device),
-        Verb::Status { resource } => status::run(device, resource.as_ref()),
-        Verb::Drop { resources } => drop::run(device, &resources),
-        Verb::Key { verb } => key::run(device, verb),
-        Verb::Explain { resource } => explain::run(device, &resource),
-        Verb::Audit { verb } => audit::run(device, verb),
-        Verb::Init { software_key } => init::run(device, software_key),
-        Verb::Admin { verb } => admin::run(device, verb),
-        Verb::ReapExpiredGrants => reap::run(device),
-        Verb::Run { .. } | Verb::Demo { .. } | Verb::DemoCall { .. } => {
-            Err(Error::failed("this verb is run without a device"))
-        }
+        Verb::Run { ask, resource, command } => elevate::run(device()?, &ask, false, resource, &command),
+        Verb::Token { ask, resource } => elevate::token(&device()?, &ask, resource),
+        Verb::Env { ask, resource } => elevate::env(&device()?, &ask, resource),
+        Verb::List => list::run(&device()?),
+        Verb::Status { resource } => status::run(&device()?, resource.as_ref()),
+        Verb::Drop { resources } => drop::run(&device()?, &resources),
+        Verb::Key { verb } => key::run(&device()?, verb),
+        Verb::Explain { resource } => explain::run(&device()?, &resource),
+        Verb::Audit { verb } => audit::run(&device()?, verb),
+        Verb::Init { software_key } => init::run(&device()?, software_key),
+        Verb::Demo { yes } => demo::run(terminal, yes),
+        Verb::Admin { verb } => admin::run(&device()?, verb),
+        Verb::ReapExpiredGrants => reap::run(&device()?),
+        Verb::DemoCall { port } => demo::call(terminal, port),
     }
 }
 
