@@ -6,6 +6,7 @@ use super::caller::Caller;
 use super::elevation::ElevationId;
 use super::error::Refusal;
 use super::operations::authorize;
+use super::relying_party::public_key;
 use super::store::{Change, SecurityKeyRow, SessionRow};
 use crate::clock::after;
 use crate::log::leaf::Event;
@@ -17,7 +18,7 @@ use crate::protocol::names::KeyName;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
-use webauthn_rs_core::proto::RegistrationState;
+use webauthn_rs_core::proto::{Credential, RegistrationState};
 
 /// Seconds a new key can be made.
 const ENROLMENT_LIFETIME: u64 = 120;
@@ -160,10 +161,18 @@ pub async fn list(authority: &Authority, caller: Caller) -> Result<Vec<EnrolledK
     authority.store.security_keys(&sub).await?.into_iter().map(listed).collect()
 }
 
-fn listed(row: SecurityKeyRow) -> Result<EnrolledKey, Refusal> {
+/// A key as its owner sees it.
+///
+/// # Errors
+/// Where what is stored of it can't be read.
+pub(super) fn listed(row: SecurityKeyRow) -> Result<EnrolledKey, Refusal> {
+    let broken = || Refusal::Keys("an enrolled key can't be read");
+    let credential: Credential = serde_json::from_str(&row.credential).map_err(|_| broken())?;
     Ok(EnrolledKey {
         credential_id: row.credential_id,
         name: row.name.parse()?,
+        public_key: public_key(&credential).map(base64url).ok_or_else(broken)?,
+        backup_eligible: credential.backup_eligible,
         aaguid: row.aaguid,
         software: row.software,
         verifies_user: row.verifies_user,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use webauthn_rs_core::WebauthnCore;
 use webauthn_rs_core::error::WebauthnError;
 use webauthn_rs_core::proto::{
-    AuthenticationResult, AuthenticationState, COSEAlgorithm, Credential, RegistrationState,
+    AuthenticationResult, AuthenticationState, COSEAlgorithm, COSEKeyType, Credential, RegistrationState,
 };
 use webauthn_rs_proto::{
     AttestationConveyancePreference, PublicKeyCredential, PublicKeyCredentialCreationOptions,
@@ -110,6 +110,15 @@ impl RelyingParty {
             return Err("the assertion was made across origins");
         }
         Ok(())
+    }
+}
+
+/// A credential's public key as an uncompressed point (SEC 1 section 2.3.3); `None` where it is not on P-256.
+#[must_use]
+pub fn public_key(credential: &Credential) -> Option<Vec<u8>> {
+    match &credential.cred.key {
+        COSEKeyType::EC_EC2(point) => Some([&[4], point.x.as_slice(), point.y.as_slice()].concat()),
+        COSEKeyType::EC_OKP(_) | COSEKeyType::RSA(_) => None,
     }
 }
 

@@ -5,6 +5,7 @@ use super::Authority;
 use super::audit::Entry;
 use super::context::Context;
 use super::elevation::{ElevationId, Wanted};
+use super::enrolment::listed;
 use super::error::Refusal;
 use super::policy::Permitted;
 use super::rules::Rules;
@@ -236,6 +237,7 @@ async fn ask(
         authn_params_public_key: options(authority, challenge.to_vec(), assurance, &able),
         elevate_txn: waiting.transaction,
         elevate_nonce: waiting.nonce,
+        elevate_keys: able.into_iter().cloned().map(listed).collect::<Result<_, _>>()?,
     }))
 }
 

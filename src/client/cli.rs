@@ -3,6 +3,7 @@
 use crate::protocol::names::{KeyName, ResourceName, Scope, Ttl};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -49,7 +50,8 @@ pub struct Arguments {
 }
 
 /// Options of every verb.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Copy, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is an option")]
 pub struct Common {
     /// One JSON object on stdout, errors as one on stderr
     #[arg(long, global = true)]
@@ -58,6 +60,9 @@ pub struct Common {
     #[arg(short, long, global = true, env = "ELEVATE_NON_INTERACTIVE", hide_env = true)]
     #[arg(value_parser = clap::builder::FalseyValueParser::new())]
     pub non_interactive: bool,
+    /// Ask the program in ELEVATE_ASKPASS for the PIN; -n wins over it
+    #[arg(short = 'A', global = true)]
+    pub askpass: bool,
     /// Say on stderr what is done
     #[arg(long, global = true)]
     pub debug: bool,
@@ -168,6 +173,12 @@ pub enum Verb {
     /// Removes expired grants until none is left.
     #[command(hide = true)]
     ReapExpiredGrants,
+    /// Drives one security key, for the process that started it.
+    #[command(hide = true)]
+    DriveSecurityKey {
+        /// Its device
+        node: PathBuf,
+    },
     /// Calls the demo's service.
     #[command(hide = true)]
     DemoCall {
@@ -189,6 +200,8 @@ pub enum KeyVerb {
     },
     /// Your keys
     List,
+    /// Set the PIN of the key that is plugged in, or change it
+    Pin,
     /// Remove a key
     Remove {
         /// Which

@@ -4,7 +4,8 @@ use super::Device;
 use super::authority_api::{AuthorityApi, TokenAnswer};
 use super::error::Error;
 use super::grant_store::StoredGrant;
-use super::security_key::{SecurityKey, check_assertion, software::SoftwareKey};
+use super::presence::Approval;
+use super::security_key::{check_assertion, for_challenge};
 use super::single_flight;
 use super::suggestions;
 use super::terminal::person_is_there;
@@ -278,9 +279,9 @@ fn approve(device: &Device, asked: &Asked, step_up: &StepUpResponse) -> Result<(
     }
     let shown = approval_text(asked, &narrowing, &step_up.error_description);
     let limit = Duration::from_secs(seconds_between(device.clock.now(), narrowing.expires));
-    let key = SoftwareKey::on(&device.places.device);
-    let assertion = key.get_assertion(options, &mut |key| device.presence.touch(device, &shown, key, limit))?;
-    check_assertion(options, &assertion)?;
+    let key = for_challenge(device, options, &step_up.elevate_keys);
+    let assertion = key.get_assertion(options, &Approval::new(device, shown, limit))?;
+    check_assertion(options, &assertion, &step_up.elevate_keys)?;
     let assertion = serde_json::to_string(&assertion).map_err(|error| Error::failed(error.to_string()))?;
     Ok((narrowing, assertion))
 }

@@ -28,8 +28,10 @@ use error::Error;
 use grant_store::{GrantStore, KeyringError};
 use places::Places;
 use presence::Presence;
+use security_key::fleet::Bus;
 use std::cell::OnceCell;
 use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use terminal::{Terminal, Tty};
 use trust::{KnownAuthority, Trust};
@@ -48,6 +50,10 @@ pub struct Device {
     pub non_interactive: bool,
     /// Who approves.
     pub presence: Presence,
+    /// Where security keys are plugged in.
+    pub bus: Bus,
+    /// The program that is asked for PINs (`-A`).
+    pub askpass: Option<PathBuf>,
     known: OnceCell<KnownAuthority>,
     api: OnceCell<AuthorityApi>,
     grant_store: OnceCell<GrantStore>,
@@ -67,6 +73,8 @@ impl Device {
             terminal,
             non_interactive,
             presence,
+            bus: Bus::system(),
+            askpass: None,
             known: OnceCell::new(),
             api: OnceCell::new(),
             grant_store: OnceCell::new(),

@@ -1,12 +1,15 @@
-//! How a person shows that they are there, for a key that is a file: Enter at the terminal. `elevate demo --yes` has
-//! nobody there, and says so.
+//! The person who approves: what is approved is shown to them, then a key wants a touch, a PIN, or (a key that is a file)
+//! Enter. `elevate demo --yes` has nobody there, and says so.
 
 use super::Device;
 use super::error::Error;
-use super::terminal::Tty;
+use super::security_key::askpass;
+use super::terminal::{Terminal, Tty};
 use crate::protocol::display::escaped;
 use crate::protocol::messages::ErrorCode;
-use std::time::Duration;
+use crate::protocol::secret::Secret;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 /// Who approves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,34 +20,133 @@ pub enum Presence {
     Unattended,
 }
 
-impl Presence {
-    /// Shows what is approved and waits for the touch.
+/// One question to a person: what they are shown, and until when they may answer.
+pub struct Approval<'a> {
+    device: &'a Device,
+    shown: String,
+    until: Instant,
+}
+
+impl<'a> Approval<'a> {
+    /// A question that stands for `limit`. `shown` is escaped where it holds text from others.
+    #[must_use]
+    pub fn new(device: &'a Device, shown: String, limit: Duration) -> Self {
+        Self { device, shown, until: Instant::now() + limit }
+    }
+
+    /// For a key that is a file: Enter at the terminal.
     ///
     /// # Errors
     /// [`ErrorCode::InteractionRequired`] where nobody can be asked; [`ErrorCode::VerificationFailed`] where they refuse.
-    pub fn touch(self, device: &Device, shown: &str, key: &str, limit: Duration) -> Result<(), Error> {
-        match self {
-            Self::Unattended if device.terminal.json => Ok(()),
-            Self::Unattended => {
-                device.terminal.data(&format!("{shown}  (approved unattended, with {})\n\n", escaped(key)))
+    pub fn press_enter(&self, key: &str) -> Result<(), Error> {
+        match self.device.presence {
+            Presence::Unattended if self.device.terminal.json => Ok(()),
+            Presence::Unattended => {
+                self.device.terminal.data(&format!("{}  (approved unattended, with {})\n\n", self.shown, escaped(key)))
             }
-            Self::Person if device.non_interactive => Err(Error::new(
-                ErrorCode::InteractionRequired,
-                "this takes a touch of your key, and -n forbids to wait for one",
-            )
-            .hint("run it without -n first: the grant is then kept for a while")),
-            Self::Person => {
-                let mut tty = Tty::open().ok_or_else(|| {
-                    Error::new(
-                        ErrorCode::InteractionRequired,
-                        "this takes a touch of your key, and there is no terminal to ask at",
-                    )
-                    .hint("run `elevate RESOURCE` in a terminal first: the grant is then kept for a while")
-                })?;
-                tty.show(shown);
+            Presence::Person => {
+                let mut tty = self.tty()?;
+                tty.show(&self.shown);
                 let question = format!("Press Enter to approve with {}, Ctrl-C to refuse: ", escaped(key));
-                tty.wait_for_enter(&question, limit)
+                tty.wait_for_enter(&question, self.left())
             }
+        }
+    }
+
+    /// Shows what is approved, and stays with the person while a key is asked.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InteractionRequired`] where nobody can be asked.
+    pub fn begin(&self) -> Result<Person, Error> {
+        let askpass = if self.device.non_interactive { None } else { self.device.askpass.clone() };
+        let tty = match self.tty() {
+            Ok(tty) => Some(tty),
+            Err(_) if askpass.is_some() => None,
+            Err(error) => return Err(error),
+        };
+        let shown = self.shown.clone();
+        let mut person = Person { tty, terminal: self.device.terminal, askpass, shown, until: self.until };
+        person.show(&self.shown);
+        Ok(person)
+    }
+
+    fn left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+
+    fn tty(&self) -> Result<Tty, Error> {
+        let nobody = |message: &str| Error::new(ErrorCode::InteractionRequired, message);
+        if self.device.non_interactive {
+            let forbidden = nobody("this takes a touch of your key, and -n forbids to wait for one");
+            return Err(forbidden.hint("run it without -n first: the grant is then kept for a while"));
+        }
+        Tty::open().ok_or_else(|| {
+            nobody("this takes a touch of your key, and there is no terminal to ask at")
+                .hint("run `elevate RESOURCE` in a terminal first: the grant is then kept for a while")
+        })
+    }
+}
+
+/// Whoever is asked, while they are asked: at the terminal, or by the program of `-A`.
+pub struct Person {
+    tty: Option<Tty>,
+    terminal: Terminal,
+    askpass: Option<PathBuf>,
+    shown: String,
+    until: Instant,
+}
+
+impl Person {
+    /// How long the question still stands.
+    #[must_use]
+    pub fn left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+
+    /// Tells something, a line; texts of others can't command the terminal.
+    pub fn tell(&mut self, text: &str) {
+        self.show(&format!("{}\n", escaped(text)));
+    }
+
+    /// Shows a line that the next one replaces.
+    pub fn status(&mut self, text: &str) {
+        if let Some(tty) = &mut self.tty {
+            tty.status(&escaped(text));
+        }
+    }
+
+    /// The line that is replaced is gone.
+    pub fn clear_status(&mut self) {
+        if let Some(tty) = &mut self.tty {
+            tty.clear_status();
+        }
+    }
+
+    /// A PIN, from the program of `-A` or from the terminal.
+    ///
+    /// # Errors
+    /// [`ErrorCode::VerificationFailed`] where none is given.
+    pub fn pin(&mut self, prompt: &str) -> Result<Secret, Error> {
+        let left = self.left();
+        let none = || Error::new(ErrorCode::VerificationFailed, "no PIN was given").hint("run the command again");
+        if let Some(program) = &self.askpass {
+            let prompt = format!("{}{}", self.shown, escaped(prompt));
+            return askpass::ask(program, &prompt, left);
+        }
+        let tty = self.tty.as_mut().ok_or_else(none)?;
+        tty.pin(&format!("{}: ", escaped(prompt)), left)?.filter(|pin| !pin.expose().is_empty()).ok_or_else(none)
+    }
+
+    /// Whether `yes` is typed in full: for what can't be undone. Nobody but a person at a terminal can.
+    pub fn says_yes(&mut self, question: &str) -> bool {
+        let left = self.left();
+        self.tty.as_mut().is_some_and(|tty| tty.yes(&format!("{} ", escaped(question)), left))
+    }
+
+    fn show(&mut self, text: &str) {
+        match &mut self.tty {
+            Some(tty) => tty.show(text),
+            None => self.terminal.text(text),
         }
     }
 }

@@ -1,13 +1,15 @@
-//! The signals that end us: one thread for the life of the process, which does what is due before we die of the signal.
-//! What is due changes: put the terminal back while a question stands, send the signal on while a command runs.
+//! The signals that end us, or stop us: one thread for the life of the process, which does what is due before we die of
+//! the signal. What is due changes: put the terminal back while a question stands, put the lights of security keys out,
+//! send the signal on while a command runs.
 
 use super::terminal::person_is_there;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::termios::{OptionalActions, Termios};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use std::fs::File;
 use std::io::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 /// What a signal leads to.
@@ -26,9 +28,13 @@ struct State {
     duty: Duty,
     /// What has to be undone before any death: for `elevate demo`.
     last_will: Option<Box<dyn FnOnce() + Send>>,
+    /// Puts out the lights of the security keys that wait for a touch.
+    lights_out: Option<Box<dyn Fn() + Send>>,
 }
 
-static STATE: Mutex<State> = Mutex::new(State { duty: Duty::Die, last_will: None });
+static STATE: Mutex<State> = Mutex::new(State { duty: Duty::Die, last_will: None, lights_out: None });
+/// How often we were stopped and went on.
+static STOPS: AtomicUsize = AtomicUsize::new(0);
 static START: Once = Once::new();
 
 fn state() -> MutexGuard<'static, State> {
@@ -71,6 +77,18 @@ pub fn set_last_will(will: Option<Box<dyn FnOnce() + Send>>) {
     state().last_will = will;
 }
 
+/// Sets (or with `None` takes back) what puts the lights of security keys out, before a signal ends or stops us.
+pub fn set_lights_out(lights_out: Option<Box<dyn Fn() + Send>>) {
+    START.call_once(start);
+    state().lights_out = lights_out;
+}
+
+/// How often this process was stopped (SIGTSTP) and went on: whoever waits for a key or a line begins again then.
+#[must_use]
+pub fn stops() -> usize {
+    STOPS.load(Ordering::SeqCst)
+}
+
 impl Drop for OnDuty {
     fn drop(&mut self) {
         state().duty = Duty::Die;
@@ -79,7 +97,7 @@ impl Drop for OnDuty {
 
 /// Where no handler can be had, signals kill as they always do.
 fn start() {
-    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2]) else { return };
+    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGUSR1, SIGUSR2]) else { return };
     std::thread::spawn(move || {
         for signal in &mut signals {
             obey(signal);
@@ -90,14 +108,27 @@ fn start() {
 fn obey(signal: i32) {
     let mut state = state();
     match &state.duty {
+        // A command that stops is stopped by the terminal, or by whoever stopped it; we stop with it.
+        Duty::Forward(_) | Duty::GoOn if signal == SIGTSTP => {
+            let _ = signal_hook::low_level::emulate_default_handler(signal);
+            return;
+        }
         Duty::Forward(command) => return forward(signal, *command),
         Duty::GoOn => return,
-        Duty::Restore(terminal, before) => {
-            let _ = rustix::termios::tcsetattr(terminal, OptionalActions::Now, before);
-            let mut terminal = terminal;
-            let _ = terminal.write_all(b"\n");
+        Duty::Restore(..) | Duty::Die => {}
+    }
+    if let Some(lights_out) = &state.lights_out {
+        lights_out();
+    }
+    let during = restore(&state.duty);
+    if signal == SIGTSTP {
+        let _ = signal_hook::low_level::emulate_default_handler(signal);
+        // Here we go on.
+        if let (Duty::Restore(terminal, _), Some(during)) = (&state.duty, during) {
+            let _ = rustix::termios::tcsetattr(terminal, OptionalActions::Now, &during);
         }
-        Duty::Die => {}
+        STOPS.fetch_add(1, Ordering::SeqCst);
+        return;
     }
     let will = state.last_will.take();
     drop(state);
@@ -105,6 +136,16 @@ fn obey(signal: i32) {
         will();
     }
     let _ = signal_hook::low_level::emulate_default_handler(signal);
+}
+
+/// Puts the terminal back to what it was before a question; returns what it was during it.
+fn restore(duty: &Duty) -> Option<Termios> {
+    let Duty::Restore(terminal, before) = duty else { return None };
+    let during = rustix::termios::tcgetattr(terminal).ok();
+    let _ = rustix::termios::tcsetattr(terminal, OptionalActions::Now, before);
+    let mut terminal = terminal;
+    let _ = terminal.write_all(b"\n");
+    during
 }
 
 fn forward(signal: i32, command: Pid) {

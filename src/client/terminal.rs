@@ -7,11 +7,13 @@ use crate::protocol::display::escaped;
 use crate::protocol::messages::ErrorCode;
 use crate::protocol::secret::Secret;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::termios::QueueSelector;
+use rustix::termios::{LocalModes, OptionalActions, QueueSelector};
+use rustix::time::Timespec;
 use serde_json::Value;
 use std::fs::File;
 use std::io::{ErrorKind, IsTerminal as _, Read as _, Write as _};
 use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
 
 /// Where output goes.
 #[derive(Debug, Clone, Copy)]
@@ -114,7 +116,19 @@ pub fn read_stdin(max: u64) -> Result<Secret, Error> {
 /// The terminal a person is at.
 pub struct Tty {
     file: File,
+    /// Columns of the line that is rewritten in place, where there is one.
+    status: usize,
     _restore: OnDuty,
+}
+
+/// What came of waiting for a line.
+enum Typed {
+    Line(Zeroizing<Vec<u8>>),
+    /// End of input.
+    End,
+    TimedOut,
+    /// We were stopped and went on: the question has to be asked again.
+    Stopped,
 }
 
 impl Tty {
@@ -124,12 +138,29 @@ impl Tty {
         let file = foreground_terminal()?;
         let before = rustix::termios::tcgetattr(&file).ok()?;
         let restore = signals::take_up(Duty::Restore(file.try_clone().ok()?, Box::new(before)));
-        Some(Self { file, _restore: restore })
+        Some(Self { file, status: 0, _restore: restore })
     }
 
     /// Shows lines, each already escaped where it holds text from others.
     pub fn show(&mut self, text: &str) {
+        self.clear_status();
         let _ = self.file.write_all(text.as_bytes());
+    }
+
+    /// Shows one line that the next one replaces, escaped by the caller.
+    pub fn status(&mut self, text: &str) {
+        let columns = rustix::termios::tcgetwinsize(&self.file).map_or(80, |size| usize::from(size.ws_col.max(20)));
+        let text: String = text.chars().take(columns - 1).collect();
+        let length = text.chars().count();
+        let _ = write!(self.file, "\r{text}{}\r", " ".repeat(self.status.saturating_sub(length)));
+        self.status = length;
+    }
+
+    /// The line that is rewritten is gone.
+    pub fn clear_status(&mut self) {
+        if self.status > 0 {
+            self.status("");
+        }
     }
 
     /// Asks, and waits for Enter. What was typed before the question does not count.
@@ -137,38 +168,88 @@ impl Tty {
     /// # Errors
     /// [`ErrorCode::VerificationFailed`]: refused, or nothing came within `limit`.
     pub fn wait_for_enter(&mut self, question: &str, limit: Duration) -> Result<(), Error> {
-        let _ = rustix::termios::tcflush(&self.file, QueueSelector::IFlush);
-        self.show(question);
-        let until = Instant::now() + limit;
         let refused = || Error::new(ErrorCode::VerificationFailed, "the touch was refused");
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                self.show("\n");
-                return Err(
-                    Error::new(ErrorCode::VerificationFailed, "the touch timed out").hint("run the command again")
-                );
+        match self.ask(question, limit).map_err(|_| refused().hint("the terminal went away"))? {
+            Typed::Line(line) if line.is_empty() => Ok(()),
+            Typed::Line(_) => Err(refused().hint("only Enter alone approves")),
+            Typed::TimedOut => {
+                Err(Error::new(ErrorCode::VerificationFailed, "the touch timed out").hint("run the command again"))
             }
-            let wait = rustix::time::Timespec {
-                tv_sec: left.as_secs().min(1).cast_signed(),
-                tv_nsec: left.subsec_nanos().into(),
-            };
+            Typed::End | Typed::Stopped => Err(refused()),
+        }
+    }
+
+    /// Whether `yes` was typed, in full, within `limit`.
+    pub fn yes(&mut self, question: &str, limit: Duration) -> bool {
+        matches!(self.ask(question, limit), Ok(Typed::Line(line)) if line.as_slice() == b"yes")
+    }
+
+    /// Asks for a PIN, which is not shown; `None` where none came within `limit`.
+    ///
+    /// # Errors
+    /// Where the terminal went away.
+    pub fn pin(&mut self, prompt: &str, limit: Duration) -> Result<Option<Secret>, Error> {
+        let gone = |error: &dyn std::fmt::Display| Error::failed(format!("the terminal can't be read: {error}"));
+        let before = rustix::termios::tcgetattr(&self.file).map_err(|error| gone(&error))?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        rustix::termios::tcsetattr(&self.file, OptionalActions::Flush, &silent).map_err(|error| gone(&error))?;
+        let typed = self.ask(prompt, limit);
+        let _ = rustix::termios::tcsetattr(&self.file, OptionalActions::Now, &before);
+        self.show("\n");
+        match typed.map_err(|error| gone(&error))? {
+            Typed::Line(mut line) => {
+                let pin = Secret::from_utf8(std::mem::take(&mut *line));
+                Ok(Some(pin.ok_or_else(|| Error::usage("what was typed is no text"))?))
+            }
+            Typed::End | Typed::TimedOut | Typed::Stopped => Ok(None),
+        }
+    }
+
+    /// One line, without its end, asked for again where we were stopped meanwhile.
+    fn ask(&mut self, question: &str, limit: Duration) -> std::io::Result<Typed> {
+        let until = Instant::now() + limit;
+        let _ = rustix::termios::tcflush(&self.file, QueueSelector::IFlush);
+        loop {
+            self.show(question);
+            match self.typed(until)? {
+                Typed::Stopped => {}
+                Typed::Line(line) => return Ok(Typed::Line(line)),
+                other @ (Typed::End | Typed::TimedOut) => {
+                    self.show("\n");
+                    return Ok(other);
+                }
+            }
+        }
+    }
+
+    fn typed(&mut self, until: Instant) -> std::io::Result<Typed> {
+        let stops = signals::stops();
+        loop {
+            if signals::stops() != stops {
+                return Ok(Typed::Stopped);
+            }
+            let left = until.saturating_duration_since(Instant::now()).min(Duration::from_millis(500));
+            if left.is_zero() {
+                return Ok(Typed::TimedOut);
+            }
             let mut ready = [PollFd::new(&self.file, PollFlags::IN)];
-            match poll(&mut ready, Some(&wait)) {
+            match poll(&mut ready, Timespec::try_from(left).ok().as_ref()) {
                 Ok(0) | Err(rustix::io::Errno::INTR) => continue,
                 Ok(_) => {}
-                Err(_) => return Err(refused().hint("the terminal went away")),
+                Err(error) => return Err(error.into()),
             }
-            let mut line = [0; 256];
-            return match self.file.read(&mut line) {
-                Ok(count) if line.get(..count) == Some(b"\n") => Ok(()),
-                Ok(0) => {
-                    self.show("\n");
-                    Err(refused())
+            let mut line = Zeroizing::new(vec![0; 1024]);
+            let count = self.file.read(&mut line)?;
+            line.truncate(count);
+            return Ok(match line.last() {
+                None => Typed::End,
+                Some(b'\n') => {
+                    line.pop();
+                    Typed::Line(line)
                 }
-                Ok(_) => Err(refused().hint("only Enter alone approves")),
-                Err(_) => Err(refused().hint("the terminal went away")),
-            };
+                Some(_) => Typed::Line(line),
+            });
         }
     }
 

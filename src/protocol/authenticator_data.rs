@@ -7,6 +7,10 @@ use super::encoding::{Digest, sha256};
 pub const UP: u8 = 0x01;
 /// User verified.
 pub const UV: u8 = 0x04;
+/// Backup eligible: it may be copied to other devices.
+pub const BE: u8 = 0x08;
+/// Backed up.
+pub const BS: u8 = 0x10;
 /// Attested credential data included.
 pub const AT: u8 = 0x40;
 

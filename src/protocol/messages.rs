@@ -238,6 +238,8 @@ pub struct StepUpResponse {
     pub elevate_txn: Transaction,
     /// base64url, 32 bytes.
     pub elevate_nonce: String,
+    /// The keys that may answer: their names for the person, and what the client checks their answer with.
+    pub elevate_keys: Vec<EnrolledKey>,
 }
 
 /// Any other answer that is no success (RFC 6749 section 5.2), with what the CLI needs to say it well.
@@ -409,12 +411,17 @@ pub struct EnrolledKey {
     pub credential_id: String,
     /// What the person calls it.
     pub name: KeyName,
+    /// base64url: its public key, an uncompressed P-256 point (SEC 1 section 2.3.3).
+    pub public_key: String,
     /// Model (AAGUID).
     pub aaguid: String,
     /// Whether it is a file on a disk and not a device.
     pub software: bool,
     /// Whether it checks a PIN or biometric.
     pub verifies_user: bool,
+    /// Whether it may be copied to other devices (`WebAuthn` Level 3, section 6.1.3).
+    #[serde(default)]
+    pub backup_eligible: bool,
     /// When it was enrolled.
     pub enrolled_at: Timestamp,
     /// When it last approved something.

@@ -1,8 +1,9 @@
 //! A key that is a file: for trying things out, for tests, and where no hardware is at hand. It says so of itself by its
 //! AAGUID, proves presence by Enter, never verifies a user, and is no protection from whoever can read the file.
 
-use super::{Presence, SecurityKey, client_data};
+use super::{SecurityKey, client_data};
 use crate::client::error::Error;
+use crate::client::presence::Approval;
 use crate::files::{own_directory, read_trusted, replace};
 use crate::protocol::SOFTWARE_AAGUID;
 use crate::protocol::authenticator_data::{AT, AuthenticatorData, UP};
@@ -65,6 +66,12 @@ impl SoftwareKey {
         }
     }
 
+    /// Whether the credential of this id is here.
+    #[must_use]
+    pub fn holds(&self, credential_id: &[u8]) -> bool {
+        self.path(&base64url(credential_id)).exists()
+    }
+
     fn path(&self, credential_id: &str) -> PathBuf {
         self.directory.join(format!("{credential_id}.json"))
     }
@@ -84,17 +91,13 @@ impl SoftwareKey {
 }
 
 impl SecurityKey for SoftwareKey {
-    fn name(&self) -> String {
-        "the software key on this device".to_owned()
-    }
-
     fn make_credential(
         &self,
         options: &PublicKeyCredentialCreationOptions,
-        presence: &mut Presence<'_>,
+        approval: &Approval<'_>,
     ) -> Result<RegisterPublicKeyCredential, Error> {
         let name = self.name.clone().ok_or_else(|| Error::usage("a new software key needs a name"))?;
-        presence(&format!("the new software key '{name}'"))?;
+        approval.press_enter(&format!("the new software key '{name}'"))?;
         let unusable = |_| Error::failed("no key could be made");
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(unusable)?;
         let pkcs8 = pair.to_pkcs8v1().map_err(unusable)?;
@@ -127,7 +130,7 @@ impl SecurityKey for SoftwareKey {
     fn get_assertion(
         &self,
         options: &PublicKeyCredentialRequestOptions,
-        presence: &mut Presence<'_>,
+        approval: &Approval<'_>,
     ) -> Result<PublicKeyCredential, Error> {
         let mut found = None;
         for allowed in &options.allow_credentials {
@@ -140,7 +143,7 @@ impl SecurityKey for SoftwareKey {
             return Err(Error::new(ErrorCode::NoSecurityKey, "none of your enrolled keys is on this device")
                 .hint("`elevate key list` shows which there are"));
         };
-        presence(&format!("the software key '{}'", credential.name))?;
+        approval.press_enter(&format!("the software key '{}'", credential.name))?;
         let data = authenticator_data(&credential, UP);
         let client_data_json = client_data("webauthn.get", &options.challenge, &options.rp_id);
         let signature = sign(&credential, &[data.as_slice(), &sha256(&[&client_data_json])].concat())?;

@@ -4,7 +4,9 @@ use crate::client::Device;
 use crate::client::cli::KeyVerb;
 use crate::client::error::Error;
 use crate::client::operation::{operate, vouch};
-use crate::client::security_key::{SecurityKey as _, software::SoftwareKey};
+use crate::client::presence::Approval;
+use crate::client::security_key::hardware::HardwareKeys;
+use crate::client::security_key::{SecurityKey, software::SoftwareKey};
 use crate::protocol::encoding::{base64url, random};
 use crate::protocol::messages::{EnrolledKey, EnrolmentRequest, EnrolmentResponse, ErrorCode, OperationName};
 use crate::protocol::names::KeyName;
@@ -13,20 +15,22 @@ use std::time::Duration;
 
 pub fn run(device: &Device, verb: KeyVerb) -> Result<u8, Error> {
     match verb {
-        KeyVerb::Enroll { name, software: true } => {
-            let key = enroll_software(device, name)?;
-            device.terminal.answer(&json!({ "version": 1, "key": key }), || {
-                format!("{} enrolled: a software key, a file on this device\n", key.name)
-            })?;
+        KeyVerb::Enroll { name, software } => {
+            let key = if software { enroll_software(device, name)? } else { enroll(device, name)? };
+            device.terminal.answer(&json!({ "version": 1, "key": key }), || enrolled(&key))?;
             Ok(0)
         }
-        KeyVerb::Enroll { name, software: false } => {
-            Err(Error::new(ErrorCode::NoSecurityKey, "hardware keys can't be driven by this version yet")
-                .hint(format!("for a key that is a file: elevate key enroll --software {name}")))
-        }
         KeyVerb::List => list(device),
+        KeyVerb::Pin => change_pin(device),
         KeyVerb::Remove { name } => remove(device, &name),
     }
+}
+
+/// Enrols a key that is plugged in.
+fn enroll(device: &Device, name: KeyName) -> Result<EnrolledKey, Error> {
+    let shown = format!("\nelevate: enrol a security key as '{name}'?\n");
+    let hardware = HardwareKeys { bus: device.bus.clone(), enrolled: &[] };
+    enroll_with(device, &name, shown, &hardware, |_| Ok(()))
 }
 
 /// Makes a software key and enrols it.
@@ -34,6 +38,19 @@ pub fn run(device: &Device, verb: KeyVerb) -> Result<u8, Error> {
 /// # Errors
 /// [`Error`]; then no key is left behind.
 pub fn enroll_software(device: &Device, name: KeyName) -> Result<EnrolledKey, Error> {
+    let shown = "\nelevate: enrol a software key?\n  It is a file on this device: whoever can read it can use it.\n";
+    let key = SoftwareKey::named(&device.places.device, name.clone());
+    enroll_with(device, &name, shown.to_owned(), &key, |credential_id| key.forget(credential_id))
+}
+
+/// The two rounds. Where the authority does not take the new credential, `forget` undoes it as far as that can be done.
+fn enroll_with(
+    device: &Device,
+    name: &KeyName,
+    shown: String,
+    key: &dyn SecurityKey,
+    forget: impl FnOnce(&str) -> Result<(), Error>,
+) -> Result<EnrolledKey, Error> {
     let request = EnrolmentRequest { name: name.clone(), salt: base64url(random::<16>()) };
     let body = serde_json::to_vec(&request).map_err(|error| Error::failed(error.to_string()))?;
     let (grant, proof) = vouch(device, OperationName::KeyEnroll, Some(name.to_string()), &body)?;
@@ -42,17 +59,34 @@ pub fn enroll_software(device: &Device, name: KeyName) -> Result<EnrolledKey, Er
     if challenge.public_key.rp.id != crate::protocol::LOCAL_RP_ID {
         return Err(Error::new(ErrorCode::VerificationFailed, "the authority enrols for another relying party"));
     }
-    let key = SoftwareKey::named(&device.places.device, name);
-    let shown = "\nelevate: enrol a software key?\n  It is a file on this device: whoever can read it can use it.\n";
-    let limit = Duration::from_mins(2);
-    let credential =
-        key.make_credential(&challenge.public_key, &mut |key| device.presence.touch(device, shown, key, limit))?;
+    let approval = Approval::new(device, shown, Duration::from_mins(2));
+    let credential = key.make_credential(&challenge.public_key, &approval)?;
     let credential_id = credential.id.clone();
     let finished = api.finish_enrolment(&EnrolmentResponse { enrolment: challenge.enrolment, credential }, &proof);
     if finished.is_err() {
-        key.forget(&credential_id)?;
+        forget(&credential_id)?;
     }
     finished
+}
+
+fn enrolled(key: &EnrolledKey) -> String {
+    if key.software {
+        return format!("{} enrolled: a software key, a file on this device\n", key.name);
+    }
+    let mut text = format!("{} enrolled: security key {}\n", key.name, key.aaguid);
+    if !key.verifies_user {
+        text += "  It has no PIN: a touch is all it proves. `elevate key pin` sets one; then\n  remove it and enrol it anew.\n";
+    }
+    text += "  Enrol a second one as well: with one alone, losing it shuts you out.\n";
+    text
+}
+
+fn change_pin(device: &Device) -> Result<u8, Error> {
+    let shown = "\nelevate: set or change the PIN of a security key?\n".to_owned();
+    let hardware = HardwareKeys { bus: device.bus.clone(), enrolled: &[] };
+    hardware.change_pin(&Approval::new(device, shown, Duration::from_mins(2)))?;
+    device.terminal.answer(&json!({ "version": 1, "pin": "changed" }), || "the PIN is the new one\n".to_owned())?;
+    Ok(0)
 }
 
 fn list(device: &Device) -> Result<u8, Error> {

@@ -20,6 +20,7 @@ use super::cli::{Arguments, AskOptions, Verb, command_without_dashes};
 use super::error::Error;
 use super::places::Places;
 use super::presence::Presence;
+use super::security_key::{askpass, driver};
 use super::terminal::Terminal;
 use crate::client::terminal::width;
 use crate::protocol::display::escaped;
@@ -78,7 +79,12 @@ fn run(arguments: Arguments, terminal: Terminal) -> Result<u8, Option<Error>> {
 }
 
 fn plan(arguments: Arguments, terminal: Terminal) -> Result<u8, Error> {
-    let device = || Device::new(Places::of_user()?, terminal, arguments.common.non_interactive, Presence::Person);
+    let common = arguments.common;
+    let device = || {
+        let device = Device::new(Places::of_user()?, terminal, common.non_interactive, Presence::Person)?;
+        let askpass = common.askpass.then(askpass::program).transpose()?;
+        Ok(Device { askpass, ..device })
+    };
     let whole_device = arguments.drop_all || arguments.list;
     if whole_device && (arguments.verb.is_some() || arguments.resource.is_some() || !arguments.command.is_empty()) {
         return Err(Error::usage("-K and -l stand alone").hint("`elevate drop RESOURCE` ends one grant"));
@@ -117,6 +123,9 @@ fn run_verb(verb: Verb, terminal: Terminal, device: impl FnOnce() -> Result<Devi
         Verb::Demo { yes } => demo::run(terminal, yes),
         Verb::Admin { verb } => admin::run(&device()?, verb),
         Verb::ReapExpiredGrants => reap::run(&device()?),
+        Verb::DriveSecurityKey { node } => driver::process::run(&node)
+            .map(|()| 0)
+            .map_err(|error| Error::failed(format!("the key can't be driven: {error}"))),
         Verb::DemoCall { port } => demo::call(terminal, port),
     }
 }
