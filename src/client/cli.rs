@@ -258,6 +258,12 @@ pub enum SecretVerb {
     Set {
         /// Of which resource
         resource: ResourceName,
+        /// Seal it under this security key; may be given several times
+        #[arg(long, value_name = "KEY")]
+        seal_to: Vec<KeyName>,
+        /// Also seal it to this age recipient, whose other half is kept offline
+        #[arg(long, value_name = "AGE1...", requires = "seal_to")]
+        backup: Vec<String>,
     },
     /// Remove a secret
     Remove {

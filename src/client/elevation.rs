@@ -5,6 +5,7 @@ use super::authority_api::{AuthorityApi, TokenAnswer};
 use super::error::Error;
 use super::grant_store::StoredGrant;
 use super::presence::Approval;
+use super::sealing::{self, KeyOutput};
 use super::security_key::{check_assertion, for_challenge};
 use super::single_flight;
 use super::suggestions;
@@ -192,10 +193,10 @@ pub fn ask(
         TokenAnswer::StepUp(step_up) => {
             tracing::debug!(acr = step_up.elevate_txn.acr_values, "a step-up is asked");
             refuse_useless(wanted, step_up.elevate_kind)?;
-            let (narrowing, assertion) = approve(device, &asked, &step_up)?;
-            approved = Some(narrowing);
+            let approval = approve(device, &asked, &step_up)?;
             request.auth_session = Some(step_up.auth_session.clone());
-            request.authn_response = Some(assertion);
+            request.authn_response = Some(approval.assertion.clone());
+            approved = Some(approval);
             match api.token(&request, &key)? {
                 TokenAnswer::Grant(grant) => grant,
                 TokenAnswer::StepUp(_) => return Err(Error::failed("the authority asks for a second step-up")),
@@ -203,7 +204,29 @@ pub fn ask(
         }
     };
     refuse_useless(wanted, response.kind)?;
-    check(device, api, &asked, approved.as_ref(), response, &key, seen)
+    let response = unsealed(response, approved.as_ref())?;
+    let narrowing = approved.as_ref().map(|approved| &approved.narrowing);
+    check(device, api, &asked, narrowing, response, &key, seen)
+}
+
+/// What a key approved.
+struct Approved {
+    narrowing: Narrowing,
+    /// JSON, for the authority.
+    assertion: String,
+    /// What opens a secret that is sealed under the key; the authority never sees it.
+    identity: Option<age::x25519::Identity>,
+}
+
+/// A secret that is sealed under security keys is opened with what the key gave along with its signature.
+fn unsealed(mut response: Box<GrantResponse>, approved: Option<&Approved>) -> Result<Box<GrantResponse>, Error> {
+    if let (true, Some(sealed)) = (response.secret_sealed, &response.secret) {
+        let identity = approved.and_then(|approved| approved.identity.as_ref()).ok_or_else(|| {
+            Error::new(ErrorCode::VerificationFailed, "the secret is sealed, and no key gave what opens it")
+        })?;
+        response.secret = Some(sealing::unseal(sealed, identity)?);
+    }
+    Ok(response)
 }
 
 /// A secret is no token, and is not handed out as one.
@@ -267,7 +290,7 @@ fn token_request(asked: &Asked, seen: Option<TreeHead>, non_interactive: bool) -
 }
 
 /// Rebuilds the challenge from what *we* asked, shows it, and has it signed. If one byte differs nothing is touched.
-fn approve(device: &Device, asked: &Asked, step_up: &StepUpResponse) -> Result<(Narrowing, String), Error> {
+fn approve(device: &Device, asked: &Asked, step_up: &StepUpResponse) -> Result<Approved, Error> {
     let options = &step_up.authn_params_public_key;
     let narrowing =
         rebuild(asked, &step_up.auth_session, &step_up.elevate_txn, &step_up.elevate_nonce, &options.challenge)
@@ -280,10 +303,12 @@ fn approve(device: &Device, asked: &Asked, step_up: &StepUpResponse) -> Result<(
     let shown = approval_text(asked, &narrowing, &step_up.error_description);
     let limit = Duration::from_secs(seconds_between(device.clock.now(), narrowing.expires));
     let key = for_challenge(device, options, &step_up.elevate_keys);
-    let assertion = key.get_assertion(options, &Approval::new(device, shown, limit))?;
+    let mut assertion = key.get_assertion(options, &Approval::new(device, shown, limit))?;
     check_assertion(options, &assertion, &step_up.elevate_keys)?;
+    let output = assertion.extensions.hmac_get_secret.take().and_then(|output| KeyOutput::new(output.output1));
+    let identity = output.map(|output| output.identity(&assertion.raw_id)).transpose()?;
     let assertion = serde_json::to_string(&assertion).map_err(|error| Error::failed(error.to_string()))?;
-    Ok((narrowing, assertion))
+    Ok(Approved { narrowing, assertion, identity })
 }
 
 /// What a touch approves, in full, each value on a line of its own.

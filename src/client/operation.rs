@@ -7,7 +7,8 @@ use super::grant_store::StoredGrant;
 use crate::protocol::AUTHORITY_RESOURCE;
 use crate::protocol::dpop::ProofKey;
 use crate::protocol::encoding::{base64url, random, sha256};
-use crate::protocol::messages::{Operation, OperationName, OperationRequest};
+use crate::protocol::messages::{Operation, OperationName, OperationRequest, SealedFor};
+use crate::protocol::names::ResourceName;
 use crate::protocol::secret::Secret;
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -22,9 +23,27 @@ pub fn operate(
     target: Option<String>,
     secret: Option<Secret>,
 ) -> Result<Value, Error> {
-    let request = OperationRequest { target: target.clone(), secret, salt: base64url(random::<16>()) };
+    carry_out(device, name, OperationRequest { target, secret, sealed_for: None, salt: base64url(random::<16>()) })
+}
+
+/// Stores a secret that is sealed under security keys.
+///
+/// # Errors
+/// [`Error`]; then nothing was changed.
+pub fn store_sealed(
+    device: &Device,
+    resource: &ResourceName,
+    secret: Secret,
+    sealed_for: SealedFor,
+) -> Result<Value, Error> {
+    let (target, salt) = (Some(resource.to_string()), base64url(random::<16>()));
+    let request = OperationRequest { target, secret: Some(secret), sealed_for: Some(sealed_for), salt };
+    carry_out(device, OperationName::SecretSet, request)
+}
+
+fn carry_out(device: &Device, name: OperationName, request: OperationRequest) -> Result<Value, Error> {
     let body = serde_json::to_vec(&request).map(Zeroizing::new).map_err(|error| Error::failed(error.to_string()))?;
-    let (grant, key) = vouch(device, name, target, &body)?;
+    let (grant, key) = vouch(device, name, request.target, &body)?;
     device.api()?.operation(name, &body, &grant.access_token, &key)
 }
 

@@ -56,6 +56,7 @@ pub async fn issue(
         amr: step_up.amr(),
         receipt: authority.audit.receipt(recorded, log_size).await?,
         secret,
+        secret_sealed: false,
     })
 }
 

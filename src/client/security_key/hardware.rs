@@ -25,6 +25,9 @@ const EXPLAIN_AFTER: Duration = Duration::from_secs(5);
 /// How long the keys that are plugged in may take to say what they are, before we begin without the slow ones.
 const INTRODUCTION: Duration = Duration::from_millis(1500);
 
+/// After how long it is known which keys are plugged in.
+const SETTLED: Duration = Duration::from_millis(300);
+
 /// The keys that are, or will be, plugged in.
 pub struct HardwareKeys<'a> {
     /// Where.
@@ -154,6 +157,7 @@ impl HardwareKeys<'_> {
             stops: signals::stops(),
             said_plug_in: false,
             explained: false,
+            forbidden: None,
             why_not: None,
         };
         let ended = asking.run();
@@ -175,6 +179,8 @@ struct Asking<'a> {
     stops: usize,
     said_plug_in: bool,
     explained: bool,
+    /// A key that may not be opened.
+    forbidden: Option<Error>,
     /// What was last in the way.
     why_not: Option<Error>,
 }
@@ -207,7 +213,10 @@ impl Asking<'_> {
                 self.keys.insert(id, Key::new(name));
             }
             News::Forbidden { name } => self.forbidden(&name),
-            News::Went => self.went(id),
+            News::Went => {
+                self.forbidden = None;
+                self.went(id);
+            }
             News::Ended => {
                 if self.keys.get(&id).is_some_and(|key| key.stage != Stage::Aside) {
                     self.failed(id, Fault::Garbled)?;
@@ -299,6 +308,12 @@ impl Asking<'_> {
 
     /// Decides who is asked next, once it is known who could be.
     fn go_on(&mut self) -> Result<(), Error> {
+        if self.keys.is_empty()
+            && self.started.elapsed() >= SETTLED
+            && let Some(error) = self.forbidden.take()
+        {
+            return Err(error);
+        }
         let opening = self.keys.values().any(|key| key.stage == Stage::Opening);
         if opening && self.started.elapsed() < INTRODUCTION {
             return Ok(());
@@ -512,11 +527,11 @@ impl Asking<'_> {
         self.said_plug_in = false;
     }
 
+    /// That changes by nothing we could wait for.
     fn forbidden(&mut self, name: &str) {
         let what = format!("{name} is plugged in, but you may not open it");
-        let error = Error::new(ErrorCode::NoSecurityKey, what).hint("`elevate doctor` shows the rule that lets you");
-        self.person.tell(&error.message);
-        self.why_not = Some(error);
+        self.forbidden =
+            Some(Error::new(ErrorCode::NoSecurityKey, what).hint("`elevate doctor` shows the rule that lets you"));
     }
 
     fn too_late(&mut self) -> Error {
@@ -550,7 +565,7 @@ impl Asking<'_> {
         if able {
             return self.person.status(&format!("Asking your key; {left} left"));
         }
-        if !self.said_plug_in && self.started.elapsed() >= Duration::from_millis(300) {
+        if !self.said_plug_in && self.started.elapsed() >= SETTLED {
             self.said_plug_in = true;
             self.ask_to_plug_in();
         }

@@ -3,12 +3,23 @@
 use crate::client::Device;
 use crate::client::cli::{AdminVerb, GrantVerb, KeysVerb, SecretVerb, UserVerb};
 use crate::client::error::Error;
-use crate::client::operation::operate;
+use crate::client::operation::{operate, store_sealed};
+use crate::client::presence::Approval;
+use crate::client::sealing::{KeyOutput, backup_recipient, seal};
+use crate::client::security_key::hardware::HardwareKeys;
+use crate::client::security_key::{SecurityKey as _, check_assertion};
 use crate::client::terminal::{Tty, read_stdin, stdin_is_terminal};
-use crate::protocol::messages::{ErrorCode, OperationName};
-use crate::protocol::names::ResourceName;
+use crate::protocol::LOCAL_RP_ID;
+use crate::protocol::encoding::{base64url, from_base64url, random};
+use crate::protocol::messages::{EnrolledKey, ErrorCode, OperationName, SealedFor};
+use crate::protocol::names::{KeyName, ResourceName};
 use crate::protocol::secret::Secret;
 use serde_json::Value;
+use std::time::Duration;
+use webauthn_rs_proto::{
+    AllowCredentials, HmacGetSecretInput, PublicKeyCredentialRequestOptions, RequestAuthenticationExtensions,
+    UserVerificationPolicy,
+};
 
 /// Bytes a secret may have.
 const SECRET_MAX: u64 = 64 << 10;
@@ -16,7 +27,10 @@ const SECRET_MAX: u64 = 64 << 10;
 pub fn run(device: &Device, verb: AdminVerb) -> Result<u8, Error> {
     use OperationName as Op;
     match verb {
-        AdminVerb::Secret { verb: SecretVerb::Set { resource } } => {
+        AdminVerb::Secret { verb: SecretVerb::Set { resource, seal_to, backup } } if !seal_to.is_empty() => {
+            seal_secret(device, &resource, &seal_to, &backup)
+        }
+        AdminVerb::Secret { verb: SecretVerb::Set { resource, .. } } => {
             let secret = read_secret(device, &resource)?;
             let answer = operate(device, Op::SecretSet, Some(resource.to_string()), Some(secret))?;
             done(device, answer, &format!("the secret of {resource} is stored, sealed"))
@@ -54,6 +68,72 @@ pub fn run(device: &Device, verb: AdminVerb) -> Result<u8, Error> {
             done(device, answer, "tokens are signed with a new key; the old one still verifies")
         }
     }
+}
+
+/// Each key is touched once, to give what the secret is sealed with: nothing that was written down before is trusted.
+fn seal_secret(device: &Device, resource: &ResourceName, to: &[KeyName], backups: &[String]) -> Result<u8, Error> {
+    let mut recipients: Vec<_> = backups.iter().map(|text| backup_recipient(text)).collect::<Result<_, _>>()?;
+    let enrolled = device.api()?.keys()?;
+    let find = |name: &KeyName| {
+        let key = enrolled.iter().find(|key| key.name == *name).ok_or_else(|| {
+            Error::new(ErrorCode::No, format!("you have no key '{name}'"))
+                .hint("`elevate key list` shows which there are")
+        })?;
+        if key.can_seal {
+            return Ok(key);
+        }
+        Err(Error::new(ErrorCode::No, format!("nothing can be sealed under '{name}'"))
+            .hint("it takes a hardware key with hmac-secret that was enrolled with its PIN or fingerprint"))
+    };
+    let keys: Vec<&EnrolledKey> = to.iter().map(find).collect::<Result<_, _>>()?;
+    let secret = read_secret(device, resource)?;
+    let salt = random::<32>();
+    for key in &keys {
+        recipients.push(recipient(device, resource, key, &salt)?);
+    }
+    let credential_ids = keys.iter().map(|key| key.credential_id.clone()).collect();
+    let sealed_for = SealedFor { salt: base64url(salt), credential_ids };
+    let answer = store_sealed(device, resource, seal(&secret, &recipients)?, sealed_for)?;
+    if keys.len() == 1 && backups.is_empty() {
+        device.terminal.note(&format!("sealed to one key and no backup: without '{}' it is lost", keys[0].name));
+    }
+    let names: Vec<&str> = keys.iter().map(|key| key.name.as_str()).collect();
+    done(device, answer, &format!("the secret of {resource} is sealed under {}", names.join(" and ")))
+}
+
+/// What a key opens: asked of the key itself, over a challenge that goes nowhere.
+fn recipient(
+    device: &Device,
+    resource: &ResourceName,
+    key: &EnrolledKey,
+    salt: &[u8; 32],
+) -> Result<age::x25519::Recipient, Error> {
+    let id = from_base64url(&key.credential_id).ok_or_else(|| Error::failed("the key's id can't be read"))?;
+    let allow = AllowCredentials { type_: "public-key".to_owned(), id, transports: None };
+    let options = PublicKeyCredentialRequestOptions {
+        challenge: random::<32>().to_vec(),
+        timeout: None,
+        rp_id: LOCAL_RP_ID.to_owned(),
+        allow_credentials: vec![allow],
+        user_verification: UserVerificationPolicy::Required,
+        hints: None,
+        extensions: Some(RequestAuthenticationExtensions {
+            appid: None,
+            uvm: None,
+            hmac_get_secret: Some(HmacGetSecretInput { output1: salt.to_vec(), output2: None }),
+        }),
+    };
+    let enrolled = std::slice::from_ref(key);
+    let shown = format!("\nelevate: seal the secret of {resource} under '{}'?\n", key.name);
+    let hardware = HardwareKeys { bus: device.bus.clone(), enrolled };
+    let mut assertion = hardware.get_assertion(&options, &Approval::new(device, shown, Duration::from_mins(2)))?;
+    check_assertion(&options, &assertion, enrolled)?;
+    let output = assertion.extensions.hmac_get_secret.take().and_then(|output| KeyOutput::new(output.output1));
+    let output = output.ok_or_else(|| {
+        Error::new(ErrorCode::NoSecurityKey, format!("'{}' gives nothing to seal with", key.name))
+            .hint("it has no hmac-secret, or was enrolled without: enrol it anew")
+    })?;
+    Ok(output.identity(&assertion.raw_id)?.to_public())
 }
 
 /// From a prompt at a terminal, else from stdin to its end without the last line break.
