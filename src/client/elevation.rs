@@ -321,7 +321,7 @@ fn approval_text(asked: &Asked, narrowing: &Narrowing, why: &str) -> String {
     };
     let _ = writeln!(text, "\nelevate: approve {}?", escaped(&what));
     let mut line = |name: &str, value: &str| {
-        let _ = writeln!(text, "  {name:<9}{}", escaped(value));
+        let _ = writeln!(text, "  {name:<9}{}", wrapped(&escaped(value)).join("\n           "));
     };
     if let Some(target) = detail.operation.as_ref().and_then(|operation| operation.target.as_deref()) {
         line("target", target);
@@ -341,6 +341,22 @@ fn approval_text(asked: &Asked, narrowing: &Narrowing, why: &str) -> String {
         line("takes", narrowing.assurance.takes());
     }
     text
+}
+
+/// Lines that fit beside the names on a terminal of 80 columns.
+fn wrapped(value: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in value.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= 68 => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(_) | None => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// Nothing that comes back is taken on trust: it must be what was asked and approved, bound to our key, and stand in the

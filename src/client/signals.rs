@@ -9,7 +9,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SI
 use signal_hook::iterator::Signals;
 use std::fs::File;
 use std::io::Write as _;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 /// What a signal leads to.
@@ -35,6 +35,8 @@ struct State {
 static STATE: Mutex<State> = Mutex::new(State { duty: Duty::Die, last_will: None, lights_out: None });
 /// How often we were stopped and went on.
 static STOPS: AtomicUsize = AtomicUsize::new(0);
+/// Whether a signal is being obeyed, and lights go out because of it.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 static START: Once = Once::new();
 
 fn state() -> MutexGuard<'static, State> {
@@ -89,6 +91,12 @@ pub fn stops() -> usize {
     STOPS.load(Ordering::SeqCst)
 }
 
+/// Whether lights go out because a signal came: what keys say meanwhile is its doing.
+#[must_use]
+pub fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::SeqCst)
+}
+
 impl Drop for OnDuty {
     fn drop(&mut self) {
         state().duty = Duty::Die;
@@ -117,6 +125,7 @@ fn obey(signal: i32) {
         Duty::GoOn => return,
         Duty::Restore(..) | Duty::Die => {}
     }
+    INTERRUPTED.store(true, Ordering::SeqCst);
     if let Some(lights_out) = &state.lights_out {
         lights_out();
     }
@@ -128,6 +137,7 @@ fn obey(signal: i32) {
             let _ = rustix::termios::tcsetattr(terminal, OptionalActions::Now, &during);
         }
         STOPS.fetch_add(1, Ordering::SeqCst);
+        INTERRUPTED.store(false, Ordering::SeqCst);
         return;
     }
     let will = state.last_will.take();

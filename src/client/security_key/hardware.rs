@@ -23,7 +23,7 @@ use webauthn_rs_proto::{
 /// After how long a light that nobody touches is explained.
 const EXPLAIN_AFTER: Duration = Duration::from_secs(5);
 /// How long the keys that are plugged in may take to say what they are, before we begin without the slow ones.
-const INTRODUCTION: Duration = Duration::from_millis(1500);
+const INTRODUCTION: Duration = Duration::from_secs(2);
 
 /// After how long it is known which keys are plugged in.
 const SETTLED: Duration = Duration::from_millis(300);
@@ -195,7 +195,12 @@ impl Asking<'_> {
                 self.stops = signals::stops();
                 self.fleet.start_again();
             }
-            if let Some((id, news)) = self.fleet.news(Duration::from_millis(100))?
+            let news = self.fleet.news(Duration::from_millis(100))?;
+            // What a signal does to the keys is no news: we die of it, or begin anew.
+            if signals::interrupted() || signals::stops() != self.stops {
+                continue;
+            }
+            if let Some((id, news)) = news
                 && let Some(done) = self.take(id, news)?
             {
                 return Ok(done);
@@ -315,7 +320,8 @@ impl Asking<'_> {
             return Err(error);
         }
         let opening = self.keys.values().any(|key| key.stage == Stage::Opening);
-        if opening && self.started.elapsed() < INTRODUCTION {
+        let one_only = matches!(self.wish, Wish::Make { .. } | Wish::ChangePin);
+        if opening && (one_only || self.started.elapsed() < INTRODUCTION) {
             return Ok(());
         }
         let ready: Vec<KeyId> =
@@ -327,7 +333,6 @@ impl Asking<'_> {
         if let Some(chosen) = self.chosen.filter(|chosen| self.keys.contains_key(chosen)) {
             return if ready.contains(&chosen) { self.ask(chosen) } else { Ok(()) };
         }
-        let one_only = matches!(self.wish, Wish::Make { .. } | Wish::ChangePin);
         let with_pin = |id: &KeyId| self.keys.get(id).is_some_and(|key| key.wants_pin(&self.wish));
         if one_only || ready.iter().any(with_pin) {
             let asked = self.keys.values().any(|key| key.stage == Stage::Asked);
@@ -565,7 +570,10 @@ impl Asking<'_> {
         if able {
             return self.person.status(&format!("Asking your key; {left} left"));
         }
-        if !self.said_plug_in && self.started.elapsed() >= SETTLED {
+        if self.started.elapsed() < SETTLED {
+            return;
+        }
+        if !self.said_plug_in {
             self.said_plug_in = true;
             self.ask_to_plug_in();
         }

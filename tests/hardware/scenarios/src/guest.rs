@@ -70,7 +70,11 @@ impl Home {
 
 /// The virtual keys that are plugged in, by the numbers that scenarios give them.
 #[derive(Default)]
-pub struct Keys(BTreeMap<u32, Key>);
+pub struct Keys {
+    plugged: BTreeMap<u32, Key>,
+    /// Those that every scenario of a world begins with, with their options.
+    settled: BTreeMap<u32, String>,
+}
 
 struct Key {
     process: Option<Child>,
@@ -81,6 +85,7 @@ struct Key {
 impl Keys {
     /// Plugs one in, with `virtual-key`'s options; a key that was here before still holds its credentials.
     pub fn plug_in(&mut self, number: u32, options: &str) {
+        self.unplug(number);
         let before: Vec<PathBuf> = nodes();
         let mut command = Command::new("virtual-key");
         command.args(["--ctl", &control(number), "--log", &log(number), "--serial", &format!("vk-{number}")]);
@@ -93,13 +98,13 @@ impl Keys {
         let node = node.unwrap_or_else(|| panic!("key {number} does not appear"));
         let mode = if options.contains("forbidden") { 0o600 } else { 0o666 };
         std::fs::set_permissions(&node, PermissionsExt::from_mode(mode)).expect("root may");
-        self.0.insert(number, Key { process: Some(process), node, options: options.to_owned() });
+        self.plugged.insert(number, Key { process: Some(process), node, options: options.to_owned() });
     }
 
     /// Pulls one out.
     pub fn unplug(&mut self, number: u32) {
         self.tell(number, "remove");
-        if let Some(key) = self.0.get_mut(&number) {
+        if let Some(key) = self.plugged.get_mut(&number) {
             if let Some(mut process) = key.process.take() {
                 let _ = process.wait();
             }
@@ -108,13 +113,13 @@ impl Keys {
     }
 
     pub fn unplug_all(&mut self) {
-        let numbers: Vec<u32> = self.0.keys().copied().collect();
+        let numbers: Vec<u32> = self.plugged.keys().copied().collect();
         for number in numbers {
             self.unplug(number);
             let _ = std::fs::remove_file(format!("/tmp/state-{number}"));
             let _ = std::fs::remove_file(log(number));
         }
-        self.0.clear();
+        self.plugged.clear();
     }
 
     /// Tells a key what to do, through its FIFO; waits until its log says that it was heard.
@@ -125,24 +130,34 @@ impl Keys {
         if words == "unplug" {
             return self.unplug(number);
         }
-        if self.0.get(&number).is_none_or(|key| key.process.is_none()) {
+        if self.plugged.get(&number).is_none_or(|key| key.process.is_none()) {
             return;
         }
-        let heard = self.log(number).matches("ctl ").count();
+        let heard = self.log(number).matches("control ").count();
         if let Ok(mut fifo) = File::options().write(true).open(control(number)) {
             let _ = writeln!(fifo, "{words}");
         }
-        let _ = wait_for(|| (self.log(number).matches("ctl ").count() > heard).then_some(()));
+        let _ = wait_for(|| (self.log(number).matches("control ").count() > heard).then_some(()));
     }
 
-    /// Every key as it was plugged in at first: for the next scenario.
+    /// What is plugged in now is what every scenario begins with.
+    pub fn settle(&mut self) {
+        self.settled = self.plugged.iter().map(|(number, key)| (*number, key.options.clone())).collect();
+    }
+
+    /// The keys that are plugged in at the beginning of every scenario, as they are then.
     pub fn as_before(&mut self) {
-        let numbers: Vec<u32> = self.0.keys().copied().collect();
+        let numbers: Vec<u32> = self.plugged.keys().copied().collect();
         for number in numbers {
-            if self.0.get(&number).is_some_and(|key| key.process.is_none()) {
-                let options = self.0[&number].options.clone();
-                self.plug_in(number, &options);
+            let is_plugged_in = self.plugged.get(&number).is_some_and(|key| key.process.is_some());
+            match self.settled.get(&number).cloned() {
+                None if is_plugged_in => self.unplug(number),
+                None => {}
+                Some(options) if !is_plugged_in => self.plug_in(number, &options),
+                Some(_) => {}
             }
+        }
+        for number in self.settled.keys().copied().collect::<Vec<_>>() {
             for words in ["touch 150", "keepalive 100", "up-timeout 30000"] {
                 self.tell(number, words);
             }
@@ -151,7 +166,7 @@ impl Keys {
 
     /// Whether no light is on, or goes out within a second.
     pub fn all_dark(&self) -> Result<(), String> {
-        for number in self.0.keys() {
+        for number in self.plugged.keys() {
             let dark = || {
                 let log = self.log(*number);
                 (log.matches("blink-start").count() == log.matches("blink-stop").count()).then_some(())
@@ -169,7 +184,7 @@ impl Keys {
 
     pub fn last_lines(&self) -> String {
         let mut lines = Vec::new();
-        for number in self.0.keys() {
+        for number in self.plugged.keys() {
             let log = self.log(*number);
             let all: Vec<&str> = log.lines().collect();
             lines.extend(all.iter().rev().take(12).rev().map(|line| format!("{number}: {line}")));

@@ -92,8 +92,8 @@ impl Scenario {
     }
 }
 
-const DB: &str = "elevate -k db";
-const VAULT: &str = "elevate -k vault";
+const DB: &str = "elevate -v db";
+const VAULT: &str = "elevate -v vault";
 const BLINKS: &str = "Touch 'work' (Key 1), which blinks, to approve";
 
 pub fn worlds() -> Vec<World> {
@@ -117,24 +117,24 @@ fn touch() -> World {
             scenario("unplugged while it blinks, plugged in again", &[(1, "touch never")], DB, &[See(BLINKS), Key(1, "unplug"), See("Plug in your security key"), Key(1, "plug in --touch 500")], &["'work' (Key 1) was unplugged", "Plug in your security key: 'work'", "elevate: db granted"], Status(0)),
             scenario("unplugged while it is asked what it is", &[(1, "freeze on")], DB, &[See("Asking your key"), Key(1, "unplug"), See("was unplugged"), Key(1, "plug in --touch 500")], &["Key 1 was unplugged", "elevate: db granted"], Status(0)),
             scenario("plugged in only now", &[(1, "unplug")], DB, &[See("Plug in your security key"), Key(1, "plug in --touch 500")], &["Plug in your security key: 'work'", "Waiting for a key", BLINKS, "elevate: db granted"], Status(0)),
-            scenario("plugged in only now, over SSH", &[(1, "unplug")], "env SSH_CONNECTION=x elevate -k db", &[See("You are here over SSH"), Key(1, "plug in --touch 500")], &["Plug in your security key: 'work'", "You are here over SSH: it must be plugged into", "elevate: db granted"], Status(0)),
+            scenario("plugged in only now, over SSH", &[(1, "unplug")], "env SSH_CONNECTION=x elevate -v db", &[See("You are here over SSH"), Key(1, "plug in --touch 500")], &["Plug in your security key: 'work'", "You are here over SSH: it must be plugged into", "elevate: db granted"], Status(0)),
             scenario("no key, given up", &[(1, "unplug")], DB, &[See("Waiting for a key"), Type("\x03")], &["Plug in your security key: 'work'", "Waiting for a key"], Dies(INT)),
             scenario("frozen, plugged in again", &[(1, "freeze on")], DB, &[See("does not answer"), Key(1, "unplug"), Key(1, "plug in --touch 500")], &["Key 1 does not answer: unplug it and plug it in again", "elevate: db granted"], Status(0)),
             scenario("frames of another channel", &[(1, "foreign on"), (1, "touch 1500")], DB, &[], &[BLINKS, "elevate: db granted"], Status(0)).then(&[(1, "foreign off")]),
             scenario("another program's INIT", &[(1, "foreign-init on"), (1, "touch 1500")], DB, &[], &[BLINKS, "elevate: db granted"], Status(0)).then(&[(1, "foreign-init off")]),
-            scenario("authenticator data too short", &[(1, "short-auth on")], DB, &[], &["elevate: what 'work' (Key 1) answers can't be read", "unplug it and plug it in again"], Status(8)).then(&[(1, "short-auth off")]),
+            scenario("authenticator data too short", &[(1, "short-auth on")], DB, &[], &["elevate: what Key 1 answers can't be read", "unplug it and plug it in again"], Status(8)).then(&[(1, "short-auth off")]),
             scenario("answers that are no CBOR", &[(1, "garbage on")], DB, &[], &["elevate: what Key 1 answers can't be read"], Status(8)).then(&[(1, "garbage off")]),
             scenario("keepalives every 25 ms", &[(1, "keepalive 25"), (1, "touch 3000")], DB, &[], &[BLINKS, "elevate: db granted"], Status(0)).within(9),
             scenario("keepalives every 500 ms", &[(1, "keepalive 500"), (1, "touch 3000")], DB, &[], &[BLINKS, "elevate: db granted"], Status(0)).within(9),
             scenario("no keepalives", &[(1, "no-keepalive on"), (1, "touch 1500")], DB, &[], &["elevate: db granted"], Status(0)).then(&[(1, "no-keepalive off")]),
-            scenario("long answers in oddly split frames", &[(1, "pad 3000"), (1, "split odd")], DB, &[], &["elevate: db granted"], Status(0)).then(&[(1, "pad 0"), (1, "split even")]),
+            scenario("long answers in oddly split frames", &[(1, "pad 3000"), (1, "split odd")], DB, &[], &["elevate: db granted"], Status(0)).then(&[(1, "pad 0"), (1, "split off")]),
             scenario("another program uses the key", &[(1, "busy on")], DB, &[See("in use by another program"), Key(1, "busy off")], &["Key 1 is in use by another program; waiting for it", "elevate: db granted"], Status(0)),
             scenario("an answer without a touch", &[(1, "no-up on")], DB, &[], &["answer is wrong", "without a touch", "nothing was sent"], Status(8)).then(&[(1, "no-up off")]),
             scenario("an answer for another relying party", &[(1, "wrong-rp on")], DB, &[], &["answer is wrong", "another relying party"], Status(8)).then(&[(1, "wrong-rp off")]),
             scenario("an answer of another credential", &[(1, "wrong-credential on")], DB, &[], &["answer is wrong", "none of those that were asked"], Status(8)).then(&[(1, "wrong-credential off")]),
             scenario("a signature that is wrong", &[(1, "bad-signature on")], DB, &[], &["answer is wrong", "it did not sign what was shown"], Status(8)).then(&[(1, "bad-signature off")]),
             scenario("a key that speaks only U2F", &[(1, "u2f-only on")], DB, &[See("speaks only U2F"), Key(1, "u2f-only off"), Key(1, "unplug"), Key(1, "plug in --touch 500")], &["Key 1 speaks only U2F, which is too old", "elevate: db granted"], Status(0)),
-            scenario("nobody may be asked (-n)", &[], "elevate -n -k db", &[], &["elevate: this takes a touch of your key"], Status(4)),
+            scenario("nobody may be asked (-n)", &[], "elevate -n -v db", &[], &["elevate: this takes a touch of your key"], Status(4)),
             scenario("a PIN is needed, the key has none", &[], VAULT, &[], &["elevate: this takes your key and its PIN or biometric"], Status(7)),
             scenario("a key that is enrolled elsewhere", &[(1, "unplug"), (3, "plug in --touch 150")], DB, &[See("is not enrolled here"), Key(1, "plug in --touch 500")], &["Key 3 is not enrolled here", "elevate: db granted"], Status(0)).then(&[(3, "unplug")]),
             scenario("swapped for another key while it blinks", &[(1, "touch never")], DB, &[See(BLINKS), Key(1, "unplug"), Key(3, "plug in --touch 150"), See("is not enrolled here"), Key(3, "unplug"), Key(1, "plug in --touch 500")], &["'work' (Key 1) was unplugged", "Key 3 is not enrolled here", "elevate: db granted"], Status(0)),
@@ -162,7 +162,7 @@ fn pin() -> World {
             scenario("a PIN too short", &[], VAULT, &[See(PROMPT), Type("12\n"), See("nothing was tried"), Type("1234\n")], &["a PIN of this key has at least 4 characters; nothing was tried", "elevate: vault granted"], Status(0)),
             scenario("a PIN too long", &[], VAULT, &[See(PROMPT), Type("1234567890123456789012345678901234567890123456789012345678901234\n"), See("nothing was tried"), Type("1234\n")], &["a PIN has at most 63 bytes; nothing was tried", "elevate: vault granted"], Status(0)),
             scenario("the PIN must be changed", &[(1, "force-pin-change on")], VAULT, &[], &["elevate: the PIN of 'work' (Key 1) must be changed before it can be used", "`elevate key pin` changes it"], Status(8)).then(&[(1, "force-pin-change off")]),
-            scenario("the PIN from a program (-A)", &[], "elevate -A -k vault", &[], &["elevate: vault granted"], Status(0)),
+            scenario("the PIN from a program (-A)", &[], "elevate -A -v vault", &[], &["elevate: vault granted"], Status(0)),
             scenario("Ctrl-C at the PIN", &[], VAULT, &[See(PROMPT), Type("\x03")], &[PROMPT], Dies(INT)),
             scenario("SIGTSTP at the PIN, then on", &[], VAULT, &[See(PROMPT), Signal(TSTP), Wait(1000), Signal(CONT), See(PROMPT), Type("1234\n")], &[PROMPT, "elevate: vault granted"], Status(0)),
             scenario("unplugged while the PIN is typed", &[], VAULT, &[See(PROMPT), Key(1, "unplug"), Type("1234\n"), See("was unplugged"), Key(1, "plug in --touch 150 --pin 1234"), See("tries left"), Type("1234\n")], &["'work' (Key 1) was unplugged", "elevate: vault granted"], Status(0)),
