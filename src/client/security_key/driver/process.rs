@@ -97,8 +97,8 @@ fn drive(key: FidoKeyHid, relay: &Arc<Relay>, events: &Events) {
         Err(fault) => return events.say(&Event::Failed(fault)),
     };
     events.say(&Event::Opened(info));
-    for command in commands {
-        relay.resume();
+    for (number, command) in commands {
+        relay.resume(number);
         let answer = driven.obey(command);
         events.say(&match answer {
             Ok(answer) => Event::Done(Box::new(answer)),
@@ -108,7 +108,7 @@ fn drive(key: FidoKeyHid, relay: &Arc<Relay>, events: &Events) {
 }
 
 /// Commands as they come; `Cancel`, and the end of them, at once.
-fn commands(relay: Arc<Relay>) -> Receiver<Command> {
+fn commands(relay: Arc<Relay>) -> Receiver<(u64, Command)> {
     let (send, receive) = channel();
     std::thread::spawn(move || {
         let mut input = BufReader::new(std::io::stdin());
@@ -121,7 +121,7 @@ fn commands(relay: Arc<Relay>) -> Receiver<Command> {
             match command {
                 Some(Command::Cancel) => relay.cancel(),
                 Some(command) => {
-                    let _ = send.send(command);
+                    let _ = send.send((relay.announce(), command));
                 }
                 None => return relay.close(),
             }

@@ -4,6 +4,7 @@
 //! cancelled at the key. The library gets whole answers and nothing else.
 
 use super::{Fault, status};
+use crate::protocol::encoding::random;
 use ciborium::Value;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
@@ -12,7 +13,12 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+#[cfg(test)]
+mod tests;
+
 const FRAME: usize = 64;
+/// What the library takes in one answer: it reads 100 continuation frames and leaves the others to the next request.
+const ANSWER_MAX: usize = FRAME - 7 + 100 * (FRAME - 5);
 const INIT: u8 = 0x86;
 const CBOR: u8 = 0x90;
 const CANCEL: u8 = 0x91;
@@ -54,6 +60,9 @@ struct Orders {
     until: Option<Instant>,
     cancel: bool,
     closed: bool,
+    /// How many commands came, and how many of them were there when we cancelled.
+    commands: u64,
+    cancelled: u64,
     permissions: Option<Permissions>,
     status: u8,
     fault: Option<Fault>,
@@ -93,6 +102,8 @@ impl Relay {
             light: false,
             busy_until: None,
             cancelled_at: None,
+            stale: false,
+            syncing: None,
             gone: false,
         };
         std::thread::spawn(move || line.run());
@@ -102,13 +113,24 @@ impl Relay {
     /// Before each command: how long it may take, and what a PIN token that it gets may be used for.
     pub fn begin(&self, within: Duration, permissions: Option<Permissions>) {
         let mut orders = lock(&self.orders);
-        let (cancel, closed) = (orders.cancel, orders.closed);
-        *orders = Orders { until: Some(Instant::now() + within), permissions, cancel, closed, ..Orders::default() };
+        orders.until = Some(Instant::now() + within);
+        orders.permissions = permissions;
+        (orders.status, orders.fault) = (0, None);
     }
 
-    /// What is under way is cancelled at the key; what comes later is refused, until [`Relay::resume`].
+    /// A command came, but may have to wait for its turn; its number, for [`Relay::resume`].
+    pub fn announce(&self) -> u64 {
+        let mut orders = lock(&self.orders);
+        orders.commands += 1;
+        orders.commands
+    }
+
+    /// What is under way is cancelled at the key; all that was announced before is refused.
     pub fn cancel(&self) {
-        lock(&self.orders).cancel = true;
+        let mut orders = lock(&self.orders);
+        orders.cancel = true;
+        orders.cancelled = orders.commands;
+        drop(orders);
         let _ = rustix::io::write(&self.wake, b"c");
     }
 
@@ -118,10 +140,10 @@ impl Relay {
         self.cancel();
     }
 
-    /// Takes commands again after a [`Relay::cancel`].
-    pub fn resume(&self) {
+    /// It is this command's turn, unless it was cancelled while it waited.
+    pub fn resume(&self, command: u64) {
         let mut orders = lock(&self.orders);
-        orders.cancel = orders.closed;
+        orders.cancel = orders.closed || command <= orders.cancelled;
     }
 
     /// Why the last command failed: what the relay saw, else the status that the key answered.
@@ -207,6 +229,10 @@ struct Line {
     light: bool,
     busy_until: Option<Instant>,
     cancelled_at: Option<Instant>,
+    /// Whether an answer that nobody waits for any more may still come on our channel.
+    stale: bool,
+    /// The nonce of the INIT by which the key forgets what was before (CTAP 2.1 section 11.2.9.1.3).
+    syncing: Option<[u8; 8]>,
     gone: bool,
 }
 
@@ -243,9 +269,10 @@ impl Line {
         if !self.waiting {
             return None;
         }
-        let until = lock(&self.orders).until;
-        let cancelled = self.cancelled_at.map(|at| at + CANCEL_WAIT);
-        let next = [until, self.busy_until, cancelled].into_iter().flatten().min()?;
+        let next = match self.cancelled_at {
+            Some(at) => at + CANCEL_WAIT,
+            None => [lock(&self.orders).until, self.busy_until].into_iter().flatten().min()?,
+        };
         let left = next.saturating_duration_since(Instant::now());
         Timespec::try_from(left + Duration::from_millis(1)).ok()
     }
@@ -264,6 +291,7 @@ impl Line {
             self.fail(Fault::Gone);
         } else if let Some(at) = self.cancelled_at {
             if now >= at + CANCEL_WAIT {
+                self.stale = true;
                 self.fail(self.why_ended());
             }
         } else if cancel || until.is_some_and(|until| now >= until) {
@@ -276,12 +304,12 @@ impl Line {
 
     fn cancel_at_key(&mut self, now: Instant) {
         match (self.channel, self.busy_until) {
-            (Some(channel), None) => {
+            (Some(channel), None) if self.syncing.is_none() => {
                 self.cancelled_at = Some(now);
                 self.send(&frames(channel, CANCEL, &[]));
             }
             // Nothing of ours is under way at the key.
-            (None, _) | (_, Some(_)) => self.fail(self.why_ended()),
+            _ => self.fail(self.why_ended()),
         }
     }
 
@@ -308,9 +336,18 @@ impl Line {
     }
 
     fn send_request(&mut self) {
+        if let (true, Some(channel)) = (self.stale, self.channel) {
+            let nonce = *self.syncing.insert(random());
+            return self.send(&frames(channel, INIT, &nonce));
+        }
         let request = std::mem::take(&mut self.request);
         self.send(&request);
         self.request = request;
+    }
+
+    fn is_busy(&mut self) {
+        (self.sign)(Sign::Busy);
+        self.busy_until = Some(Instant::now() + BUSY_WAIT);
     }
 
     /// A frame from the library; `false` where it is gone.
@@ -346,6 +383,7 @@ impl Line {
         self.busy_until = None;
         self.waiting = true;
         self.heard = false;
+        self.syncing = None;
         if lock(&self.orders).cancel {
             self.fail(Fault::Cancelled);
         } else {
@@ -402,7 +440,13 @@ impl Line {
     /// The answer to our INIT, and to nobody else's (section 11.2.9.1.3).
     fn channel_given(&mut self, channel: [u8; 4], frame: &[u8; FRAME]) {
         let message = Message::begin(frame);
-        if channel != BROADCAST || message.command != INIT || message.length < 17 || message.payload.len() < 17 {
+        if channel != BROADCAST || message.payload.len() != message.length {
+            return;
+        }
+        if (message.command, message.payload.first()) == (ERROR, Some(&CHANNEL_BUSY)) {
+            return self.is_busy();
+        }
+        if message.command != INIT || message.length < 17 {
             return;
         }
         if message.payload.first_chunk::<8>().copied() != self.nonce {
@@ -412,18 +456,37 @@ impl Line {
         self.answer_frames(&[*frame]);
     }
 
+    /// While the key is to forget what was before, only its word that it did so counts.
+    fn on_stale_channel(&mut self, nonce: [u8; 8], frame: &[u8; FRAME]) {
+        let message = Message::begin(frame);
+        match (message.command, message.payload.first_chunk::<8>()) {
+            (INIT, Some(echo)) if *echo == nonce => {
+                (self.stale, self.syncing) = (false, None);
+                self.send_request();
+            }
+            (ERROR, _) if message.payload.first() == Some(&CHANNEL_BUSY) => self.is_busy(),
+            _ => {}
+        }
+    }
+
     fn on_our_channel(&mut self, frame: &[u8; FRAME]) {
+        if let Some(nonce) = self.syncing {
+            return self.on_stale_channel(nonce, frame);
+        }
         let message = match self.incoming.take() {
             _ if frame[4] & 0x80 != 0 => Message::begin(frame),
             Some(message) => match message.next(frame) {
                 Some(message) => message,
-                None => return self.fail(Fault::Garbled),
+                None => {
+                    self.stale = true;
+                    return self.fail(Fault::Garbled);
+                }
             },
             None => return,
         };
         if !message.is_whole() {
-            // What can't come in one message is no message (section 11.2.4).
-            if message.length > FRAME - 7 + 128 * (FRAME - 5) {
+            if message.length > ANSWER_MAX {
+                self.stale = true;
                 return self.fail(Fault::Garbled);
             }
             self.incoming = Some(message);
@@ -431,11 +494,9 @@ impl Line {
         }
         match (message.command, message.payload.first()) {
             (KEEPALIVE, Some(&state)) => self.set_light(state == UP_NEEDED),
-            (ERROR, Some(&CHANNEL_BUSY)) if self.cancelled_at.is_none() => {
-                (self.sign)(Sign::Busy);
-                self.busy_until = Some(Instant::now() + BUSY_WAIT);
-            }
-            (ERROR, _) => self.fail(Fault::Garbled),
+            (ERROR, _) if self.cancelled_at.is_some() => self.fail(self.why_ended()),
+            (ERROR, Some(&CHANNEL_BUSY)) => self.is_busy(),
+            (ERROR, _) | (CBOR, None) => self.fail(Fault::Garbled),
             (CBOR, Some(&status)) => {
                 if self.cancelled_at.is_some() && status == status::KEEPALIVE_CANCEL {
                     return self.fail(self.why_ended());
@@ -460,7 +521,9 @@ impl Line {
 
     fn answer_frames(&mut self, answer: &[[u8; FRAME]]) {
         self.waiting = false;
+        self.incoming = None;
         self.cancelled_at = None;
+        self.busy_until = None;
         self.set_light(false);
         for frame in answer {
             let _ = self.library.write_all(frame);
