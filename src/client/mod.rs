@@ -13,6 +13,7 @@ pub mod grant_store;
 pub mod operation;
 pub mod places;
 pub mod presence;
+pub mod sealing;
 pub mod security_key;
 pub mod signals;
 pub mod single_flight;
