@@ -189,7 +189,7 @@ fn not_opened(error: &DecryptError) -> Error {
                 .hint("use a key that it was sealed to, or its backup: age --decrypt -i BACKUP FILE")
         }
         DecryptError::Io(error) if error.kind() == ErrorKind::UnexpectedEof => damaged(CUT_OFF),
-        DecryptError::UnknownFormat => damaged("it is of a version of age that is not known here"),
+        DecryptError::UnknownFormat => damaged("it was changed, or is of a version of age that is not known here"),
         _ => damaged("it was changed"),
     }
 }
@@ -250,12 +250,18 @@ mod tests {
         assert_eq!(wrong(""), damaged("it is no age file in ASCII armor"));
         assert_eq!(wrong("age-encryption.org/v1\n"), damaged("it is no age file in ASCII armor"));
         assert_eq!(wrong(&armored[..armored.len() / 2]), damaged("it was cut off"));
-        // The last line of the body, by one character and as a whole.
+        // The secret's own end, by one character, and the last line as a whole. How long it is differs: age adds a
+        // recipient of random length that is none.
         let lines: Vec<&str> = armored.lines().collect();
         let (last, end) = (lines[lines.len() - 2], lines[lines.len() - 1]);
-        let turned = last.replacen(&last[..1], if last.starts_with('A') { "B" } else { "A" }, 1);
-        assert_eq!(wrong(&armored.replace(last, &turned)), damaged("it was changed"));
-        assert_ne!(wrong(&armored.replace(&format!("{last}\n{end}"), end)).1, "");
+        let (kept, turned) = last.split_at(last.len() - 4);
+        let turned = turned.replacen(&turned[..1], if turned.starts_with('A') { "B" } else { "A" }, 1);
+        assert_eq!(wrong(&armored.replace(last, &format!("{kept}{turned}"))), damaged("it was changed"));
+        assert_eq!(wrong(&armored.replace(&format!("{last}\n{end}"), end)).0, ErrorCode::VerificationFailed);
+        // A first line of another version; `v1` that can't be read looks the same to age.
+        let first = lines[1].replacen("YWdlLWVuY3J5cHRpb24ub3JnL3Yx", "YWdlLWVuY3J5cHRpb24ub3JnL3Yy", 1);
+        let later = "it was changed, or is of a version of age that is not known here";
+        assert_eq!(wrong(&armored.replace(lines[1], &first)), damaged(later));
         assert_eq!(unseal(&format!("\n{armored}\n\n"), &key).unwrap().expose(), "hunter2", "blank lines are nothing");
     }
 
