@@ -48,6 +48,7 @@ Register-ArgumentCompleter -Native -CommandName 'elevate' -ScriptBlock {
             [CompletionResult]::new('explain', 'explain', [CompletionResultType]::ParameterValue, 'What would happen, and why')
             [CompletionResult]::new('audit', 'audit', [CompletionResultType]::ParameterValue, 'The log')
             [CompletionResult]::new('init', 'init', [CompletionResultType]::ParameterValue, 'Set up an authority for this account on this machine')
+            [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'What keeps elevation from working here, and what to do about it')
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'See all of it work, in a temporary directory')
             [CompletionResult]::new('admin', 'admin', [CompletionResultType]::ParameterValue, 'Change the authority: each change is an elevation of its own')
             [CompletionResult]::new('reap-expired-grants', 'reap-expired-grants', [CompletionResultType]::ParameterValue, 'Removes expired grants until none is left')
@@ -207,6 +208,16 @@ Register-ArgumentCompleter -Native -CommandName 'elevate' -ScriptBlock {
         }
         'elevate;init' {
             [CompletionResult]::new('--software-key', '--software-key', [CompletionResultType]::ParameterName, 'Also enrol a key that is a file, of this name')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON object on stdout, errors as one on stderr')
+            [CompletionResult]::new('-n', '-n', [CompletionResultType]::ParameterName, 'Never prompt, never wait for a touch')
+            [CompletionResult]::new('--non-interactive', '--non-interactive', [CompletionResultType]::ParameterName, 'Never prompt, never wait for a touch')
+            [CompletionResult]::new('--debug', '--debug', [CompletionResultType]::ParameterName, 'Say on stderr what is done')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'elevate;doctor' {
+            [CompletionResult]::new('--udev-rule', '--udev-rule', [CompletionResultType]::ParameterName, 'Print the udev rule that lets you open security keys, and nothing else')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON object on stdout, errors as one on stderr')
             [CompletionResult]::new('-n', '-n', [CompletionResultType]::ParameterName, 'Never prompt, never wait for a touch')
             [CompletionResult]::new('--non-interactive', '--non-interactive', [CompletionResultType]::ParameterName, 'Never prompt, never wait for a touch')

@@ -28,6 +28,9 @@ _elevate() {
             elevate,demo-call)
                 cmd="elevate__subcmd__demo__subcmd__call"
                 ;;
+            elevate,doctor)
+                cmd="elevate__subcmd__doctor"
+                ;;
             elevate,drop)
                 cmd="elevate__subcmd__drop"
                 ;;
@@ -122,7 +125,7 @@ _elevate() {
 
     case "${cmd}" in
         elevate)
-            opts="-n -k -K -v -l -h -V --json --non-interactive --debug --ttl --min-ttl --scope --reason --once --help --version run token env list status drop key explain audit init demo admin reap-expired-grants demo-call"
+            opts="-n -k -K -v -l -h -V --json --non-interactive --debug --ttl --min-ttl --scope --reason --once --help --version run token env list status drop key explain audit init doctor demo admin reap-expired-grants demo-call"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -423,6 +426,20 @@ _elevate() {
             ;;
         elevate__subcmd__demo__subcmd__call)
             opts="-n -h --json --non-interactive --debug --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        elevate__subcmd__doctor)
+            opts="-n -h --udev-rule --json --non-interactive --debug --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

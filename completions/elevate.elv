@@ -45,6 +45,7 @@ set edit:completion:arg-completer[elevate] = {|@words|
             cand explain 'What would happen, and why'
             cand audit 'The log'
             cand init 'Set up an authority for this account on this machine'
+            cand doctor 'What keeps elevation from working here, and what to do about it'
             cand demo 'See all of it work, in a temporary directory'
             cand admin 'Change the authority: each change is an elevation of its own'
             cand reap-expired-grants 'Removes expired grants until none is left'
@@ -189,6 +190,15 @@ set edit:completion:arg-completer[elevate] = {|@words|
         }
         &'elevate;init'= {
             cand --software-key 'Also enrol a key that is a file, of this name'
+            cand --json 'One JSON object on stdout, errors as one on stderr'
+            cand -n 'Never prompt, never wait for a touch'
+            cand --non-interactive 'Never prompt, never wait for a touch'
+            cand --debug 'Say on stderr what is done'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'elevate;doctor'= {
+            cand --udev-rule 'Print the udev rule that lets you open security keys, and nothing else'
             cand --json 'One JSON object on stdout, errors as one on stderr'
             cand -n 'Never prompt, never wait for a touch'
             cand --non-interactive 'Never prompt, never wait for a touch'

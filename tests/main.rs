@@ -19,5 +19,7 @@ mod generated;
 mod harness;
 /// Policies as tables.
 mod policy;
+/// Secrets under security keys, and the `age` program.
+mod sealing;
 /// Vectors that another language reproduces.
 mod vectors;

@@ -158,6 +158,12 @@ pub enum Verb {
         #[arg(long, value_name = "NAME")]
         software_key: Option<KeyName>,
     },
+    /// What keeps elevation from working here, and what to do about it
+    Doctor {
+        /// Print the udev rule that lets you open security keys, and nothing else
+        #[arg(long)]
+        udev_rule: bool,
+    },
     /// See all of it work, in a temporary directory
     Demo {
         /// Approve unattended

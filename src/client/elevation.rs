@@ -5,7 +5,7 @@ use super::authority_api::{AuthorityApi, TokenAnswer};
 use super::error::Error;
 use super::grant_store::StoredGrant;
 use super::presence::Approval;
-use super::sealing::{self, KeyOutput};
+use super::sealing::{Identity, unseal};
 use super::security_key::{check_assertion, for_challenge};
 use super::single_flight;
 use super::suggestions;
@@ -215,7 +215,7 @@ struct Approved {
     /// JSON, for the authority.
     assertion: String,
     /// What opens a secret that is sealed under the key; the authority never sees it.
-    identity: Option<age::x25519::Identity>,
+    identity: Option<Identity>,
 }
 
 /// A secret that is sealed under security keys is opened with what the key gave along with its signature.
@@ -224,7 +224,7 @@ fn unsealed(mut response: Box<GrantResponse>, approved: Option<&Approved>) -> Re
         let identity = approved.and_then(|approved| approved.identity.as_ref()).ok_or_else(|| {
             Error::new(ErrorCode::VerificationFailed, "the secret is sealed, and no key gave what opens it")
         })?;
-        response.secret = Some(sealing::unseal(sealed, identity)?);
+        response.secret = Some(unseal(sealed.expose(), identity)?);
     }
     Ok(response)
 }
@@ -305,8 +305,7 @@ fn approve(device: &Device, asked: &Asked, step_up: &StepUpResponse) -> Result<A
     let key = for_challenge(device, options, &step_up.elevate_keys);
     let mut assertion = key.get_assertion(options, &Approval::new(device, shown, limit))?;
     check_assertion(options, &assertion, &step_up.elevate_keys)?;
-    let output = assertion.extensions.hmac_get_secret.take().and_then(|output| KeyOutput::new(output.output1));
-    let identity = output.map(|output| output.identity(&assertion.raw_id)).transpose()?;
+    let identity = Identity::of(&mut assertion, &options.rp_id)?;
     let assertion = serde_json::to_string(&assertion).map_err(|error| Error::failed(error.to_string()))?;
     Ok(Approved { narrowing, assertion, identity })
 }

@@ -52,7 +52,10 @@ pub fn ensure(places: &Places, config: &Config) -> Result<PathBuf, Error> {
 
 /// The socket of the authority that runs: our own, or the one that the holder of the data directory's lock wrote down,
 /// as where it was started in a session with another runtime directory.
-fn running(places: &Places) -> Result<Option<PathBuf>, Error> {
+///
+/// # Errors
+/// Where somebody else's answers.
+pub fn running(places: &Places) -> Result<Option<PathBuf>, Error> {
     let own = places.socket();
     if answers(&own)? {
         return Ok(Some(own));
@@ -98,12 +101,20 @@ fn answers(socket: &Path) -> Result<bool, Error> {
         .hint("remove it, and find out who put it there"))
 }
 
-fn start(places: &Places, config: &Config, socket: &Path) -> Result<(), Error> {
+/// The program that would be started, where everything is there that it takes.
+///
+/// # Errors
+/// [`ErrorCode::AuthorityUnreachable`], with what is missing.
+pub fn startable(places: &Places, config: &Config) -> Result<PathBuf, Error> {
     if !places.config.join("authority.toml").exists() {
         return Err(unreachable("there is no authority on this machine yet").hint("run `elevate init` to set one up"));
     }
+    program(config)
+}
+
+fn start(places: &Places, config: &Config, socket: &Path) -> Result<(), Error> {
+    let program = startable(places, config)?;
     own_directory(&places.authority)?;
-    let program = program(config)?;
     tracing::debug!(program = %program.display(), "starting the authority");
     let log = places.authority.join("authority.log");
     let stderr = std::fs::File::options()

@@ -2,6 +2,8 @@
 
 /// What is typed, written or planted wrong.
 mod bad_input;
+/// What keeps it from working, and what to do.
+mod doctor;
 /// A home, a terminal, programs.
 pub mod harness;
 /// Where grants are kept.

@@ -186,7 +186,7 @@ impl Fleet {
             }
             let id = KeyId(self.next);
             match key.access {
-                Access::Granted => {
+                Access::Allowed => {
                     self.start(id, &plug.node)?;
                     self.pending.push((id, News::Came { name: key.name }));
                 }

@@ -5,7 +5,7 @@ use crate::client::cli::{AdminVerb, GrantVerb, KeysVerb, SecretVerb, UserVerb};
 use crate::client::error::Error;
 use crate::client::operation::{operate, store_sealed};
 use crate::client::presence::Approval;
-use crate::client::sealing::{KeyOutput, backup_recipient, seal};
+use crate::client::sealing::{Identity, Recipient, seal};
 use crate::client::security_key::hardware::HardwareKeys;
 use crate::client::security_key::{SecurityKey as _, check_assertion};
 use crate::client::terminal::{Tty, read_stdin, stdin_is_terminal};
@@ -72,7 +72,7 @@ pub fn run(device: &Device, verb: AdminVerb) -> Result<u8, Error> {
 
 /// Each key is touched once, to give what the secret is sealed with: nothing that was written down before is trusted.
 fn seal_secret(device: &Device, resource: &ResourceName, to: &[KeyName], backups: &[String]) -> Result<u8, Error> {
-    let mut recipients: Vec<_> = backups.iter().map(|text| backup_recipient(text)).collect::<Result<_, _>>()?;
+    let mut recipients: Vec<Recipient> = backups.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
     let enrolled = device.api()?.keys()?;
     let find = |name: &KeyName| {
         let key = enrolled.iter().find(|key| key.name == *name).ok_or_else(|| {
@@ -93,7 +93,7 @@ fn seal_secret(device: &Device, resource: &ResourceName, to: &[KeyName], backups
     }
     let credential_ids = keys.iter().map(|key| key.credential_id.clone()).collect();
     let sealed_for = SealedFor { salt: base64url(salt), credential_ids };
-    let answer = store_sealed(device, resource, seal(&secret, &recipients)?, sealed_for)?;
+    let answer = store_sealed(device, resource, Secret::new(seal(&secret, &recipients)?), sealed_for)?;
     if keys.len() == 1 && backups.is_empty() {
         device.terminal.note(&format!("sealed to one key and no backup: without '{}' it is lost", keys[0].name));
     }
@@ -107,7 +107,7 @@ fn recipient(
     resource: &ResourceName,
     key: &EnrolledKey,
     salt: &[u8; 32],
-) -> Result<age::x25519::Recipient, Error> {
+) -> Result<Recipient, Error> {
     let id = from_base64url(&key.credential_id).ok_or_else(|| Error::failed("the key's id can't be read"))?;
     let allow = AllowCredentials { type_: "public-key".to_owned(), id, transports: None };
     let options = PublicKeyCredentialRequestOptions {
@@ -128,12 +128,11 @@ fn recipient(
     let hardware = HardwareKeys { bus: device.bus.clone(), enrolled };
     let mut assertion = hardware.get_assertion(&options, &Approval::new(device, shown, Duration::from_mins(2)))?;
     check_assertion(&options, &assertion, enrolled)?;
-    let output = assertion.extensions.hmac_get_secret.take().and_then(|output| KeyOutput::new(output.output1));
-    let output = output.ok_or_else(|| {
+    let identity = Identity::of(&mut assertion, &options.rp_id)?.ok_or_else(|| {
         Error::new(ErrorCode::NoSecurityKey, format!("'{}' gives nothing to seal with", key.name))
             .hint("it has no hmac-secret, or was enrolled without: enrol it anew")
     })?;
-    Ok(output.identity(&assertion.raw_id)?.to_public())
+    Ok(identity.recipient())
 }
 
 /// From a prompt at a terminal, else from stdin to its end without the last line break.

@@ -3,6 +3,7 @@
 mod admin;
 mod audit;
 mod demo;
+mod doctor;
 mod drop;
 mod elevate;
 mod explain;
@@ -120,6 +121,7 @@ fn run_verb(verb: Verb, terminal: Terminal, device: impl FnOnce() -> Result<Devi
         Verb::Explain { resource } => explain::run(&device()?, &resource),
         Verb::Audit { verb } => audit::run(&device()?, verb),
         Verb::Init { software_key } => init::run(&device()?, software_key),
+        Verb::Doctor { udev_rule } => doctor::run(terminal, udev_rule),
         Verb::Demo { yes } => demo::run(terminal, yes),
         Verb::Admin { verb } => admin::run(&device()?, verb),
         Verb::ReapExpiredGrants => reap::run(&device()?),
