@@ -2,6 +2,7 @@
 //!
 //! Nothing here prompts, touches a key or knows a terminal.
 
+pub mod attestation;
 pub mod audit;
 pub mod caller;
 pub mod cli;
@@ -18,6 +19,7 @@ pub mod proofs;
 pub mod relying_party;
 pub mod routes;
 pub mod rules;
+pub mod security_key;
 pub mod server;
 pub mod signer;
 pub mod step_up;

@@ -22,7 +22,8 @@ pub fn operate(
     target: Option<String>,
     secret: Option<Secret>,
 ) -> Result<Value, Error> {
-    let request = OperationRequest { target: target.clone(), secret, salt: base64url(random::<16>()) };
+    let request =
+        OperationRequest { target: target.clone(), secret, sealed_for: None, salt: base64url(random::<16>()) };
     let body = serde_json::to_vec(&request).map(Zeroizing::new).map_err(|error| Error::failed(error.to_string()))?;
     let (grant, key) = vouch(device, name, target, &body)?;
     device.api()?.operation(name, &body, &grant.access_token, &key)

@@ -219,6 +219,9 @@ pub struct GrantResponse {
     /// The secret itself, for kind `secret`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<Secret>,
+    /// Whether `secret` is an age file, sealed under the caller's security keys, and not yet the secret.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub secret_sealed: bool,
 }
 
 /// 403 of `POST /token`: a stronger proof is needed (OAuth First-Party Apps, `insufficient_authorization`).
@@ -415,11 +418,36 @@ pub struct EnrolledKey {
     pub software: bool,
     /// Whether it checks a PIN or biometric.
     pub verifies_user: bool,
+    /// Its model, where somebody whom the authority trusts vouches for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attested: Option<String>,
+    /// Whether it may be synced (BE flag).
+    #[serde(default)]
+    pub backup_eligible: bool,
+    /// Hints how it can be reached (Level 3, section 5.8.4).
+    #[serde(default)]
+    pub transports: Vec<String>,
+    /// Whether a secret can be sealed under it: it has `hmac-secret`, and checks a PIN or biometric.
+    #[serde(default)]
+    pub can_seal: bool,
+    /// Secrets that no other enrolled key of this user unseals.
+    #[serde(default)]
+    pub only_one_for: Vec<String>,
     /// When it was enrolled.
     pub enrolled_at: Timestamp,
     /// When it last approved something.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used_at: Option<Timestamp>,
+}
+
+/// Which security keys unseal a secret, and with what (CTAP 2.2, section 12.8: `hmac-secret`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SealedFor {
+    /// base64url, 32 bytes: what the keys are asked.
+    pub salt: String,
+    /// base64url credential ids of keys of the caller's.
+    pub credential_ids: Vec<String>,
 }
 
 /// The body of `POST /operations/NAME`, for every operation but `key.enroll`: what it concerns, and a salt that makes its hash unguessable.
@@ -432,6 +460,9 @@ pub struct OperationRequest {
     /// For `secret.set`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<Secret>,
+    /// For `secret.set`: `secret` is an age file in ASCII armor that these keys unseal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed_for: Option<SealedFor>,
     /// base64url, 16 random bytes.
     pub salt: String,
 }
