@@ -17,6 +17,7 @@ pub mod operations;
 pub mod policy;
 pub mod proofs;
 pub mod relying_party;
+pub mod reset;
 pub mod routes;
 pub mod rules;
 pub mod security_key;
