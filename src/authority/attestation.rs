@@ -65,6 +65,7 @@ pub struct TrustAnchors {
 struct Model {
     description: String,
     roots: Vec<Root>,
+    withdrawn: bool,
 }
 
 impl TrustAnchors {
@@ -94,6 +95,9 @@ impl TrustAnchors {
             return None;
         }
         let model = self.models.get(&aaguid);
+        if model.is_some_and(|model| model.withdrawn) {
+            return None;
+        }
         let since_epoch = Duration::from_secs(u64::try_from(enrolled_at.as_second()).ok()?);
         let time = UNIX_EPOCH.checked_add(since_epoch)?;
         let vouches =
@@ -135,7 +139,23 @@ struct PayloadEntry {
     aaguid: Option<Uuid>,
     #[serde(default)]
     metadata_statement: Option<Statement>,
+    #[serde(default)]
+    status_reports: Vec<StatusReport>,
 }
+
+#[derive(Deserialize)]
+struct StatusReport {
+    status: String,
+}
+
+/// Statuses (section 3.1.4) of a model whose keys are not what its attestation says.
+const WITHDRAWN: [&str; 5] = [
+    "ATTESTATION_KEY_COMPROMISE",
+    "REVOKED",
+    "USER_KEY_PHYSICAL_COMPROMISE",
+    "USER_KEY_REMOTE_COMPROMISE",
+    "USER_VERIFICATION_BYPASS",
+];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -158,14 +178,16 @@ fn models(text: &str) -> Result<BTreeMap<Uuid, Model>, String> {
     for entry in payload.entries {
         let (Some(aaguid), Some(statement)) = (entry.aaguid, entry.metadata_statement) else { continue };
         let model = models.entry(aaguid).or_default();
+        model.withdrawn |= entry.status_reports.iter().any(|report| WITHDRAWN.contains(&report.status.as_str()));
         model.description =
             if statement.description.is_empty() { aaguid.to_string() } else { escaped(&statement.description) };
         for encoded in &statement.attestation_root_certificates {
-            match root_of_model(encoded, aaguid) {
-                Some(root) => model.roots.push(root),
+            let root = root_of_model(encoded, aaguid);
+            if root.is_none() {
                 // Of thousands of makers' certificates some are odd; such a one vouches for nobody.
-                None => tracing::warn!(%aaguid, "a root certificate in the metadata can't be read"),
+                tracing::warn!(%aaguid, "a root certificate in the metadata can't be read");
             }
+            model.roots.extend(root);
         }
     }
     Ok(models)

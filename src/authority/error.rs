@@ -163,7 +163,7 @@ impl Refusal {
                 "enrol an attested hardware key with `elevate key enroll`".to_owned()
             }
             Self::NoSecurityKey { .. } => "enrol one with `elevate key enroll`".to_owned(),
-            Self::NoKeyUnseals { resource, .. } => super::step_up::restored(resource),
+            Self::NoKeyUnseals { resource, .. } => super::security_key::restored(resource),
             Self::NotAttested(_) => {
                 "enrol a key of a model that is vouched for, or name its maker's root under [attestation] in authority.toml"
                     .to_owned()

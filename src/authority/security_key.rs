@@ -2,9 +2,13 @@
 //! what the key signed when it was enrolled.
 
 use super::config::BackupEligible;
+use super::elevation::ElevationId;
+use super::error::Refusal;
 use super::rules::Rules;
 use super::store::SecurityKeyRow;
 use crate::protocol::assurance::Assurance;
+use crate::protocol::messages::SealedFor;
+use crate::protocol::names::ResourceName;
 use webauthn_rs_core::proto::{Credential, ExtnState};
 
 impl SecurityKeyRow {
@@ -62,4 +66,72 @@ impl SecurityKeyRow {
             (true, true) => Assurance::VerifiedHardware,
         }
     }
+}
+
+/// The keys that may vouch, under the rules in force.
+pub struct Keys<'a> {
+    usable: Vec<SecurityKeyRow>,
+    rules: &'a Rules,
+    sealed_for: Option<&'a SealedFor>,
+}
+
+impl<'a> Keys<'a> {
+    /// Those of a user's `keys` that may be used, for what is sealed for some of them, if it is sealed.
+    #[must_use]
+    pub fn usable(keys: Vec<SecurityKeyRow>, rules: &'a Rules, sealed_for: Option<&'a SealedFor>) -> Self {
+        let usable = keys.into_iter().filter(|key| rules.config.allow_software_keys || !key.software).collect();
+        Self { usable, rules, sealed_for }
+    }
+
+    /// The one of this credential id.
+    pub(super) fn find(&self, credential_id: &str) -> Option<&SecurityKeyRow> {
+        self.usable.iter().find(|key| key.credential_id == credential_id)
+    }
+
+    /// The rules in force.
+    pub(super) const fn rules(&self) -> &Rules {
+        self.rules
+    }
+
+    /// What is sealed for some of them, if it is.
+    pub(super) const fn sealed_for(&self) -> Option<&SealedFor> {
+        self.sealed_for
+    }
+
+    /// Whether a key unseals it; true, where nothing is sealed.
+    pub(super) fn unseals(&self, key: &SecurityKeyRow) -> bool {
+        self.sealed_for.is_none_or(|sealed_for| sealed_for.credential_ids.contains(&key.credential_id))
+    }
+
+    /// Those that can give this proof.
+    pub(super) fn able(&self, assurance: Assurance) -> Vec<&SecurityKeyRow> {
+        let able = |key: &&SecurityKeyRow| self.unseals(key) && key.can_reach(assurance, self.rules);
+        self.usable.iter().filter(able).collect()
+    }
+
+    /// What would help where none of them can give this proof.
+    #[must_use]
+    pub fn way_out(&self, assurance: Assurance, name: &ResourceName) -> Option<String> {
+        if assurance == Assurance::Session || !self.able(assurance).is_empty() {
+            None
+        } else if self.usable.iter().any(|key| self.unseals(key)) || self.sealed_for.is_none() {
+            Some(format!("it takes {}: enrol one with `elevate key enroll`", assurance.takes()))
+        } else {
+            Some(format!("it is sealed for security keys that you don't have: {}", restored(name.as_str())))
+        }
+    }
+
+    /// Why none of them can give this proof.
+    pub(super) fn refusal(&self, elevation: ElevationId, assurance: Assurance, name: &ResourceName) -> Refusal {
+        if self.usable.iter().any(|key| self.unseals(key)) || self.sealed_for.is_none() {
+            Refusal::NoSecurityKey { elevation, assurance }
+        } else {
+            Refusal::NoKeyUnseals { elevation, resource: name.to_string() }
+        }
+    }
+}
+
+/// How a sealed secret comes back whose keys are gone.
+pub(super) fn restored(name: &str) -> String {
+    format!("open your offline backup of it, and put it in again with `elevate admin secret set {name}`")
 }

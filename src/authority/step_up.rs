@@ -7,7 +7,7 @@ use super::context::Context;
 use super::elevation::{ElevationId, Wanted};
 use super::error::Refusal;
 use super::policy::Permitted;
-use super::rules::Rules;
+use super::security_key::Keys;
 use super::store::{Change, SecurityKeyRow, SessionRow};
 use crate::clock::after;
 use crate::log::leaf::Event;
@@ -15,7 +15,6 @@ use crate::protocol::assurance::Assurance;
 use crate::protocol::challenge::{Narrowing, NotWhatWasAsked, Transaction, session_hash};
 use crate::protocol::encoding::{base64url, from_base64url, random};
 use crate::protocol::messages::{SealedFor, StepUpResponse, TokenRequest};
-use crate::protocol::names::ResourceName;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -153,58 +152,6 @@ pub async fn resume(
     Ok(Some(Waiting { hash, elevation: row.elevation, content, narrowing }))
 }
 
-/// The keys that may vouch, under the rules in force.
-pub struct Keys<'a> {
-    usable: Vec<SecurityKeyRow>,
-    rules: &'a Rules,
-    sealed_for: Option<&'a SealedFor>,
-}
-
-impl<'a> Keys<'a> {
-    /// Those of a user's `keys` that may be used, for what is sealed for some of them, if it is sealed.
-    #[must_use]
-    pub fn usable(keys: Vec<SecurityKeyRow>, rules: &'a Rules, sealed_for: Option<&'a SealedFor>) -> Self {
-        let usable = keys.into_iter().filter(|key| rules.config.allow_software_keys || !key.software).collect();
-        Self { usable, rules, sealed_for }
-    }
-
-    fn unseals(&self, key: &SecurityKeyRow) -> bool {
-        self.sealed_for.is_none_or(|sealed_for| sealed_for.credential_ids.contains(&key.credential_id))
-    }
-
-    /// Those that can give this proof.
-    fn able(&self, assurance: Assurance) -> Vec<&SecurityKeyRow> {
-        let able = |key: &&SecurityKeyRow| self.unseals(key) && key.can_reach(assurance, self.rules);
-        self.usable.iter().filter(able).collect()
-    }
-
-    /// What would help where none of them can give this proof.
-    #[must_use]
-    pub fn way_out(&self, assurance: Assurance, name: &ResourceName) -> Option<String> {
-        if assurance == Assurance::Session || !self.able(assurance).is_empty() {
-            None
-        } else if self.usable.iter().any(|key| self.unseals(key)) || self.sealed_for.is_none() {
-            Some(format!("it takes {}: enrol one with `elevate key enroll`", assurance.takes()))
-        } else {
-            Some(format!("it is sealed for security keys that you don't have: {}", restored(name.as_str())))
-        }
-    }
-
-    /// Why none of them can give this proof.
-    fn refusal(&self, elevation: ElevationId, assurance: Assurance, name: &ResourceName) -> Refusal {
-        if self.usable.iter().any(|key| self.unseals(key)) || self.sealed_for.is_none() {
-            Refusal::NoSecurityKey { elevation, assurance }
-        } else {
-            Refusal::NoKeyUnseals { elevation, resource: name.to_string() }
-        }
-    }
-}
-
-/// How a sealed secret comes back whose keys are gone.
-pub(super) fn restored(name: &str) -> String {
-    format!("open your offline backup of it, and put it in again with `elevate admin secret set {name}`")
-}
-
 /// Reaches the rung that policy asks: at once, by the answer that `request` brings, or by asking for one.
 ///
 /// # Errors
@@ -270,7 +217,7 @@ async fn ask(
     };
     let transaction = Transaction::new(&wanted.asked, &auth_session, &narrowing);
     let challenge = transaction.challenge(&nonce).map_err(|error| Refusal::Malformed(error.to_string()))?;
-    let waiting = Content { transaction, nonce: base64url(nonce), sealed_for: keys.sealed_for.cloned() };
+    let waiting = Content { transaction, nonce: base64url(nonce), sealed_for: keys.sealed_for().cloned() };
     let session = SessionRow {
         hash: session_hash(&auth_session),
         sub: wanted.asked.subject.clone(),
@@ -284,7 +231,7 @@ async fn ask(
         error_description: why(permitted, context),
         elevate_kind: wanted.resource.kind,
         auth_session,
-        authn_params_public_key: options(authority, challenge.to_vec(), assurance, &able, keys.sealed_for),
+        authn_params_public_key: options(authority, challenge.to_vec(), assurance, &able, keys.sealed_for()),
         elevate_txn: waiting.transaction,
         elevate_nonce: waiting.nonce,
     }))
@@ -350,11 +297,10 @@ fn verify(
     now: Timestamp,
 ) -> Result<StepUp, &'static str> {
     let assertion = read_assertion(request.authn_response.as_deref().unwrap_or_default())?;
-    if waiting.content.sealed_for.as_ref() != keys.sealed_for {
+    if waiting.content.sealed_for.as_ref() != keys.sealed_for() {
         return Err("the secret was set anew since the step-up was begun");
     }
-    let id = base64url(&assertion.raw_id);
-    let key = keys.usable.iter().find(|key| key.credential_id == id).ok_or("the key is not enrolled")?;
+    let key = keys.find(&base64url(&assertion.raw_id)).ok_or("the key is not enrolled")?;
     if !keys.unseals(key) {
         return Err("the key is none of those that unseal the secret");
     }
@@ -368,7 +314,7 @@ fn verify(
         &credential,
         user_verification(waiting.narrowing.assurance),
     )?;
-    let hardware = key.is_hardware(keys.rules);
+    let hardware = key.is_hardware(keys.rules());
     let assurance = key.reached(result.user_verified(), hardware);
     if assurance < permitted.assurance() {
         return Err("policy asks for more than when the step-up was begun");

@@ -407,6 +407,7 @@ pub struct EnrolmentResponse {
 
 /// One enrolled key, as `GET /keys` lists it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools, reason = "each is one thing that a key says of itself")]
 pub struct EnrolledKey {
     /// base64url credential id.
     pub credential_id: String,

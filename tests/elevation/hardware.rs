@@ -108,6 +108,14 @@ async fn metadata_names_models() {
         let enrolled = authority.enrol("green", &TestKey::attested(&maker), None).await.unwrap();
         assert_eq!(enrolled.attested.as_deref(), Some("Test Key 5"));
     }
+    // A model that was found to be broken vouches for nothing, whoever else vouches for it.
+    let broken =
+        metadata(MODEL, &maker).replace("\"statusReports\":[]", "\"statusReports\":[{\"status\":\"REVOKED\"}]");
+    assert!(broken.contains("REVOKED"));
+    let files = [("metadata.json", broken.as_str()), ("roots.pem", maker.pem.as_str())];
+    let config = format!("{}roots = [\"roots.pem\"]\n", with_metadata());
+    let authority = TestAuthority::with_files(&config, &hardware_policy(), &files).await;
+    assert_eq!(authority.enrol("green", &TestKey::attested(&maker), None).await.unwrap().attested, None);
     // Not for another model of the same maker.
     let other = metadata("44444444-4444-4444-4444-444444444444", &maker);
     let files = [("metadata.json", other.as_str())];
