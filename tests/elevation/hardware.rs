@@ -7,6 +7,7 @@ use elevate::authority::store::{Faults, Store};
 use elevate::protocol::encoding::base64url;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, SqliteConnection};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use webauthn_rs_proto::AuthenticatorTransport;
 
@@ -158,7 +159,6 @@ async fn files_of_attestation_are_part_of_the_rules() {
     assert_ne!(Rules::load(&authority.config()).unwrap().digest, digest);
     assert_eq!(authority.elevate(&Ask::new("payroll"), &proof_key(), &key).await.grant().acr, "phrh");
     // One that others can write, and one that is gone.
-    use std::os::unix::fs::PermissionsExt as _;
     let mode = |mode| std::fs::set_permissions(file("roots.pem"), std::fs::Permissions::from_mode(mode)).unwrap();
     mode(0o666);
     assert!(check().unwrap().contains("others can write it"));

@@ -39,7 +39,8 @@ async fn a_sealed_secret_is_handed_out_as_it_is_after_the_step_up() {
     let options = &step_up.authn_params_public_key;
     let mut offered: Vec<&[u8]> = options.allow_credentials.iter().map(|key| key.id.as_slice()).collect();
     let mut expected = [one.id.as_slice(), two.id.as_slice()];
-    (offered.sort_unstable(), expected.sort_unstable());
+    offered.sort_unstable();
+    expected.sort_unstable();
     assert_eq!(offered, expected);
     let hmac = options.extensions.clone().unwrap().hmac_get_secret.unwrap();
     assert_eq!((elevate::protocol::encoding::base64url(hmac.output1), hmac.output2), (sealing.salt.clone(), None));
