@@ -978,6 +978,18 @@ async fn enrolment_finished_after_the_user_was_disabled() {
 
 // --- enrolment with a stolen session -----------------------------------------------------------------------------
 
+/// Approved while there was no key, begun once there is one, in the same second: what policy said of none holds for no
+/// other set of keys.
+#[tokio::test]
+async fn enrolment_approved_before_the_first_key() {
+    let authority = TestAuthority::start().await;
+    let thiefs_proof = proof_key();
+    let (body, token) = authority.approve_enrolment("thief's", &thiefs_proof, None).await.unwrap();
+    authority.enrol("mine", &TestKey::with_pin(), None).await.unwrap();
+    let no = authority.begin_approved_enrolment(&body, &token, &thiefs_proof).await.unwrap_err();
+    assert_eq!((no.status, no.says()), (409, "your keys changed since this was approved: begin again"));
+}
+
 /// Whoever runs as the user, but has none of the keys, can't add one; what was begun before the first key was enrolled
 /// is worth nothing after it.
 #[tokio::test]

@@ -469,6 +469,17 @@ impl Wire {
         key: &ProofKey,
         with: Option<&TestKey>,
     ) -> Result<EnrolmentChallenge, No> {
+        let (body, token) = self.approve_enrolment(name, key, with).await?;
+        self.begin_approved_enrolment(&body, &token, key).await
+    }
+
+    /// The elevation for one, and the body that it is for.
+    pub async fn approve_enrolment(
+        &self,
+        name: &str,
+        key: &ProofKey,
+        with: Option<&TestKey>,
+    ) -> Result<(Vec<u8>, Secret), No> {
         let request = EnrolmentRequest { name: name.parse().unwrap(), salt: base64url(random::<16>()) };
         let body = serde_json::to_vec(&request).unwrap();
         let ask = Ask::operation(OperationName::KeyEnroll, Some(name), &body);
@@ -476,11 +487,20 @@ impl Wire {
             Some(with) => self.elevate(&ask, key, with).await,
             None => self.ask(&ask, key).await,
         };
-        let token = match answer {
-            Answer::No(no) => return Err(*no),
-            answer => answer.grant().access_token,
-        };
-        self.proven("/keys", key, Some(token.expose()), |builder| builder.body(body.clone())).await.read()
+        match answer {
+            Answer::No(no) => Err(*no),
+            answer => Ok((body, answer.grant().access_token)),
+        }
+    }
+
+    /// `POST /keys` itself.
+    pub async fn begin_approved_enrolment(
+        &self,
+        body: &[u8],
+        token: &Secret,
+        key: &ProofKey,
+    ) -> Result<EnrolmentChallenge, No> {
+        self.proven("/keys", key, Some(token.expose()), |builder| builder.body(body.to_vec())).await.read()
     }
 
     /// `POST /keys/finish`.
