@@ -821,7 +821,7 @@ impl TestKey {
             counter: self.counter.fetch_add(1, Ordering::SeqCst) + 1,
             credential_id: self.id.clone(),
         };
-        // Encrypted for the client (CTAP 2.2, section 12.8); part of what is signed.
+        // Encrypted for the client (CTAP 2.1, section 12.5); part of what is signed.
         let asked = options.extensions.as_ref().and_then(|extensions| extensions.hmac_get_secret.as_ref());
         let output = (self.hmac_secret && asked.is_some()).then(|| Cbor::Bytes(random::<48>().to_vec()));
         says.flags |= if output.is_some() { ED } else { 0 };

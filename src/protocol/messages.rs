@@ -441,7 +441,7 @@ pub struct EnrolledKey {
     pub last_used_at: Option<Timestamp>,
 }
 
-/// Which security keys unseal a secret, and with what (CTAP 2.2, section 12.8: `hmac-secret`).
+/// Which security keys unseal a secret, and with what (CTAP 2.1, section 12.5: `hmac-secret`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SealedFor {

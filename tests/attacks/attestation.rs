@@ -92,7 +92,7 @@ impl TestAuthority {
     }
 }
 
-/// A statement that is false in itself is no new key at all, whatever is required (Level 3, section 7.1, step 21).
+/// A statement that is false in itself is no new key at all, whatever is required (Level 3, section 7.1).
 #[tokio::test]
 async fn attestation_that_is_false() {
     let maker = Maker::new("Root");
