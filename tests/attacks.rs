@@ -29,6 +29,9 @@ use jsonwebtoken::jwk::JwkSet;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+mod attestation;
+mod sealed;
+
 /// An authority whose user has a key that is touched and one with a PIN.
 struct Target {
     authority: TestAuthority,
@@ -445,6 +448,13 @@ async fn counter_going_back() {
         assert_eq!(no.code(), (400, "invalid_grant"), "{counter} after 100");
         assert!(no.says().contains("the key may have been copied"), "{}", no.says());
     }
+    // Nothing was granted by it, the log names it, and it counts as what it is.
+    assert_eq!(target.grants("prod-db").await, 1);
+    let entry = target.last_entry().await;
+    let cause = "the key's counter went back: the key may have been copied; remove it and enrol another";
+    assert_eq!((entry["event"].as_str(), entry["cause"].as_str()), (Some("step_up.failed"), Some(cause)));
+    let explained = target.get(&target.at("/explain?resource=wiki")).await.json.unwrap();
+    assert!(explained["signals"].to_string().contains("recent_failures"), "{explained}");
     target.answer_saying("prod-db", &target.touch, |says| says.counter = 101).await.grant();
     // It is kept: a restart does not forget it.
     let mut target = target;
@@ -968,6 +978,18 @@ async fn enrolment_finished_after_the_user_was_disabled() {
 
 // --- enrolment with a stolen session -----------------------------------------------------------------------------
 
+/// Approved while there was no key, begun once there is one, in the same second: what policy said of none holds for no
+/// other set of keys.
+#[tokio::test]
+async fn enrolment_approved_before_the_first_key() {
+    let authority = TestAuthority::start().await;
+    let thiefs_proof = proof_key();
+    let (body, token) = authority.approve_enrolment("thief's", &thiefs_proof, None).await.unwrap();
+    authority.enrol("mine", &TestKey::with_pin(), None).await.unwrap();
+    let no = authority.begin_approved_enrolment(&body, &token, &thiefs_proof).await.unwrap_err();
+    assert_eq!((no.status, no.says()), (409, "your keys changed since this was approved: begin again"));
+}
+
 /// Whoever runs as the user, but has none of the keys, can't add one; what was begun before the first key was enrolled
 /// is worth nothing after it.
 #[tokio::test]
@@ -1072,8 +1094,8 @@ async fn database_written_by_an_attacker_grants() {
     assert!(!target.is_active(&token).await);
 }
 
-/// `security_key`: who can write it can enrol a key of their own, and so reach any rung that is not attested. It is not in
-/// the log as an enrolment. This is why the file is the account's own, and why a system authority has its own account.
+/// `security_key`: who can write it can enrol a key of their own, and so reach any rung: an attestation is checked when a
+/// key is enrolled, and believed to have been checked then. It is not in the log as an enrolment. This is why the file is the account's own, and why a system authority has its own account.
 /// `user`: can let themselves in again. `auth_session`, `failure`: can begin what they could begin anyway, and be rid of a signal.
 #[tokio::test]
 async fn database_written_by_an_attacker_keys() {
@@ -1087,7 +1109,7 @@ async fn database_written_by_an_attacker_keys() {
         .unwrap();
     target
         .tamper(&format!(
-            "INSERT INTO security_key VALUES ('{}', '{}', 'own', '{}', '', 0, 1, 1, NULL)",
+            "INSERT INTO security_key VALUES ('{}', '{}', 'own', '{}', '', 0, 1, 1, NULL, '[]')",
             row.0,
             me(),
             row.1
@@ -1231,6 +1253,7 @@ async fn secret_in_debug() {
     let operation = OperationRequest {
         target: Some("deploy-key".into()),
         secret: Some(Secret::new(secret.into())),
+        sealed_for: None,
         salt: String::new(),
     };
     let held = elevate::client::elevation::Held {

@@ -1,5 +1,8 @@
 //! The flow: who asks gets what policy allows, for as long as it allows, once, and it is in the log.
 
+mod hardware;
+mod sealed;
+
 use crate::harness::{
     Answer, Ask, CONFIG, Reply, TestAuthority, TestKey, claims, me, noon, operation_body, policy, proof_key,
 };

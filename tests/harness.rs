@@ -1,6 +1,8 @@
 //! What tests share: an authority in this process behind a real Unix socket, on a clock that stands still, with a
 //! database that fails on demand; someone who talks to it; and security keys that do as they are told, wrong included.
 
+pub mod makers;
+
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _, UnparsedPublicKey,
@@ -23,11 +25,12 @@ use elevate::protocol::encoding::{base64url, from_base64url, random, sha256};
 use elevate::protocol::messages::{
     AuthorizationDetail, Claimed, ElevateType, EnrolledKey, EnrolmentChallenge, EnrolmentRequest, EnrolmentResponse,
     ErrorResponse, GrantResponse, LogCheckpoints, LogPage, Metadata, Operation, OperationName, OperationRequest,
-    PEER_TOKEN_TYPE, StepUpResponse, TOKEN_EXCHANGE, TokenRequest,
+    PEER_TOKEN_TYPE, SealedFor, StepUpResponse, TOKEN_EXCHANGE, TokenRequest,
 };
 use elevate::protocol::secret::Secret;
 use elevate::protocol::{CLIENT_ID, LOCAL_RP_ID, SOFTWARE_AAGUID};
 use jiff::Timestamp;
+use makers::{Attestation, Maker};
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, SqliteConnection};
@@ -38,7 +41,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use webauthn_rs_proto::{
     AuthenticationExtensionsClientOutputs, AuthenticatorAssertionResponseRaw, AuthenticatorAttestationResponseRaw,
-    PublicKeyCredential, PublicKeyCredentialCreationOptions, PublicKeyCredentialRequestOptions,
+    AuthenticatorTransport, PublicKeyCredential, PublicKeyCredentialCreationOptions, PublicKeyCredentialRequestOptions,
     RegisterPublicKeyCredential, RegistrationExtensionsClientOutputs,
 };
 
@@ -46,6 +49,9 @@ use webauthn_rs_proto::{
 pub const BE: u8 = 0x08;
 /// Backup state: the key is synced.
 pub const BS: u8 = 0x10;
+
+/// Extension data included.
+pub const ED: u8 = 0x80;
 
 /// The catalogue of every test: one resource for each answer.
 pub const CONFIG: &str = r#"
@@ -140,6 +146,11 @@ impl TestAuthority {
 
     /// With other rules.
     pub async fn with(config: &str, policy: &str) -> Self {
+        Self::with_files(config, policy, &[]).await
+    }
+
+    /// With other rules, and files that they name.
+    pub async fn with_files(config: &str, policy: &str, files: &[(&str, &str)]) -> Self {
         let home = tempfile::tempdir().unwrap();
         for directory in ["config", "data"] {
             std::fs::create_dir(home.path().join(directory)).unwrap();
@@ -147,6 +158,14 @@ impl TestAuthority {
         put(&home.path().join("config/authority.toml"), config);
         put(&home.path().join("config/policy.cedar"), policy);
         put(&home.path().join("config/schema.cedarschema"), DEFAULT_SCHEMA);
+        for (name, text) in files {
+            put(&home.path().join("config").join(name), text);
+        }
+        Self::over(home).await
+    }
+
+    /// Over directories that are there.
+    pub async fn over(home: TempDir) -> Self {
         let (clock, faults) = (Clock::standing_at(noon()), Faults::default());
         let (authority, wire, serving) = open(home.path(), &clock, &faults).await;
         Self { home, authority, clock, faults, wire, serving }
@@ -175,6 +194,11 @@ impl TestAuthority {
 
     pub fn write_policy(&self, text: &str) {
         put(&self.config().join("policy.cedar"), text);
+    }
+
+    /// Another file of the configuration.
+    pub fn write(&self, name: &str, text: &str) {
+        put(&self.config().join(name), text);
     }
 
     /// The database, as whoever can write the file has it.
@@ -393,7 +417,34 @@ impl Wire {
         secret: Option<&str>,
         with: &TestKey,
     ) -> Result<Value, No> {
-        let body = operation_body(target, secret);
+        self.operate_with(name, target, operation_body(target, secret), with).await
+    }
+
+    /// Puts a secret that is sealed under security keys.
+    pub async fn set_sealed(
+        &self,
+        resource: &str,
+        text: &str,
+        sealed_for: &SealedFor,
+        with: &TestKey,
+    ) -> Result<Value, No> {
+        let request = OperationRequest {
+            target: Some(resource.into()),
+            secret: Some(Secret::new(text.to_owned())),
+            sealed_for: Some(sealed_for.clone()),
+            salt: base64url(random::<16>()),
+        };
+        let body = serde_json::to_vec(&request).unwrap();
+        self.operate_with(OperationName::SecretSet, Some(resource), body, with).await
+    }
+
+    async fn operate_with(
+        &self,
+        name: OperationName,
+        target: Option<&str>,
+        body: Vec<u8>,
+        with: &TestKey,
+    ) -> Result<Value, No> {
         let key = ProofKey::generate().unwrap();
         let ask = Ask::operation(name, target, &body);
         match self.elevate(&ask, &key, with).await {
@@ -418,6 +469,17 @@ impl Wire {
         key: &ProofKey,
         with: Option<&TestKey>,
     ) -> Result<EnrolmentChallenge, No> {
+        let (body, token) = self.approve_enrolment(name, key, with).await?;
+        self.begin_approved_enrolment(&body, &token, key).await
+    }
+
+    /// The elevation for one, and the body that it is for.
+    pub async fn approve_enrolment(
+        &self,
+        name: &str,
+        key: &ProofKey,
+        with: Option<&TestKey>,
+    ) -> Result<(Vec<u8>, Secret), No> {
         let request = EnrolmentRequest { name: name.parse().unwrap(), salt: base64url(random::<16>()) };
         let body = serde_json::to_vec(&request).unwrap();
         let ask = Ask::operation(OperationName::KeyEnroll, Some(name), &body);
@@ -425,11 +487,20 @@ impl Wire {
             Some(with) => self.elevate(&ask, key, with).await,
             None => self.ask(&ask, key).await,
         };
-        let token = match answer {
-            Answer::No(no) => return Err(*no),
-            answer => answer.grant().access_token,
-        };
-        self.proven("/keys", key, Some(token.expose()), |builder| builder.body(body.clone())).await.read()
+        match answer {
+            Answer::No(no) => Err(*no),
+            answer => Ok((body, answer.grant().access_token)),
+        }
+    }
+
+    /// `POST /keys` itself.
+    pub async fn begin_approved_enrolment(
+        &self,
+        body: &[u8],
+        token: &Secret,
+        key: &ProofKey,
+    ) -> Result<EnrolmentChallenge, No> {
+        self.proven("/keys", key, Some(token.expose()), |builder| builder.body(body.to_vec())).await.read()
     }
 
     /// `POST /keys/finish`.
@@ -443,10 +514,9 @@ impl Wire {
         self.proven("/keys/finish", key, None, |builder| builder.json(&response)).await.read()
     }
 
-    /// Enrols a key, the first one or with the help of another, which is a second older by then.
+    /// Enrols a key, the first one or with the help of another.
     pub async fn enrol(&self, name: &str, new: &TestKey, with: Option<&TestKey>) -> Result<EnrolledKey, No> {
         let key = proof_key();
-        self.clock.advance(i64::from(with.is_some()));
         let challenge = self.begin_enrolment(name, &key, with).await?;
         self.finish_enrolment(&challenge, new.make(&challenge.public_key), &key).await
     }
@@ -533,6 +603,7 @@ pub fn operation_body(target: Option<&str>, secret: Option<&str>) -> Vec<u8> {
     let request = OperationRequest {
         target: target.map(str::to_owned),
         secret: secret.map(|secret| Secret::new(secret.to_owned())),
+        sealed_for: None,
         salt: base64url(random::<16>()),
     };
     serde_json::to_vec(&request).unwrap()
@@ -634,6 +705,18 @@ impl Ask {
 
 // --- security keys -----------------------------------------------------------------------------------------------
 
+/// What a key brings when it is made (Level 3, section 8).
+pub enum Statement {
+    /// `none`.
+    None,
+    /// `packed`, signed by the new key itself.
+    SelfSigned,
+    /// `packed`, signed by its maker's certificate.
+    Packed(Attestation),
+    /// `fido-u2f`, signed by its maker's certificate.
+    FidoU2f(Attestation),
+}
+
 /// A P-256 authenticator.
 pub struct TestKey {
     pair: EcdsaKeyPair,
@@ -642,6 +725,9 @@ pub struct TestKey {
     /// UP, UV, BE, BS, as it reports them.
     pub flags: u8,
     pub counter: AtomicU32,
+    pub statement: Statement,
+    /// Whether it makes an `hmac-secret` when it is asked to.
+    pub hmac_secret: bool,
 }
 
 /// What a key says in one answer: honest, until a test changes a part of it. The signature is over what it says.
@@ -659,7 +745,15 @@ pub struct Says {
 impl TestKey {
     fn new(aaguid: [u8; 16], flags: u8) -> Self {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
-        Self { pair, id: random::<32>().to_vec(), aaguid, flags, counter: AtomicU32::new(1) }
+        Self {
+            pair,
+            id: random::<32>().to_vec(),
+            aaguid,
+            flags,
+            counter: AtomicU32::new(1),
+            statement: Statement::None,
+            hmac_secret: false,
+        }
     }
 
     /// A device that is touched, and has no PIN.
@@ -686,6 +780,24 @@ impl TestKey {
         Self::new(SOFTWARE_AAGUID, UP)
     }
 
+    /// A device with a PIN that its maker vouches for, and under which secrets can be sealed.
+    #[must_use]
+    pub fn attested(maker: &Maker) -> Self {
+        let key = Self::with_pin();
+        let statement = Statement::Packed(maker.vouch(key.aaguid));
+        Self { statement, ..key }.with_hmac_secret()
+    }
+
+    #[must_use]
+    pub fn with_hmac_secret(self) -> Self {
+        Self { hmac_secret: true, ..self }
+    }
+
+    /// As lists have it.
+    pub fn credential_id(&self) -> String {
+        base64url(&self.id)
+    }
+
     /// Signs honestly.
     #[must_use]
     pub fn sign(&self, options: &PublicKeyCredentialRequestOptions) -> PublicKeyCredential {
@@ -709,9 +821,14 @@ impl TestKey {
             counter: self.counter.fetch_add(1, Ordering::SeqCst) + 1,
             credential_id: self.id.clone(),
         };
+        // Encrypted for the client (CTAP 2.1, section 12.5); part of what is signed.
+        let asked = options.extensions.as_ref().and_then(|extensions| extensions.hmac_get_secret.as_ref());
+        let output = (self.hmac_secret && asked.is_some()).then(|| Cbor::Bytes(random::<48>().to_vec()));
+        says.flags |= if output.is_some() { ED } else { 0 };
         lie(&mut says);
         let client_data_json = says.client_data();
-        let data = says.authenticator_data();
+        let mut data = says.authenticator_data();
+        data.extend(output.map(extension).unwrap_or_default());
         let signed = [data.as_slice(), &sha256(&[&client_data_json])].concat();
         let signature = self.pair.sign(&SystemRandom::new(), &signed).unwrap().as_ref().to_vec();
         PublicKeyCredential {
@@ -741,13 +858,15 @@ impl TestKey {
         options: &PublicKeyCredentialCreationOptions,
         lie: impl FnOnce(&mut Says),
     ) -> RegisterPublicKeyCredential {
+        let asked = options.extensions.as_ref().and_then(|extensions| extensions.hmac_create_secret);
+        let makes_secret = self.hmac_secret && asked == Some(true);
         let mut says = Says {
             ceremony: "webauthn.create".into(),
             challenge: options.challenge.clone(),
             origin: format!("https://{LOCAL_RP_ID}"),
             cross_origin: false,
             rp_id: options.rp.id.clone(),
-            flags: self.flags | AT,
+            flags: self.flags | AT | if makes_secret { ED } else { 0 },
             counter: self.counter.load(Ordering::SeqCst),
             credential_id: self.id.clone(),
         };
@@ -757,10 +876,14 @@ impl TestKey {
         data.extend(u16::try_from(says.credential_id.len()).unwrap().to_be_bytes());
         data.extend(&says.credential_id);
         data.extend(self.cose());
+        if makes_secret {
+            data.extend(extension(Cbor::Bool(true)));
+        }
+        let (format, statement) = self.statement(&says, &data);
         let text = |text: &str| Cbor::Text(text.into());
         let attestation = Cbor::Map(vec![
-            (text("fmt"), text("none")),
-            (text("attStmt"), Cbor::Map(vec![])),
+            (text("fmt"), text(format)),
+            (text("attStmt"), Cbor::Map(statement)),
             (text("authData"), Cbor::Bytes(data)),
         ]);
         RegisterPublicKeyCredential {
@@ -768,11 +891,35 @@ impl TestKey {
             response: AuthenticatorAttestationResponseRaw {
                 attestation_object: cbor(&attestation),
                 client_data_json: says.client_data(),
-                transports: None,
+                transports: Some(vec![AuthenticatorTransport::Usb, AuthenticatorTransport::Nfc]),
             },
             raw_id: says.credential_id,
             type_: "public-key".into(),
             extensions: RegistrationExtensionsClientOutputs::default(),
+        }
+    }
+
+    fn statement(&self, says: &Says, data: &[u8]) -> (&'static str, Vec<(Cbor, Cbor)>) {
+        let hash = sha256(&[&says.client_data()]);
+        let sign = |key: &EcdsaKeyPair, message: &[u8]| {
+            Cbor::Bytes(key.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec())
+        };
+        let text = |text: &str| Cbor::Text(text.into());
+        let es256 = (text("alg"), Cbor::Integer((-7).into()));
+        let packed = [data, &hash].concat();
+        let chain = |attestation: &Attestation| {
+            (text("x5c"), Cbor::Array(attestation.chain.iter().cloned().map(Cbor::Bytes).collect()))
+        };
+        match &self.statement {
+            Statement::None => ("none", vec![]),
+            Statement::SelfSigned => ("packed", vec![es256, (text("sig"), sign(&self.pair, &packed))]),
+            Statement::Packed(by) => ("packed", vec![es256, (text("sig"), sign(&by.key, &packed)), chain(by)]),
+            Statement::FidoU2f(by) => {
+                let rp_id_hash = sha256(&[says.rp_id.as_bytes()]);
+                let public = self.pair.public_key().as_ref();
+                let signed = [&[0], rp_id_hash.as_slice(), &hash, &says.credential_id, public].concat();
+                ("fido-u2f", vec![(text("sig"), sign(&by.key, &signed)), chain(by)])
+            }
         }
     }
 
@@ -814,8 +961,24 @@ impl Says {
     }
 }
 
+/// Extension data with one `hmac-secret`.
+fn extension(output: Cbor) -> Vec<u8> {
+    cbor(&Cbor::Map(vec![(Cbor::Text("hmac-secret".into()), output)]))
+}
+
 fn cbor(value: &Cbor) -> Vec<u8> {
     let mut bytes = Vec::new();
     ciborium::into_writer(value, &mut bytes).unwrap();
     bytes
+}
+
+// --- sealed secrets ----------------------------------------------------------------------------------------------
+
+/// Looks like an age file; the authority can't look into one.
+pub const AGE: &str = "-----BEGIN AGE ENCRYPTED FILE-----\nYWdlLWVuY3J5cHRpb24ub3JnL3YxCi0+IFgyNTUxOSBtYWRlIHVw\n-----END AGE ENCRYPTED FILE-----\n";
+
+#[must_use]
+pub fn sealed_for(keys: &[&TestKey]) -> SealedFor {
+    let credential_ids = keys.iter().map(|key| key.credential_id()).collect();
+    SealedFor { salt: base64url(random::<32>()), credential_ids }
 }

@@ -1,8 +1,9 @@
-//! `elevate-authority`: serve, check-config, accept-clock. Whatever else changes an authority goes through its own flow.
+//! `elevate-authority`: serve, check-config, accept-clock, reset. Whatever else changes an authority goes through its own flow.
 
 use super::OpenError;
 use super::audit::{Audit, Entry};
 use super::elevation::ElevationId;
+use super::reset::reset;
 use super::rules::Rules;
 use super::server::{Places, lock, serve};
 use super::signer::MasterKey;
@@ -13,8 +14,8 @@ use crate::log::leaf::Event;
 use crate::protocol::LOCAL_RP_ID;
 use clap::{Parser, Subcommand};
 use serde_json::json;
-use std::io::Write as _;
-use std::path::PathBuf;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Decides, records and issues for elevate.
@@ -57,7 +58,22 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         data: PathBuf,
     },
+    /// Begin anew after every security key was lost: no key, no grant and no secret comes over
+    ///
+    /// Database and key are moved aside, not deleted. The next start founds a new authority; each device that knew the
+    /// one before has to be told so.
+    Reset {
+        /// Directory of the database, the key and the lock
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// Do so without asking
+        #[arg(long)]
+        lose_everything_sealed: bool,
+    },
 }
+
+/// What has to be typed.
+const CONFIRMATION: &str = "lose everything sealed";
 
 /// Runs the program. Exit statuses: 0 done, 1 the files are not good, 2 usage, 11 it could not serve.
 #[must_use]
@@ -99,6 +115,37 @@ pub fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => failed(&error.to_string(), 11),
         },
+        Command::Reset { data, lose_everything_sealed } => {
+            if !lose_everything_sealed && let Err(refused) = confirmed(&data) {
+                return failed(refused, 1);
+            }
+            match reset(&data, Clock::system().now()) {
+                Ok(moved) => {
+                    say(&json!({ "moved": moved }));
+                    ExitCode::SUCCESS
+                }
+                Err(error) => failed(&error.to_string(), 11),
+            }
+        }
+    }
+}
+
+/// Asks at the terminal.
+fn confirmed(data: &Path) -> Result<(), &'static str> {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        return Err("nobody is there to ask; --lose-everything-sealed does it without asking");
+    }
+    let _ = write!(
+        std::io::stderr(),
+        "The authority in {} ends here: its keys, grants and secrets are moved aside, and nothing opens them again\n\
+         but a backup of your own. Type '{CONFIRMATION}' to go on: ",
+        crate::protocol::display::escaped(&data.to_string_lossy()),
+    );
+    let mut typed = String::new();
+    match stdin.read_line(&mut typed) {
+        Ok(_) if typed.trim() == CONFIRMATION => Ok(()),
+        Ok(_) | Err(_) => Err("nothing was changed"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `authority.toml`: which resources there are, and what this authority allows.
 
+use super::attestation::AttestationConfig;
 use super::rules::RulesError;
 use crate::protocol::AUTHORITY_RESOURCE;
 use crate::protocol::display::escaped;
@@ -20,6 +21,15 @@ pub struct Config {
     /// Whether keys that are files may be enrolled and used.
     #[serde(default)]
     pub allow_software_keys: bool,
+    /// Whether a key that nobody vouches for is refused at enrolment.
+    #[serde(default)]
+    pub require_attestation: bool,
+    /// Whether a key that may be synced can be `verified_hardware`.
+    #[serde(default)]
+    pub backup_eligible: BackupEligible,
+    /// Who vouches for keys.
+    #[serde(default)]
+    pub attestation: AttestationConfig,
     /// Seconds without a connection after which an embedded authority ends.
     #[serde(default = "default_idle_exit", deserialize_with = "length_of_time")]
     pub idle_exit: Ttl,
@@ -66,6 +76,18 @@ pub struct Resource {
     /// Whether the service that takes the token checks `DPoP`; if not, a grant lasts 5 minutes at most.
     #[serde(default)]
     pub checks_dpop: bool,
+}
+
+/// What a key is whose BE flag says that it may be synced. `verified_hardware` stands for NIST SP 800-63B-4 AAL3, whose
+/// keys can't be exported: hence the default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BackupEligible {
+    /// As good as any other.
+    Allow,
+    /// Never `verified_hardware`.
+    #[default]
+    Deny,
 }
 
 /// How sensitive a resource is.
@@ -164,10 +186,15 @@ impl Config {
                 return Err(at(name.as_str(), "a scope is one word of printable ASCII".into()));
             }
         }
+        let line = |key: &str| text.find(key).map(|offset| super::rules::line_of(text, offset));
+        if self.require_attestation && self.attestation.is_empty() {
+            let reason = "require_attestation needs roots or metadata under [attestation]: no key could be enrolled";
+            return Err(RulesError::at(file, line("require_attestation"), reason.into()));
+        }
         match self.discovery_listen {
             Some(address) if !address.ip().is_loopback() => Err(RulesError::at(
                 file,
-                text.find("discovery_listen").map(|offset| super::rules::line_of(text, offset)),
+                line("discovery_listen"),
                 "discovery_listen must be a loopback address".into(),
             )),
             Some(_) | None => Ok(()),

@@ -6,18 +6,19 @@ use super::caller::{Caller, Subject};
 use super::config::Resource;
 use super::context::{Context, Observed};
 use super::error::Refusal;
-use super::issue::{self, issue};
+use super::issue::{Issuable, issue, raised_for_sealed};
 use super::policy::{Action, NotPermitted, Permitted, Question};
 use super::rules::Rules;
+use super::security_key::Keys;
 use super::step_up::{self, Answered, StepUp, Waiting};
-use super::store::{Change, GrantRow, SecurityKeyRow};
+use super::store::{Change, GrantRow, SecurityKeyRow, set_of_keys};
 use crate::clock::after;
 use crate::log::leaf::Event;
 use crate::protocol::challenge::Asked;
 use crate::protocol::display::escaped;
 use crate::protocol::encoding::{base64url, random};
 use crate::protocol::messages::{
-    AuthorizationDetail, Claimed, GrantResponse, StepUpResponse, TOKEN_EXCHANGE, TokenRequest,
+    AuthorizationDetail, Claimed, GrantResponse, SealedFor, StepUpResponse, TOKEN_EXCHANGE, TokenRequest,
 };
 use crate::protocol::names::{ResourceName, Scope};
 use crate::protocol::{AUTHORITY_RESOURCE, CLIENT_ID};
@@ -88,23 +89,24 @@ pub async fn elevate(
         Ok(permitted) => permitted,
         Err(no) => return Err(denied(authority, &elevation, &wanted, &context, no).await),
     };
-    issue::can_issue(authority, wanted.asked.resource.as_str(), &wanted.resource).await?;
+    let issuable = Issuable::look(authority, wanted.asked.resource.as_str(), &wanted.resource).await?;
+    let permitted = raised_for_sealed(permitted, issuable.sealed_for());
 
     // step-up
-    let usable = step_up::usable(keys, &rules);
-    let reached = step_up::reach(authority, &permitted, &wanted, &context, &usable, waiting, request, now);
+    let seen = set_of_keys(keys.iter().map(|key| key.credential_id.as_str()));
+    let keys = Keys::usable(keys, &rules, issuable.sealed_for());
+    let reached = step_up::reach(authority, &permitted, &wanted, &context, &keys, waiting, request, now);
     let step_up = match reached.await? {
         Answered::Reached(step_up) => step_up,
         Answered::Needed(response) => return Ok(Answer::StepUp(response)),
     };
 
     // record
-    let grant = wanted.grant(&permitted, &step_up, now)?;
+    let grant = wanted.grant(&permitted, &step_up, seen, now)?;
     let recorded = record_grant(authority, &permitted, &wanted, &context, &step_up, &grant).await?;
 
     // issue
-    let response =
-        issue(authority, &permitted, &step_up, &recorded, &grant, &wanted.resource, request.log_size).await?;
+    let response = issue(authority, &permitted, &step_up, &recorded, &grant, &issuable, request.log_size).await?;
     Ok(Answer::Grant(Box::new(response)))
 }
 
@@ -188,7 +190,13 @@ impl Wanted {
     }
 
     /// The grant that the proofs allow: never more than was signed, never more than policy allows now.
-    fn grant(&self, permitted: &Permitted, step_up: &StepUp, now: Timestamp) -> Result<GrantRow, Refusal> {
+    fn grant(
+        &self,
+        permitted: &Permitted,
+        step_up: &StepUp,
+        keys: String,
+        now: Timestamp,
+    ) -> Result<GrantRow, Refusal> {
         let signed = step_up.narrowing();
         let scope = signed.map_or(&self.scope, |narrowing| &narrowing.scope);
         let ttl = signed.map_or(u64::MAX, |narrowing| narrowing.ttl).min(permitted.ttl());
@@ -201,6 +209,7 @@ impl Wanted {
             jkt: self.asked.jkt.clone(),
             acr: step_up.assurance().acr().to_owned(),
             operation: operation.map_err(|_| Refusal::Malformed("the operation can't be written".into()))?,
+            keys: (self.action == Action::ManageOwnKeys).then_some(keys),
             issued_at: now,
             expires_at: after(now, ttl),
             revoked_at: None,
@@ -329,6 +338,8 @@ pub struct Foreseen {
     pub context: Context,
     /// What policy says.
     pub decision: Result<Permitted, NotPermitted>,
+    /// Set where it takes a key that the caller has not: what would help.
+    pub way_out: Option<String>,
 }
 
 /// Asks policy what it would say to a plain request for one resource. Nothing is recorded: nothing happens.
@@ -362,6 +373,11 @@ pub async fn foresee(
         default_ttl: rules.config.default_ttl,
         scope: &scope,
     };
+    let sealed_for = authority.store.secret(name.as_str()).await?.and_then(|row| row.sealed_for);
+    let sealed_for: Option<SealedFor> = sealed_for.and_then(|text| serde_json::from_str(&text).ok());
     let decision = rules.policy.decide(&ElevationId::fresh(), &question);
-    Ok(Foreseen { context, decision })
+    let decision = decision.map(|permitted| raised_for_sealed(permitted, sealed_for.as_ref()));
+    let keys = Keys::usable(keys, rules, sealed_for.as_ref());
+    let way_out = decision.as_ref().ok().and_then(|permitted| keys.way_out(permitted.assurance(), name));
+    Ok(Foreseen { context, decision, way_out })
 }

@@ -7,16 +7,21 @@ use super::elevation::ElevationId;
 use super::error::Refusal;
 use super::operations::authorize;
 use super::relying_party::public_key;
-use super::store::{Change, SecurityKeyRow, SessionRow};
+use super::rules::Rules;
+use super::store::{Change, SecurityKeyRow, SessionRow, set_of_keys};
 use crate::clock::after;
 use crate::log::leaf::Event;
 use crate::protocol::SOFTWARE_AAGUID;
 use crate::protocol::challenge::session_hash;
 use crate::protocol::encoding::{base64url, from_base64url, random, sha256};
-use crate::protocol::messages::{EnrolledKey, EnrolmentChallenge, EnrolmentRequest, EnrolmentResponse, OperationName};
+use crate::protocol::messages::{
+    EnrolledKey, EnrolmentChallenge, EnrolmentRequest, EnrolmentResponse, OperationName, SealedFor,
+};
 use crate::protocol::names::KeyName;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::collections::HashMap;
 use uuid::Uuid;
 use webauthn_rs_core::proto::{Credential, RegistrationState};
 
@@ -30,7 +35,7 @@ const KEYS_MAX: usize = 32;
 struct Content {
     name: KeyName,
     jkt: String,
-    among: i64,
+    among: String,
     state: RegistrationState,
 }
 
@@ -55,7 +60,8 @@ pub async fn begin(
     }
     let keys = authority.store.security_keys(sub).await?;
     // What policy let through for an account without a key must not add a second one.
-    if keys.iter().any(|key| key.enrolled_at >= authorized.decided_at()) {
+    let among = set_of_keys(keys.iter().map(|key| key.credential_id.as_str()));
+    if authorized.keys() != Some(among.as_str()) {
         return Err(Refusal::Conflict("your keys changed since this was approved: begin again"));
     }
     if keys.len() >= KEYS_MAX {
@@ -72,7 +78,6 @@ pub async fn begin(
         .begin_registration(&handle, sub, exclude)
         .map_err(|cause| Refusal::Malformed(cause.into()))?;
     let enrolment = base64url(random::<32>());
-    let among = i64::try_from(keys.len()).unwrap_or(i64::MAX);
     let content = Content { name: request.name, jkt: jkt.to_owned(), among, state };
     let session = SessionRow {
         hash: session_hash(&enrolment),
@@ -109,13 +114,15 @@ pub async fn finish(
         return Err(Refusal::UserDisabled(elevation));
     }
     let credential = authority.relying_party.finish_registration(&response.credential, &content.state);
+    let refused = async |cause: &str| {
+        let mut entry = Entry::new(Event::StepUpFailed, elevation.clone(), json!({ "sub": sub, "name": content.name }));
+        entry.cause = Some(format!("enrolment: {cause}"));
+        authority.audit.record(entry, vec![Change::SpendSession { hash: hash.clone(), at: now }]).await
+    };
     let credential = match credential {
         Ok(credential) => credential,
         Err(cause) => {
-            let mut entry =
-                Entry::new(Event::StepUpFailed, elevation.clone(), json!({ "sub": sub, "name": content.name }));
-            entry.cause = Some(format!("enrolment: {cause}"));
-            authority.audit.record(entry, vec![Change::SpendSession { hash, at: now }]).await?;
+            refused(cause).await?;
             return Err(Refusal::StepUpFailed { elevation, cause: cause.to_owned() });
         }
     };
@@ -134,14 +141,22 @@ pub async fn finish(
         aaguid: Uuid::from_bytes(aaguid).to_string(),
         software,
         verifies_user: credential.user_verified,
+        transports: serde_json::to_string(&response.credential.response.transports.as_deref().unwrap_or_default())
+            .map_err(|_| Refusal::Malformed("the key's transports can't be written".into()))?,
         enrolled_at: now,
         last_used_at: None,
     };
+    let attested = row.attested(&rules);
+    if rules.config.require_attestation && attested.is_none() {
+        refused("nobody trusted vouches for the key").await?;
+        return Err(Refusal::NotAttested(elevation));
+    }
     let private = json!({
         "sub": sub,
         "name": row.name,
         "credential_id": row.credential_id,
         "aaguid": row.aaguid,
+        "attested": attested,
         "attestationObject": base64url(&response.credential.response.attestation_object),
         "clientDataJSON": base64url(&response.credential.response.client_data_json),
     });
@@ -149,7 +164,7 @@ pub async fn finish(
     let changes =
         vec![Change::SpendSession { hash, at: now }, Change::AddSecurityKey { row: row.clone(), among: content.among }];
     authority.audit.record(entry, changes).await?;
-    listed(row)
+    listed(row, &rules, Vec::new())
 }
 
 /// The caller's own keys, oldest first.
@@ -157,26 +172,47 @@ pub async fn finish(
 /// # Errors
 /// [`Refusal`].
 pub async fn list(authority: &Authority, caller: Caller) -> Result<Vec<EnrolledKey>, Refusal> {
+    let rules = authority.rules().await?;
     let sub = caller.subject(authority.served)?.sub();
-    authority.store.security_keys(&sub).await?.into_iter().map(listed).collect()
+    let keys = authority.store.security_keys(&sub).await?;
+    let mut only_one_for = only_ones(&keys, &authority.store.secret_names().await?);
+    let listed = |row: SecurityKeyRow| {
+        let secrets = only_one_for.remove(&row.credential_id).unwrap_or_default();
+        listed(row, &rules, secrets)
+    };
+    keys.into_iter().map(listed).collect()
 }
 
-/// A key as its owner sees it.
+/// For each key that is the last one to unseal a secret, which ones.
+fn only_ones(keys: &[SecurityKeyRow], secrets: &[(String, Timestamp, Option<String>)]) -> HashMap<String, Vec<String>> {
+    let mut only_ones = HashMap::<String, Vec<String>>::new();
+    for (resource, _, sealed_for) in secrets {
+        let sealed_for = sealed_for.as_deref().and_then(|text| serde_json::from_str::<SealedFor>(text).ok());
+        let Some(sealed_for) = sealed_for else { continue };
+        let mut left = keys.iter().filter(|key| sealed_for.credential_ids.contains(&key.credential_id));
+        if let (Some(key), None) = (left.next(), left.next()) {
+            only_ones.entry(key.credential_id.clone()).or_default().push(resource.clone());
+        }
+    }
+    only_ones
+}
+
+/// A key as its owner sees it; `only_one_for` are the secrets that it is the last one to unseal.
 ///
 /// # Errors
 /// Where what is stored of it can't be read.
-pub(super) fn listed(row: SecurityKeyRow) -> Result<EnrolledKey, Refusal> {
+pub(super) fn listed(row: SecurityKeyRow, rules: &Rules, only_one_for: Vec<String>) -> Result<EnrolledKey, Refusal> {
     let broken = || Refusal::Keys("an enrolled key can't be read");
     let credential: Credential = serde_json::from_str(&row.credential).map_err(|_| broken())?;
     Ok(EnrolledKey {
+        attested: row.attested(rules),
+        backup_eligible: row.backup_eligible(),
+        transports: serde_json::from_str(&row.transports).unwrap_or_default(),
+        can_seal: row.can_seal(),
+        only_one_for,
         credential_id: row.credential_id,
         name: row.name.parse()?,
         public_key: public_key(&credential).map(base64url).ok_or_else(broken)?,
-        backup_eligible: credential.backup_eligible,
-        attested: None,
-        transports: Vec::new(),
-        can_seal: false,
-        only_one_for: Vec::new(),
         aaguid: row.aaguid,
         software: row.software,
         verifies_user: row.verifies_user,

@@ -45,6 +45,17 @@ pub enum Refusal {
         /// The rung.
         assurance: Assurance,
     },
+    /// A secret is sealed for keys of which the caller has none.
+    #[error("its secret is sealed for security keys, and you have none of them")]
+    NoKeyUnseals {
+        /// The log entry.
+        elevation: ElevationId,
+        /// Whose secret.
+        resource: String,
+    },
+    /// Nobody trusted vouches for a new key.
+    #[error("nobody whom this authority trusts vouches for this key's model")]
+    NotAttested(ElevationId),
     /// What came back is no proof.
     #[error("the step-up failed: {cause}")]
     StepUpFailed {
@@ -123,10 +134,10 @@ impl Refusal {
             Self::InteractionRequired(_) => (400, "interaction_required", ErrorCode::InteractionRequired),
             Self::UnknownResource(_) => (400, "invalid_target", ErrorCode::Usage),
             Self::NotTheCaller { .. } => (403, "invalid_request", ErrorCode::Denied),
-            Self::UserDisabled(_) | Self::Denied { .. } | Self::SoftwareKey => {
+            Self::UserDisabled(_) | Self::Denied { .. } | Self::SoftwareKey | Self::NotAttested(_) => {
                 (403, "access_denied", ErrorCode::Denied)
             }
-            Self::NoSecurityKey { .. } => (403, "access_denied", ErrorCode::NoSecurityKey),
+            Self::NoSecurityKey { .. } | Self::NoKeyUnseals { .. } => (403, "access_denied", ErrorCode::NoSecurityKey),
             Self::StepUpFailed { .. } | Self::SessionGone => (400, "invalid_grant", ErrorCode::VerificationFailed),
             Self::Dpop(DpopError::NonceNeeded) => (400, "use_dpop_nonce", ErrorCode::Failed),
             Self::Dpop(DpopError::Invalid(_)) => (400, "invalid_dpop_proof", ErrorCode::Failed),
@@ -152,6 +163,11 @@ impl Refusal {
                 "enrol an attested hardware key with `elevate key enroll`".to_owned()
             }
             Self::NoSecurityKey { .. } => "enrol one with `elevate key enroll`".to_owned(),
+            Self::NoKeyUnseals { resource, .. } => super::security_key::restored(resource),
+            Self::NotAttested(_) => {
+                "enrol a key of a model that is vouched for, or name its maker's root under [attestation] in authority.toml"
+                    .to_owned()
+            }
             Self::StepUpFailed { .. } | Self::SessionGone => "run the command again".to_owned(),
             Self::TooMany => "wait two minutes, or answer those that are open".to_owned(),
             Self::NoSecret(name) => format!("put it in with `elevate admin secret set {name}`"),
@@ -180,7 +196,9 @@ impl Refusal {
     const fn elevation(&self) -> Option<&ElevationId> {
         match self {
             Self::UserDisabled(elevation)
+            | Self::NotAttested(elevation)
             | Self::Denied { elevation, .. }
+            | Self::NoKeyUnseals { elevation, .. }
             | Self::NoSecurityKey { elevation, .. }
             | Self::StepUpFailed { elevation, .. } => Some(elevation),
             Self::Malformed(_)

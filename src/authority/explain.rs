@@ -29,20 +29,13 @@ pub fn explanation(name: &ResourceName, foreseen: &Foreseen, refused: Option<Rul
 
 fn permitted_explanation(base: Explanation, permitted: &Permitted, foreseen: &Foreseen) -> Explanation {
     let assurance = permitted.assurance();
-    let able = match assurance {
-        Assurance::Session => true,
-        Assurance::Touch => foreseen.context.observed.enrolled_keys > 0,
-        Assurance::Verified => foreseen.context.observed.can_verify,
-        Assurance::VerifiedHardware => false,
-    };
-    let way_out = || format!("it takes {}: enrol one with `elevate key enroll`", assurance.takes());
     Explanation {
         decision: if assurance == Assurance::Session { DecisionName::Permit } else { DecisionName::StepUp },
         assurance: Some(assurance),
         max_ttl_s: permitted.ttl(),
         policies: permitted.policies().to_vec(),
         reasons: permitted.reasons().to_vec(),
-        ways_out: if able { Vec::new() } else { vec![way_out()] },
+        ways_out: foreseen.way_out.iter().cloned().collect(),
         ..base
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Nothing here prompts, touches a key or knows a terminal.
 
+pub mod attestation;
 pub mod audit;
 pub mod caller;
 pub mod cli;
@@ -16,8 +17,10 @@ pub mod operations;
 pub mod policy;
 pub mod proofs;
 pub mod relying_party;
+pub mod reset;
 pub mod routes;
 pub mod rules;
+pub mod security_key;
 pub mod server;
 pub mod signer;
 pub mod step_up;

@@ -6,19 +6,24 @@ use super::audit::Entry;
 use super::caller::Caller;
 use super::elevation::ElevationId;
 use super::error::Refusal;
-use super::issue::secret::purpose;
+use super::issue::secret;
 use super::signer::new_signing_key;
-use super::store::{Change, GrantRow};
+use super::store::{Change, GrantRow, SecretRow, SecurityKeyRow};
 use crate::log::leaf::Event;
 use crate::protocol::access_token;
-use crate::protocol::encoding::{base64url, sha256};
-use crate::protocol::messages::{Operation, OperationName, OperationRequest, ResourceKind};
+use crate::protocol::encoding::{base64url, from_base64url, sha256};
+use crate::protocol::messages::{Operation, OperationName, OperationRequest, ResourceKind, SealedFor};
 use crate::protocol::names::ResourceName;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// Bytes a stored secret may have.
 const SECRET_MAX: usize = 64 << 10;
+/// Bytes that one may have once it is sealed for 32 keys and written in ASCII armor.
+const SEALED_MAX: usize = 128 << 10;
+/// How an age file in ASCII armor begins.
+const AGE_ARMOR: &str = "-----BEGIN AGE ENCRYPTED FILE-----";
 
 /// An operation that somebody may carry out now.
 pub struct Authorized {
@@ -34,10 +39,10 @@ impl Authorized {
         &self.grant.sub
     }
 
-    /// When policy let it through.
+    /// Which keys the user had when policy let it through.
     #[must_use]
-    pub const fn decided_at(&self) -> Timestamp {
-        self.grant.issued_at
+    pub fn keys(&self) -> Option<&str> {
+        self.grant.keys.as_deref()
     }
 
     /// What was shown and signed as its target.
@@ -117,10 +122,14 @@ pub async fn carry_out(
     if authorized.target() != target.as_deref() {
         return Err(Refusal::Token("its grant is for another target"));
     }
+    let sealed_for = request.sealed_for.as_ref().map(|sealed_for| sealed_for.credential_ids.len());
     let Effect { event, changes, answer } = effect(authority, name, &authorized, request, now).await?;
     let elevation = ElevationId::stored(authorized.elevation.clone());
-    let private =
+    let mut private =
         json!({ "sub": authorized.sub(), "operation": name, "target": target, "grant_id": authorized.grant.id });
+    if let Some(keys) = sealed_for {
+        private["sealed_for_keys"] = json!(keys);
+    }
     let mut entry = Entry::new(event, elevation, private);
     // A user's or a grant's name is personal; a resource's is not.
     entry.resource = target.filter(|_| matches!(event, Event::SecretSet | Event::SecretRemoved));
@@ -157,26 +166,22 @@ async fn effect(
         }
         OperationName::SecretSet => {
             let resource = secret_resource(authority, &target()?).await?;
-            let secret =
-                request.secret.as_ref().ok_or_else(|| Refusal::Malformed("there is no secret to store".into()))?;
-            if secret.expose().contains('\0') {
-                return Err(Refusal::Malformed("a secret holds no NUL: no variable could carry it".into()));
-            }
-            if secret.expose().is_empty() || secret.expose().len() > SECRET_MAX {
-                return Err(Refusal::Malformed("a secret has 1 byte to 64 KiB".into()));
-            }
-            let sealed = authority
-                .master
-                .seal(&purpose(resource.as_str()), secret.expose().as_bytes())
-                .map_err(|_| Refusal::Keys("sealing failed"))?;
-            changes(Event::SecretSet, vec![Change::PutSecret { resource: resource.to_string(), sealed, at }])
+            let row = secret_row(authority, authorized.sub(), &resource, &request).await?;
+            changes(Event::SecretSet, vec![Change::PutSecret { resource: resource.to_string(), row, at }])
         }
         OperationName::SecretRemove => {
             changes(Event::SecretRemoved, vec![Change::RemoveSecret { resource: target()? }])
         }
         OperationName::SecretList => {
             let names = authority.store.secret_names().await?;
-            let row = |(resource, set_at): &(String, Timestamp)| json!({ "resource": resource, "set_at": set_at });
+            let keys = authority.store.security_key_names().await?;
+            let row = |(resource, set_at, sealed_for): &(String, Timestamp, Option<String>)| {
+                let sealed_for = sealed_for.as_deref().and_then(|text| serde_json::from_str::<SealedFor>(text).ok());
+                let names = sealed_for.map(|sealed_for| {
+                    sealed_for.credential_ids.iter().filter_map(|id| keys.get(id)).collect::<Vec<_>>()
+                });
+                json!({ "resource": resource, "set_at": set_at, "sealed_for": names })
+            };
             reads(json!({ "secrets": names.iter().map(row).collect::<Vec<_>>() }))
         }
         OperationName::UserList => {
@@ -217,6 +222,62 @@ async fn effect(
             Effect { event: Event::SigningKeyRotated, changes: vec![Change::AddSigningKey(fresh), retire], answer }
         }
     })
+}
+
+/// A secret as it is stored, after a look at it.
+async fn secret_row(
+    authority: &Authority,
+    sub: &str,
+    resource: &ResourceName,
+    request: &OperationRequest,
+) -> Result<SecretRow, Refusal> {
+    let malformed = |reason: &str| Refusal::Malformed(reason.to_owned());
+    let secret = request.secret.as_ref().ok_or_else(|| malformed("there is no secret to store"))?;
+    let text = secret.expose();
+    if text.contains('\0') {
+        return Err(malformed("a secret holds no NUL: no variable could carry it"));
+    }
+    if let Some(sealed_for) = &request.sealed_for {
+        if text.len() > SEALED_MAX {
+            return Err(malformed("a sealed secret has 128 KiB at most"));
+        }
+        if !text.starts_with(AGE_ARMOR) {
+            return Err(malformed("a sealed secret is an age file in ASCII armor"));
+        }
+        check_sealed_for(sealed_for, &authority.store.security_keys(sub).await?)?;
+    } else if text.is_empty() || text.len() > SECRET_MAX {
+        return Err(malformed("a secret has 1 byte to 64 KiB"));
+    }
+    secret::seal(authority, resource.as_str(), secret, request.sealed_for.as_ref())
+}
+
+fn check_sealed_for(sealed_for: &SealedFor, keys: &[SecurityKeyRow]) -> Result<(), Refusal> {
+    if from_base64url(&sealed_for.salt).is_none_or(|salt| salt.len() != 32) {
+        return Err(Refusal::Malformed("the salt of a sealed secret is base64url of 32 bytes".into()));
+    }
+    let distinct: BTreeSet<&String> = sealed_for.credential_ids.iter().collect();
+    if distinct.is_empty() || distinct.len() != sealed_for.credential_ids.len() {
+        return Err(Refusal::Malformed("a secret is sealed for one key or more, each named once".into()));
+    }
+    for id in distinct {
+        let key = keys.iter().find(|key| key.credential_id == *id);
+        match key {
+            None => return Err(Refusal::Conflict("the secret is sealed for a key that is not one of yours")),
+            Some(key) if !key.verifies_user => {
+                return Err(Refusal::Conflict(
+                    "the secret is sealed for a key that did not check a PIN or biometric when it was enrolled: remove it and \
+                     enrol it again with its PIN",
+                ));
+            }
+            Some(key) if !key.can_seal() => {
+                return Err(Refusal::Conflict(
+                    "the secret is sealed for a key that has no hmac-secret: remove it and enrol it again if its model can",
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// The resource of a secret; it must be in the catalogue, as one of that kind.

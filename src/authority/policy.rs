@@ -73,6 +73,15 @@ impl Permitted {
         &self.elevation
     }
 
+    /// The same at this rung or above; where that is more than policy asks, the reason is given as well.
+    pub(super) fn at_least(mut self, assurance: Assurance, reason: &str) -> Self {
+        if self.assurance < assurance {
+            self.assurance = assurance;
+            self.reasons.push(reason.to_owned());
+        }
+        self
+    }
+
     /// The rung that has to be reached.
     #[must_use]
     pub const fn assurance(&self) -> Assurance {

@@ -11,7 +11,7 @@ use webauthn_rs_core::proto::{
 };
 use webauthn_rs_proto::{
     AttestationConveyancePreference, PublicKeyCredential, PublicKeyCredentialCreationOptions,
-    RegisterPublicKeyCredential, UserVerificationPolicy,
+    RegisterPublicKeyCredential, RequestRegistrationExtensions, UserVerificationPolicy,
 };
 
 /// Who keys sign for.
@@ -75,6 +75,14 @@ impl RelyingParty {
         user: &str,
         exclude: Vec<Vec<u8>>,
     ) -> Result<(PublicKeyCredentialCreationOptions, RegistrationState), &'static str> {
+        // Cheap to have, and without it nothing can be sealed under the key later.
+        let extensions = RequestRegistrationExtensions {
+            cred_protect: None,
+            uvm: None,
+            cred_props: None,
+            min_pin_length: None,
+            hmac_create_secret: Some(true),
+        };
         let builder = self
             .core
             .new_challenge_register_builder(user_id, user, user)
@@ -82,7 +90,8 @@ impl RelyingParty {
             .attestation(AttestationConveyancePreference::Direct)
             .user_verification_policy(UserVerificationPolicy::Preferred)
             .credential_algorithms(vec![COSEAlgorithm::ES256])
-            .exclude_credentials(Some(exclude));
+            .exclude_credentials(Some(exclude))
+            .extensions(Some(extensions));
         let (response, state) = self.core.generate_challenge_register(builder).map_err(|error| cause(&error))?;
         Ok((response.public_key, state))
     }

@@ -1,6 +1,7 @@
-//! Configuration, policy and schema, loaded as one: either all three are good and take over together, or the ones
-//! before stay in force and it is said which file and line is wrong.
+//! Configuration, policy, schema and the files of attestation, loaded as one: either all are good and take over together,
+//! or the ones before stay in force and it is said which file and line is wrong.
 
+use super::attestation::TrustAnchors;
 use super::config::Config;
 use super::policy::Policy;
 use crate::files::{FileFault, check_trusted, read_trusted};
@@ -14,8 +15,11 @@ pub const DEFAULT_POLICY: &str = include_str!("default.cedar");
 /// The schema that `elevate init` writes, to be edited.
 pub const DEFAULT_SCHEMA: &str = include_str!("schema.cedarschema");
 
+const CONFIG: &str = "authority.toml";
 /// Files bigger than this are not read.
 const FILE_MAX: u64 = 4 << 20;
+/// The metadata of every authenticator there is takes several megabytes.
+const ATTESTATION_MAX: u64 = 64 << 20;
 
 /// What is wrong with a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,26 +67,45 @@ pub struct Rules {
     pub config: Config,
     /// `policy.cedar` under `schema.cedarschema`.
     pub policy: Policy,
-    /// base64url SHA-256 over the three files.
+    /// Who vouches for keys.
+    pub anchors: TrustAnchors,
+    /// base64url SHA-256 over all files.
     pub digest: String,
 }
 
 impl Rules {
-    /// Reads and checks the three files of a directory.
+    /// Reads and checks the three files of a directory, and those that `[attestation]` names.
     ///
     /// # Errors
     /// [`RulesError`]: what is wrong, where.
     pub fn load(directory: &Path) -> Result<Self, RulesError> {
-        let (config_file, policy_file, schema_file) = files(directory);
+        let [config_file, policy_file, schema_file] = files(directory);
         check_trusted(directory)?;
         let config_text = read_trusted(&config_file, FILE_MAX)?.ok_or_else(|| absent(&config_file))?;
         let policy_text = read_trusted(&policy_file, FILE_MAX)?.ok_or_else(|| absent(&policy_file))?;
         let schema_text = read_trusted(&schema_file, FILE_MAX)?.ok_or_else(|| absent(&schema_file))?;
         let config = Config::parse(&config_file, &config_text)?;
         let policy = Policy::parse(&policy_file, &policy_text, &schema_file, &schema_text)?;
-        let digest =
-            base64url(sha256(&[config_text.as_bytes(), b"\0", policy_text.as_bytes(), b"\0", schema_text.as_bytes()]));
-        Ok(Self { config, policy, digest })
+        let attestation = config.attestation.files().map(|file| read_named(&directory.join(file)));
+        let attestation = attestation.collect::<Result<Vec<_>, _>>()?;
+        let anchors = TrustAnchors::parse(&config.attestation, &attestation)?;
+        let mut digested = vec![config_text.as_bytes(), b"\0", policy_text.as_bytes(), b"\0", schema_text.as_bytes()];
+        for (_, text) in &attestation {
+            digested.extend([b"\0".as_slice(), text.as_bytes()]);
+        }
+        let digest = base64url(sha256(&digested));
+        Ok(Self { config, policy, anchors, digest })
+    }
+}
+
+/// A file that `[attestation]` names.
+fn read_named(file: &Path) -> Result<(PathBuf, String), RulesError> {
+    if let Some(directory) = file.parent() {
+        check_trusted(directory)?;
+    }
+    match read_trusted(file, ATTESTATION_MAX)? {
+        Some(text) => Ok((file.to_owned(), text)),
+        None => Err(RulesError::at(file, None, "it does not exist, and [attestation] names it".into())),
     }
 }
 
@@ -111,7 +134,43 @@ struct State {
     refused: Option<RulesError>,
 }
 
-type Stamp = [Option<(i64, i64, u64, u64)>; 3];
+/// Files, each as it stood on disk: `None` where it was not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stamp(Vec<(PathBuf, Option<FileStamp>)>);
+
+/// Time of change, length and inode.
+type FileStamp = (i64, i64, u64, u64);
+
+impl Stamp {
+    /// Of every file of the set. The configuration is stamped before it is read for the names of others.
+    fn of(directory: &Path) -> Self {
+        let mut stamps = Self(Vec::new());
+        stamps.add(files(directory));
+        let named = read_trusted(&directory.join(CONFIG), FILE_MAX).ok().flatten();
+        let named = named.and_then(|text| toml::from_str::<Config>(&text).ok());
+        if let Some(config) = named {
+            stamps.add(config.attestation.files().map(|file| directory.join(file)));
+        }
+        stamps
+    }
+
+    fn add(&mut self, files: impl IntoIterator<Item = PathBuf>) {
+        self.0.extend(files.into_iter().map(|file| {
+            let stamp = file_stamp(&file);
+            (file, stamp)
+        }));
+    }
+
+    fn is_current(&self) -> bool {
+        self.0.iter().all(|(file, stamp)| *stamp == file_stamp(file))
+    }
+}
+
+fn file_stamp(file: &Path) -> Option<FileStamp> {
+    use std::os::unix::fs::MetadataExt as _;
+    let metadata = std::fs::metadata(file).ok()?;
+    Some((metadata.mtime(), metadata.mtime_nsec(), metadata.len(), metadata.ino()))
+}
 
 impl LiveRules {
     /// Loads the first set.
@@ -119,7 +178,7 @@ impl LiveRules {
     /// # Errors
     /// [`RulesError`]: an authority that never had good rules does not start.
     pub fn load(directory: &Path) -> Result<Self, RulesError> {
-        let seen = Some(stamp(directory));
+        let seen = Some(Stamp::of(directory));
         let rules = Arc::new(Rules::load(directory)?);
         Ok(Self { directory: directory.to_owned(), state: RwLock::new(State { rules, seen, refused: None }) })
     }
@@ -139,15 +198,17 @@ impl LiveRules {
     /// Whether the files changed since they were last taken up.
     #[must_use]
     pub fn have_changed(&self) -> bool {
-        self.read_state().seen != Some(stamp(&self.directory))
+        !self.read_state().seen.as_ref().is_some_and(Stamp::is_current)
     }
 
     /// Reads files that changed; nothing is in force by it.
     #[must_use]
     pub fn look(&self) -> Option<Found> {
-        let seen = stamp(&self.directory);
-        let changed = self.read_state().seen != Some(seen);
-        changed.then(|| Found { seen, outcome: Rules::load(&self.directory).map(Arc::new) })
+        if !self.have_changed() {
+            return None;
+        }
+        let seen = Stamp::of(&self.directory);
+        Some(Found { seen, outcome: Rules::load(&self.directory).map(Arc::new) })
     }
 
     /// Takes up what was found, once that is recorded.
@@ -177,15 +238,6 @@ impl LiveRules {
     }
 }
 
-fn files(directory: &Path) -> (PathBuf, PathBuf, PathBuf) {
-    (directory.join("authority.toml"), directory.join("policy.cedar"), directory.join("schema.cedarschema"))
-}
-
-fn stamp(directory: &Path) -> Stamp {
-    let (config, policy, schema) = files(directory);
-    [config, policy, schema].map(|file| {
-        use std::os::unix::fs::MetadataExt as _;
-        let metadata = std::fs::metadata(file).ok()?;
-        Some((metadata.mtime(), metadata.mtime_nsec(), metadata.len(), metadata.ino()))
-    })
+fn files(directory: &Path) -> [PathBuf; 3] {
+    [CONFIG, "policy.cedar", "schema.cedarschema"].map(|file| directory.join(file))
 }

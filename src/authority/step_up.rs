@@ -8,20 +8,20 @@ use super::elevation::{ElevationId, Wanted};
 use super::enrolment::listed;
 use super::error::Refusal;
 use super::policy::Permitted;
-use super::rules::Rules;
+use super::security_key::Keys;
 use super::store::{Change, SecurityKeyRow, SessionRow};
 use crate::clock::after;
 use crate::log::leaf::Event;
 use crate::protocol::assurance::Assurance;
 use crate::protocol::challenge::{Narrowing, NotWhatWasAsked, Transaction, session_hash};
 use crate::protocol::encoding::{base64url, from_base64url, random};
-use crate::protocol::messages::{StepUpResponse, TokenRequest};
+use crate::protocol::messages::{SealedFor, StepUpResponse, TokenRequest};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use webauthn_rs_core::proto::Credential;
 use webauthn_rs_proto::{
-    AllowCredentials, PublicKeyCredential, PublicKeyCredentialRequestOptions, UserVerificationPolicy,
+    AllowCredentials, AuthenticatorTransport, HmacGetSecretInput, PublicKeyCredential,
+    PublicKeyCredentialRequestOptions, RequestAuthenticationExtensions, UserVerificationPolicy,
 };
 
 /// Seconds a challenge can be answered.
@@ -115,6 +115,8 @@ impl Waiting {
 struct Content {
     transaction: Transaction,
     nonce: String,
+    /// What the keys are asked to unseal.
+    sealed_for: Option<SealedFor>,
 }
 
 /// What came of a step-up.
@@ -151,23 +153,17 @@ pub async fn resume(
     Ok(Some(Waiting { hash, elevation: row.elevation, content, narrowing }))
 }
 
-/// The keys that may vouch under these rules.
-#[must_use]
-pub fn usable(keys: Vec<SecurityKeyRow>, rules: &Rules) -> Vec<SecurityKeyRow> {
-    keys.into_iter().filter(|key| rules.config.allow_software_keys || !key.software).collect()
-}
-
 /// Reaches the rung that policy asks: at once, by the answer that `request` brings, or by asking for one.
 ///
 /// # Errors
-/// [`Refusal::StepUpFailed`], recorded; [`Refusal::NoSecurityKey`], recorded; [`Refusal::TooMany`].
+/// [`Refusal::StepUpFailed`], [`Refusal::NoSecurityKey`] and [`Refusal::NoKeyUnseals`], recorded; [`Refusal::TooMany`].
 #[allow(clippy::too_many_arguments, reason = "the flow's own values, each used once")]
 pub async fn reach(
     authority: &Authority,
     permitted: &Permitted,
     wanted: &Wanted,
     context: &Context,
-    keys: &[SecurityKeyRow],
+    keys: &Keys<'_>,
     waiting: Option<Waiting>,
     request: &TokenRequest,
     now: Timestamp,
@@ -190,21 +186,23 @@ async fn ask(
     permitted: &Permitted,
     wanted: &Wanted,
     context: &Context,
-    keys: &[SecurityKeyRow],
+    keys: &Keys<'_>,
     now: Timestamp,
 ) -> Result<Box<StepUpResponse>, Refusal> {
     let assurance = permitted.assurance();
     let elevation = permitted.elevation().clone();
-    let able: Vec<&SecurityKeyRow> =
-        keys.iter().filter(|key| assurance < Assurance::Verified || key.verifies_user).collect();
-    // Until keys are attested at enrolment, none can prove that it is hardware.
-    if able.is_empty() || assurance == Assurance::VerifiedHardware {
+    let able = keys.able(assurance);
+    if able.is_empty() {
+        let refusal = keys.refusal(elevation.clone(), assurance, &wanted.asked.resource);
         let mut entry = Entry::new(Event::ElevationDenied, elevation.clone(), wanted.private(context));
         entry.resource = Some(wanted.asked.resource.to_string());
         entry.assurance = Some(assurance);
-        entry.cause = Some("no security key can give the proof".to_owned());
+        entry.cause = Some(match refusal {
+            Refusal::NoKeyUnseals { .. } => "no security key unseals the secret".to_owned(),
+            _ => "no security key can give the proof".to_owned(),
+        });
         authority.audit.record(entry, Vec::new()).await?;
-        return Err(Refusal::NoSecurityKey { elevation, assurance });
+        return Err(refusal);
     }
     if authority.store.open_sessions(&wanted.asked.subject, now).await? >= OPEN_MAX {
         return Err(Refusal::TooMany);
@@ -220,7 +218,7 @@ async fn ask(
     };
     let transaction = Transaction::new(&wanted.asked, &auth_session, &narrowing);
     let challenge = transaction.challenge(&nonce).map_err(|error| Refusal::Malformed(error.to_string()))?;
-    let waiting = Content { transaction, nonce: base64url(nonce) };
+    let waiting = Content { transaction, nonce: base64url(nonce), sealed_for: keys.sealed_for().cloned() };
     let session = SessionRow {
         hash: session_hash(&auth_session),
         sub: wanted.asked.subject.clone(),
@@ -229,15 +227,16 @@ async fn ask(
         expires_at: narrowing.expires,
     };
     authority.store.write(&[Change::OpenSession(session)]).await?;
+    let shown = |key: &SecurityKeyRow| listed(key.clone(), keys.rules(), Vec::new());
     Ok(Box::new(StepUpResponse {
         error: "insufficient_authorization".to_owned(),
         error_description: why(permitted, context),
         elevate_kind: wanted.resource.kind,
         auth_session,
-        authn_params_public_key: options(authority, challenge.to_vec(), assurance, &able),
+        authn_params_public_key: options(authority, challenge.to_vec(), assurance, &able, keys.sealed_for()),
         elevate_txn: waiting.transaction,
         elevate_nonce: waiting.nonce,
-        elevate_keys: able.into_iter().cloned().map(listed).collect::<Result<_, _>>()?,
+        elevate_keys: able.into_iter().map(shown).collect::<Result<_, _>>()?,
     }))
 }
 
@@ -257,11 +256,21 @@ fn options(
     challenge: Vec<u8>,
     assurance: Assurance,
     keys: &[&SecurityKeyRow],
+    sealed_for: Option<&SealedFor>,
 ) -> PublicKeyCredentialRequestOptions {
-    let allow = keys.iter().filter_map(|key| from_base64url(&key.credential_id)).map(|id| AllowCredentials {
-        type_: "public-key".to_owned(),
-        id,
-        transports: None,
+    let allow = keys.iter().filter_map(|key| {
+        let transports: Vec<AuthenticatorTransport> = serde_json::from_str(&key.transports).unwrap_or_default();
+        Some(AllowCredentials {
+            type_: "public-key".to_owned(),
+            id: from_base64url(&key.credential_id)?,
+            transports: (!transports.is_empty()).then_some(transports),
+        })
+    });
+    let salt = sealed_for.and_then(|sealed_for| from_base64url(&sealed_for.salt));
+    let extensions = salt.map(|output1| RequestAuthenticationExtensions {
+        appid: None,
+        uvm: None,
+        hmac_get_secret: Some(HmacGetSecretInput { output1, output2: None }),
     });
     PublicKeyCredentialRequestOptions {
         challenge,
@@ -270,7 +279,7 @@ fn options(
         allow_credentials: allow.collect(),
         user_verification: user_verification(assurance),
         hints: None,
-        extensions: None,
+        extensions,
     }
 }
 
@@ -285,33 +294,31 @@ const fn user_verification(assurance: Assurance) -> UserVerificationPolicy {
 fn verify(
     authority: &Authority,
     permitted: &Permitted,
-    keys: &[SecurityKeyRow],
+    keys: &Keys<'_>,
     waiting: &Waiting,
     request: &TokenRequest,
     now: Timestamp,
 ) -> Result<StepUp, &'static str> {
-    let assertion: PublicKeyCredential = request
-        .authn_response
-        .as_deref()
-        .and_then(|text| serde_json::from_str(text).ok())
-        .ok_or("there is no readable assertion in the answer")?;
-    let key = keys
-        .iter()
-        .find(|key| from_base64url(&key.credential_id).as_deref() == Some(assertion.raw_id.as_slice()))
-        .ok_or("the key is not enrolled")?;
+    let assertion = read_assertion(request.authn_response.as_deref().unwrap_or_default())?;
+    if waiting.content.sealed_for.as_ref() != keys.sealed_for() {
+        return Err("the secret was set anew since the step-up was begun");
+    }
+    let key = keys.find(&base64url(&assertion.raw_id)).ok_or("the key is not enrolled")?;
+    if !keys.unseals(key) {
+        return Err("the key is none of those that unseal the secret");
+    }
     let nonce =
         from_base64url(&waiting.content.nonce).and_then(|bytes| bytes.try_into().ok()).ok_or("the nonce is gone")?;
     let challenge = waiting.content.transaction.challenge(&nonce).map_err(|_| "the transaction has no JSON form")?;
-    let mut credential: Credential =
-        serde_json::from_str(&key.credential).map_err(|_| "the enrolled key can't be read")?;
+    let mut credential = key.parsed().ok_or("the enrolled key can't be read")?;
     let result = authority.relying_party.verify_assertion(
         &assertion,
         &challenge,
         &credential,
         user_verification(waiting.narrowing.assurance),
     )?;
-    // Being attested hardware is earned at enrolment, not claimed here.
-    let assurance = if result.user_verified() { Assurance::Verified } else { Assurance::Touch };
+    let hardware = key.is_hardware(keys.rules());
+    let assurance = key.reached(result.user_verified(), hardware);
     if assurance < permitted.assurance() {
         return Err("policy asks for more than when the step-up was begun");
     }
@@ -323,7 +330,7 @@ fn verify(
         elevation: permitted.elevation().clone(),
         assurance,
         auth_time: Some(now),
-        amr: amr(key.software, result.user_verified()),
+        amr: amr(key.software, hardware, assurance),
         narrowing: Some(waiting.narrowing.clone()),
         evidence: Some(json!({
             "txn": waiting.content.transaction,
@@ -337,10 +344,26 @@ fn verify(
     })
 }
 
-/// RFC 8176. An unattested key is only known to hold a key (`pop`).
-fn amr(software: bool, user_verified: bool) -> Vec<String> {
-    let mut methods = vec![if software { "swk" } else { "pop" }, "user"];
-    if user_verified {
+/// What a key signed, without what it gave out: the output of `hmac-secret` is the client's alone.
+fn read_assertion(text: &str) -> Result<PublicKeyCredential, &'static str> {
+    let unreadable = |_| "there is no readable assertion in the answer";
+    let raw: Value = serde_json::from_str(text).map_err(unreadable)?;
+    let outputs = ["extensions", "clientExtensionResults"].map(|name| raw[name].as_object());
+    if outputs.into_iter().flatten().flat_map(serde_json::Map::values).any(|output| !output.is_null()) {
+        return Err("the answer holds what the key gave out to the client alone: the client is broken");
+    }
+    serde_json::from_value(raw).map_err(unreadable)
+}
+
+/// RFC 8176. A key that nobody vouches for is only known to hold a key (`pop`).
+fn amr(software: bool, hardware: bool, reached: Assurance) -> Vec<String> {
+    let key = match (software, hardware) {
+        (true, _) => "swk",
+        (false, true) => "hwk",
+        (false, false) => "pop",
+    };
+    let mut methods = vec![key, "user"];
+    if reached >= Assurance::Verified {
         methods.push("mfa");
     }
     methods.into_iter().map(str::to_owned).collect()

@@ -409,6 +409,7 @@ pub struct EnrolmentResponse {
 
 /// One enrolled key, as `GET /keys` lists it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools, reason = "each is one thing that a key says of itself")]
 pub struct EnrolledKey {
     /// base64url credential id.
     pub credential_id: String,
@@ -444,7 +445,7 @@ pub struct EnrolledKey {
     pub last_used_at: Option<Timestamp>,
 }
 
-/// Which security keys unseal a secret, and with what (CTAP 2.2, section 12.8: `hmac-secret`).
+/// Which security keys unseal a secret, and with what (CTAP 2.1, section 12.5: `hmac-secret`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SealedFor {

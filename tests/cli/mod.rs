@@ -12,6 +12,8 @@ mod keyrings;
 mod parallel;
 /// The moment somebody is asked.
 mod prompts;
+/// A new authority in the old one's place.
+mod reset;
 /// Running a command with a credential.
 mod running;
 /// What each verb shows.

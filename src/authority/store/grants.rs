@@ -21,6 +21,8 @@ pub struct GrantRow {
     pub acr: String,
     /// JSON of the one operation it is for, for the authority's own resource.
     pub operation: Option<String>,
+    /// For `key.enroll`: which keys the user had when it was decided.
+    pub keys: Option<String>,
     /// When it began.
     pub issued_at: Timestamp,
     /// When it ends.
@@ -48,6 +50,7 @@ struct Columns {
     jkt: String,
     acr: String,
     operation: Option<String>,
+    keys: Option<String>,
     issued_at: i64,
     expires_at: i64,
     revoked_at: Option<i64>,
@@ -63,6 +66,7 @@ fn row(columns: Columns) -> Result<GrantRow, StoreError> {
         jkt: columns.jkt,
         acr: columns.acr,
         operation: columns.operation,
+        keys: columns.keys,
         issued_at: time(columns.issued_at)?,
         expires_at: time(columns.expires_at)?,
         revoked_at: columns.revoked_at.map(time).transpose()?,
@@ -111,8 +115,8 @@ impl Store {
 
 pub(super) async fn add(connection: &mut SqliteConnection, row: &GrantRow) -> Result<(), StoreError> {
     let done = sqlx::query(
-        "INSERT INTO elevation_grant (id, sub, resource, scope, jkt, acr, operation, issued_at, expires_at) \
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 \
+        "INSERT INTO elevation_grant (id, sub, resource, scope, jkt, acr, operation, keys, issued_at, expires_at) \
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 \
          WHERE EXISTS (SELECT 1 FROM user WHERE sub = ?2 AND disabled_at IS NULL)",
     )
     .bind(&row.id)
@@ -122,6 +126,7 @@ pub(super) async fn add(connection: &mut SqliteConnection, row: &GrantRow) -> Re
     .bind(&row.jkt)
     .bind(&row.acr)
     .bind(&row.operation)
+    .bind(&row.keys)
     .bind(row.issued_at.as_second())
     .bind(row.expires_at.as_second())
     .execute(connection)

@@ -10,8 +10,8 @@ mod users;
 
 pub use grants::GrantRow;
 pub use log::{EntryRow, LogRows};
-pub use secrets::SigningKeyRow;
-pub use security_keys::SecurityKeyRow;
+pub use secrets::{SecretRow, SigningKeyRow};
+pub use security_keys::{SecurityKeyRow, set_of_keys};
 pub use sessions::SessionRow;
 pub use users::UserRow;
 
@@ -24,8 +24,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
 
-const SCHEMA_VERSION: i64 = 1;
-const SCHEMA: &str = include_str!("schema.sql");
+/// The steps from an empty database to the newest version: the first one makes version 1, and so on.
+const SCHEMA: [&str; 2] = [include_str!("schema.sql"), include_str!("schema-2.sql")];
 
 /// Why the store could not answer. Nobody gets in then.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -72,10 +72,10 @@ pub enum Change {
     EnableUser {
         sub: String,
     },
-    /// Refused where the user has not exactly `among` keys: what was decided for that many holds for no other number.
+    /// Refused where the user's keys are not `among`: what was decided for those holds for no others.
     AddSecurityKey {
         row: SecurityKeyRow,
-        among: i64,
+        among: String,
     },
     UseSecurityKey {
         credential_id: String,
@@ -110,7 +110,7 @@ pub enum Change {
     },
     PutSecret {
         resource: String,
-        sealed: Vec<u8>,
+        row: SecretRow,
         at: Timestamp,
     },
     RemoveSecret {
@@ -181,17 +181,22 @@ impl Store {
     async fn migrate(&self) -> Result<(), StoreError> {
         let mut connection = self.pool.acquire().await?;
         let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
-        if version > SCHEMA_VERSION {
-            return Err(StoreError::Unavailable(format!(
-                "its schema is version {version}, and this program knows {SCHEMA_VERSION}: use a newer elevate-authority"
-            )));
+        let known = SCHEMA.len();
+        let version = usize::try_from(version).ok().filter(|version| *version <= known).ok_or_else(|| {
+            StoreError::Unavailable(format!(
+                "its schema is version {version}, and this program knows {known}: use a newer elevate-authority"
+            ))
+        })?;
+        if version == known {
+            return Ok(());
         }
-        if version == 0 {
-            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-            sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
-            sqlx::query("PRAGMA user_version = 1").execute(&mut *transaction).await?;
-            transaction.commit().await?;
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        for step in &SCHEMA[version..] {
+            sqlx::raw_sql(*step).execute(&mut *transaction).await?;
         }
+        let now = sqlx::AssertSqlSafe(format!("PRAGMA user_version = {known}"));
+        sqlx::query(now).execute(&mut *transaction).await?;
+        transaction.commit().await?;
         Ok(())
     }
 
@@ -283,7 +288,7 @@ async fn apply(connection: &mut SqliteConnection, change: &Change) -> Result<(),
         Change::DisableUser { sub, at } => users::set_disabled(connection, sub, Some(*at)).await,
         Change::EnableUser { sub } => users::set_disabled(connection, sub, None).await,
         Change::AddFailure { sub, at } => users::add_failure(connection, sub, *at).await,
-        Change::AddSecurityKey { row, among } => security_keys::add(connection, row, *among).await,
+        Change::AddSecurityKey { row, among } => security_keys::add(connection, row, among).await,
         Change::UseSecurityKey { credential_id, credential, at } => {
             security_keys::used(connection, credential_id, credential, *at).await
         }
@@ -294,7 +299,7 @@ async fn apply(connection: &mut SqliteConnection, change: &Change) -> Result<(),
         Change::SpendGrant { id, at } => grants::spend(connection, id, *at).await,
         Change::RevokeGrant { id, at } => grants::revoke(connection, id, *at).await,
         Change::RevokeGrantsOf { sub, at } => grants::revoke_of(connection, sub, *at).await,
-        Change::PutSecret { resource, sealed, at } => secrets::put(connection, resource, sealed, *at).await,
+        Change::PutSecret { resource, row, at } => secrets::put(connection, resource, row, *at).await,
         Change::RemoveSecret { resource } => secrets::remove(connection, resource).await,
         Change::AddSigningKey(row) => secrets::add_signing_key(connection, row).await,
         Change::RetireSigningKeys { except, at } => secrets::retire_signing_keys(connection, except, *at).await,

@@ -4,6 +4,15 @@ use super::{Store, StoreError, one_row, time};
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
+/// A resource's secret.
+#[derive(Debug, Clone)]
+pub struct SecretRow {
+    /// The text under the authority's key.
+    pub sealed: Vec<u8>,
+    /// JSON of the security keys under which the text itself is sealed once more, if it is.
+    pub sealed_for: Option<String>,
+}
+
 /// A token signing key, its private half sealed.
 #[derive(Debug, Clone)]
 pub struct SigningKeyRow {
@@ -18,25 +27,29 @@ pub struct SigningKeyRow {
 }
 
 impl Store {
-    /// A resource's sealed secret.
+    /// A resource's secret.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn sealed_secret(&self, resource: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(sqlx::query_scalar("SELECT sealed FROM secret WHERE resource = ?")
-            .bind(resource)
-            .fetch_optional(&self.pool)
-            .await?)
+    pub async fn secret(&self, resource: &str) -> Result<Option<SecretRow>, StoreError> {
+        let row: Option<(Vec<u8>, Option<String>)> =
+            sqlx::query_as("SELECT sealed, sealed_for FROM secret WHERE resource = ?")
+                .bind(resource)
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(row.map(|(sealed, sealed_for)| SecretRow { sealed, sealed_for }))
     }
 
-    /// Which resources have a secret, and since when.
+    /// Which resources have a secret, since when, and for which security keys it is sealed, if it is.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn secret_names(&self) -> Result<Vec<(String, Timestamp)>, StoreError> {
-        let rows: Vec<(String, i64)> =
-            sqlx::query_as("SELECT resource, set_at FROM secret ORDER BY resource").fetch_all(&self.pool).await?;
-        rows.into_iter().map(|(resource, set_at)| Ok((resource, time(set_at)?))).collect()
+    pub async fn secret_names(&self) -> Result<Vec<(String, Timestamp, Option<String>)>, StoreError> {
+        let rows: Vec<(String, i64, Option<String>)> =
+            sqlx::query_as("SELECT resource, set_at, sealed_for FROM secret ORDER BY resource")
+                .fetch_all(&self.pool)
+                .await?;
+        rows.into_iter().map(|(resource, set_at, sealed_for)| Ok((resource, time(set_at)?, sealed_for))).collect()
     }
 
     /// Every signing key, newest first.
@@ -65,15 +78,19 @@ impl Store {
 pub(super) async fn put(
     connection: &mut SqliteConnection,
     resource: &str,
-    sealed: &[u8],
+    row: &SecretRow,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO secret VALUES (?1, ?2, ?3) ON CONFLICT (resource) DO UPDATE SET sealed = ?2, set_at = ?3")
-        .bind(resource)
-        .bind(sealed)
-        .bind(at.as_second())
-        .execute(connection)
-        .await?;
+    sqlx::query(
+        "INSERT INTO secret (resource, sealed, set_at, sealed_for) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT (resource) DO UPDATE SET sealed = ?2, set_at = ?3, sealed_for = ?4",
+    )
+    .bind(resource)
+    .bind(&row.sealed)
+    .bind(at.as_second())
+    .bind(&row.sealed_for)
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

@@ -1,8 +1,10 @@
 //! Enrolled security keys.
 
 use super::{Store, StoreError, one_row, time};
+use crate::protocol::encoding::{base64url, sha256};
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
+use std::collections::HashMap;
 
 /// An enrolled key.
 #[derive(Debug, Clone)]
@@ -21,16 +23,19 @@ pub struct SecurityKeyRow {
     pub software: bool,
     /// Verified its user at enrolment.
     pub verifies_user: bool,
+    /// JSON: hints how it can be reached.
+    pub transports: String,
     /// When enrolled.
     pub enrolled_at: Timestamp,
     /// When it last approved something.
     pub last_used_at: Option<Timestamp>,
 }
 
-type Columns = (String, String, String, String, String, bool, bool, i64, Option<i64>);
+type Columns = (String, String, String, String, String, bool, bool, String, i64, Option<i64>);
 
 fn row(columns: Columns) -> Result<SecurityKeyRow, StoreError> {
-    let (credential_id, sub, name, credential, aaguid, software, verifies_user, enrolled_at, last_used_at) = columns;
+    let (credential_id, sub, name, credential, aaguid, software, verifies_user, transports, enrolled_at, last_used_at) =
+        columns;
     Ok(SecurityKeyRow {
         credential_id,
         sub,
@@ -39,6 +44,7 @@ fn row(columns: Columns) -> Result<SecurityKeyRow, StoreError> {
         aaguid,
         software,
         verifies_user,
+        transports,
         enrolled_at: time(enrolled_at)?,
         last_used_at: last_used_at.map(time).transpose()?,
     })
@@ -51,27 +57,49 @@ impl Store {
     /// [`StoreError`].
     pub async fn security_keys(&self, sub: &str) -> Result<Vec<SecurityKeyRow>, StoreError> {
         let rows: Vec<Columns> = sqlx::query_as(
-            "SELECT credential_id, sub, name, credential, aaguid, software, verifies_user, enrolled_at, last_used_at \
-             FROM security_key WHERE sub = ? ORDER BY enrolled_at, name",
+            "SELECT credential_id, sub, name, credential, aaguid, software, verifies_user, transports, enrolled_at, \
+             last_used_at FROM security_key WHERE sub = ? ORDER BY enrolled_at, name",
         )
         .bind(sub)
         .fetch_all(&self.pool)
         .await?;
         rows.into_iter().map(row).collect()
     }
+
+    /// Credential ids and names of everybody's keys.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn security_key_names(&self) -> Result<HashMap<String, String>, StoreError> {
+        let rows: Vec<(String, String)> =
+            sqlx::query_as("SELECT credential_id, name FROM security_key").fetch_all(&self.pool).await?;
+        Ok(rows.into_iter().collect())
+    }
 }
 
-pub(super) async fn add(connection: &mut SqliteConnection, row: &SecurityKeyRow, among: i64) -> Result<(), StoreError> {
-    let keys: i64 = sqlx::query_scalar("SELECT count(*) FROM security_key WHERE sub = ?")
+/// One text for a set of keys: another set, another text.
+#[must_use]
+pub fn set_of_keys<'a>(credential_ids: impl IntoIterator<Item = &'a str>) -> String {
+    let mut ids: Vec<&str> = credential_ids.into_iter().collect();
+    ids.sort_unstable();
+    base64url(sha256(&[ids.join(",").as_bytes()]))
+}
+
+pub(super) async fn add(
+    connection: &mut SqliteConnection,
+    row: &SecurityKeyRow,
+    among: &str,
+) -> Result<(), StoreError> {
+    let ids: Vec<String> = sqlx::query_scalar("SELECT credential_id FROM security_key WHERE sub = ?")
         .bind(&row.sub)
-        .fetch_one(&mut *connection)
+        .fetch_all(&mut *connection)
         .await?;
-    if keys != among {
+    if set_of_keys(ids.iter().map(String::as_str)) != among {
         return Err(StoreError::Conflict("your keys changed since this enrolment was begun: begin again"));
     }
     sqlx::query(
-        "INSERT INTO security_key (credential_id, sub, name, credential, aaguid, software, verifies_user, enrolled_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO security_key (credential_id, sub, name, credential, aaguid, software, verifies_user, \
+         transports, enrolled_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(&row.credential_id)
     .bind(&row.sub)
@@ -80,6 +108,7 @@ pub(super) async fn add(connection: &mut SqliteConnection, row: &SecurityKeyRow,
     .bind(&row.aaguid)
     .bind(row.software)
     .bind(row.verifies_user)
+    .bind(&row.transports)
     .bind(row.enrolled_at.as_second())
     .execute(connection)
     .await

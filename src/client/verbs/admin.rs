@@ -102,12 +102,7 @@ fn seal_secret(device: &Device, resource: &ResourceName, to: &[KeyName], backups
 }
 
 /// What a key opens: asked of the key itself, over a challenge that goes nowhere.
-fn recipient(
-    device: &Device,
-    resource: &ResourceName,
-    key: &EnrolledKey,
-    salt: &[u8; 32],
-) -> Result<Recipient, Error> {
+fn recipient(device: &Device, resource: &ResourceName, key: &EnrolledKey, salt: &[u8; 32]) -> Result<Recipient, Error> {
     let id = from_base64url(&key.credential_id).ok_or_else(|| Error::failed("the key's id can't be read"))?;
     let allow = AllowCredentials { type_: "public-key".to_owned(), id, transports: None };
     let options = PublicKeyCredentialRequestOptions {

@@ -6,7 +6,8 @@ use crate::client::embedded;
 use crate::client::error::Error;
 use crate::client::grant_store::{GrantStore, KeyringError};
 use crate::client::places::Places;
-use crate::client::security_key::plugged_in::{self, Access, PluggedIn, UDEV_RULE, UDEV_RULE_FILE};
+use crate::client::security_key::fleet::Bus;
+use crate::client::security_key::plugged_in::{Access, PluggedIn, UDEV_RULE, UDEV_RULE_FILE};
 use crate::client::terminal::{Terminal, person_is_there, width};
 use crate::client::trust::Trust;
 use crate::clock::Clock;
@@ -56,7 +57,7 @@ pub fn run(terminal: Terminal, udev_rule: bool) -> Result<u8, Error> {
 fn checks(places: &Places) -> Vec<Finding> {
     let (settings, config) = settings(places);
     let (authority, enrolled) = authority(places, &config);
-    let plugged_in = device.bus.plugged_in();
+    let plugged_in = Bus::system().plugged_in();
     let mut checks = vec![settings, directories(places)];
     checks.extend(rules(places, &config));
     checks.push(authority);
@@ -257,9 +258,15 @@ mod tests {
         EnrolledKey {
             credential_id: format!("id-of-{name}"),
             name: name.parse().unwrap(),
+            public_key: String::new(),
             aaguid: String::new(),
             software,
             verifies_user: !software,
+            attested: None,
+            backup_eligible: false,
+            transports: Vec::new(),
+            can_seal: false,
+            only_one_for: Vec::new(),
             enrolled_at: jiff::Timestamp::UNIX_EPOCH,
             last_used_at: None,
         }

@@ -73,7 +73,10 @@ fn enrolled(key: &EnrolledKey) -> String {
     if key.software {
         return format!("{} enrolled: a software key, a file on this device\n", key.name);
     }
-    let mut text = format!("{} enrolled: security key {}\n", key.name, key.aaguid);
+    let mut text = match &key.attested {
+        Some(model) => format!("{} enrolled: {model}, attested\n", key.name),
+        None => format!("{} enrolled: a security key of model\n  {}\n", key.name, key.aaguid),
+    };
     if !key.verifies_user {
         text += "  It has no PIN: a touch is all it proves. `elevate key pin` sets one; then\n  remove it and enrol it anew.\n";
     }
@@ -94,7 +97,11 @@ fn list(device: &Device) -> Result<u8, Error> {
     let rows = keys.iter().map(|key| {
         vec![
             key.name.to_string(),
-            if key.software { "software".to_owned() } else { format!("security key {}", key.aaguid) },
+            match (&key.attested, key.software) {
+                (_, true) => "software".to_owned(),
+                (Some(model), false) => format!("{model}, attested"),
+                (None, false) => format!("model {}", key.aaguid),
+            },
             if key.verifies_user { "touch and PIN or biometric" } else { "touch" }.to_owned(),
             key.enrolled_at.to_string(),
             key.last_used_at.map_or_else(|| "never".to_owned(), |time| time.to_string()),
@@ -117,6 +124,10 @@ fn remove(device: &Device, name: &KeyName) -> Result<u8, Error> {
     let key = key.ok_or_else(|| {
         Error::new(ErrorCode::No, format!("you have no key '{name}'")).hint("`elevate key list` shows which there are")
     })?;
+    if !key.only_one_for.is_empty() {
+        let secrets = key.only_one_for.join(", ");
+        device.terminal.note(&format!("only {name} opens what is sealed in {secrets}: without it that is lost"));
+    }
     operate(device, OperationName::KeyRemove, Some(name.to_string()), None)?;
     SoftwareKey::on(&device.places.device).forget(&key.credential_id)?;
     device.terminal.answer(&json!({ "version": 1, "removed": name }), || format!("{name} removed\n"))?;
