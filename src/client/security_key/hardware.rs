@@ -260,6 +260,16 @@ impl Asking<'_> {
 
     fn answered(&mut self, id: KeyId, answer: Answer) -> Result<Option<(Answer, KeyInfo)>, Error> {
         let Some(key) = self.keys.get_mut(&id) else { return Ok(None) };
+        let stage = match answer {
+            Answer::Found(_) => Stage::Opening,
+            Answer::Selected => Stage::Choosing,
+            Answer::Retries { .. } => Stage::Counting,
+            Answer::Made(_) | Answer::Asserted { .. } | Answer::PinChanged => Stage::Asked,
+        };
+        // Nobody asked for this.
+        if key.stage != stage {
+            return Ok(None);
+        }
         match answer {
             Answer::Found(found) if found.is_empty() => {
                 let line = format!("{} is not enrolled here", key.name);
@@ -276,6 +286,10 @@ impl Asking<'_> {
             }
             Answer::Selected => {
                 key.stage = Stage::Ready;
+                // The first touch counts, also where the second came before its key could be told.
+                if self.chosen.is_some() {
+                    return Ok(None);
+                }
                 self.chosen = Some(id);
                 for (other, key) in &mut self.keys {
                     if key.stage == Stage::Choosing {
@@ -522,6 +536,10 @@ impl Asking<'_> {
     fn too_late(&mut self) -> Error {
         if self.keys.values().any(|key| matches!(key.stage, Stage::Asked | Stage::Choosing)) {
             return Error::new(ErrorCode::VerificationFailed, "the touch timed out").hint("run the command again");
+        }
+        if let Some(key) = self.keys.values().find(|key| key.stage == Stage::Opening) {
+            return Error::new(ErrorCode::NoSecurityKey, format!("{} does not answer", key.name))
+                .hint("unplug it and plug it in again");
         }
         self.why_not.take().unwrap_or_else(|| {
             Error::new(ErrorCode::NoSecurityKey, "no security key was plugged in")
