@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3 -IS
 """Gives the PINs that stand in `pins` beside the link by which it is called, one a call, and notes in `prompts` what it was asked."""
 
 import pathlib

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3 -IS
 """Speaks the line protocol of `elevate drive-security-key NODE` as NODE.json tells it, and notes in NODE.log what it is told.
 
 NODE.json: {"start": TURN, "assert": [TURN, ...], ...}; the n-th command of a kind gets its n-th turn, the last again

@@ -27,7 +27,10 @@ pub fn run(device: &Device, verb: KeyVerb) -> Result<u8, Error> {
 }
 
 /// Enrols a key that is plugged in.
-fn enroll(device: &Device, name: KeyName) -> Result<EnrolledKey, Error> {
+///
+/// # Errors
+/// [`Error`]; then the authority knows of no new key.
+pub fn enroll(device: &Device, name: KeyName) -> Result<EnrolledKey, Error> {
     let shown = format!("\nelevate: enrol a security key as '{name}'?\n");
     let hardware = HardwareKeys { bus: device.bus.clone(), enrolled: &[] };
     enroll_with(device, &name, shown, &hardware, |_| Ok(()))
