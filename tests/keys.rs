@@ -200,7 +200,7 @@ impl Machine {
             timeout: None,
             rp_id: RP_ID.to_owned(),
             allow_credentials: self.enrolled.iter().map(allowed).collect(),
-            user_verification: self.verify.clone(),
+            user_verification: self.verify,
             hints: None,
             extensions: None,
         }

@@ -324,7 +324,10 @@ impl Asking<'_> {
         }
         let busy = self.keys.values().any(|key| matches!(key.stage, Stage::Counting | Stage::Choosing));
         if let Some(chosen) = self.chosen.filter(|chosen| self.keys.contains_key(chosen)) {
-            return if ready.contains(&chosen) { self.ask(chosen) } else { Ok(()) };
+            if ready.contains(&chosen) {
+                self.ask(chosen);
+            }
+            return Ok(());
         }
         let one_only = matches!(self.wish, Wish::Make { .. } | Wish::ChangePin);
         let with_pin = |id: &KeyId| self.keys.get(id).is_some_and(|key| key.wants_pin(&self.wish));
@@ -334,12 +337,16 @@ impl Asking<'_> {
                 _ if busy || asked => Ok(()),
                 [only] => {
                     self.chosen = Some(*only);
-                    self.ask(*only)
+                    self.ask(*only);
+                    Ok(())
                 }
                 several => self.choose(several),
             };
         }
-        ready.into_iter().try_for_each(|id| self.ask(id))
+        for id in ready {
+            self.ask(id);
+        }
+        Ok(())
     }
 
     /// Lets the person choose by a touch: a PIN is of one key only.
@@ -359,12 +366,12 @@ impl Asking<'_> {
     }
 
     /// Asks one key; its PIN first, where it wants one.
-    fn ask(&mut self, id: KeyId) -> Result<(), Error> {
-        let Some(key) = self.keys.get_mut(&id) else { return Ok(()) };
+    fn ask(&mut self, id: KeyId) {
+        let Some(key) = self.keys.get_mut(&id) else { return };
         if (key.wants_pin(&self.wish) && key.pin.is_none()) || matches!(self.wish, Wish::ChangePin) {
             key.stage = Stage::Counting;
             self.fleet.tell(id, &Command::Retries);
-            return Ok(());
+            return;
         }
         let verification = match &key.pin {
             Some(pin) => Verification::Pin(pin.clone()),
@@ -374,7 +381,6 @@ impl Asking<'_> {
         let command = self.wish.command(key, verification, self.person.left());
         key.stage = Stage::Asked;
         self.fleet.tell(id, &command);
-        Ok(())
     }
 
     /// How many tries are left is known: the PIN is asked for.
