@@ -6,16 +6,25 @@
 #![allow(clippy::disallowed_macros, reason = "a program for people at a terminal")]
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a benchmark that can't go on ends")]
 
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+use ciborium::Value;
 use elevate::client::Device;
 use elevate::client::elevation::{Cache, Wanted, elevate};
 use elevate::client::embedded;
 use elevate::client::operation::operate;
 use elevate::client::places::Places;
 use elevate::client::presence::Presence;
+use elevate::client::security_key::driver::{Answer, Bytes, Command as KeyCommand, Event, KeyInfo};
+use elevate::client::security_key::fleet::Bus;
 use elevate::client::terminal::Terminal;
-use elevate::client::verbs::{enroll_software, write_rules};
+use elevate::client::verbs::{enroll, enroll_software, write_rules};
+use elevate::protocol::authenticator_data::{AT, AuthenticatorData, UP};
+use elevate::protocol::encoding::sha256;
 use elevate::protocol::messages::OperationName;
 use elevate::protocol::secret::Secret;
+use std::io::{BufRead as _, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -36,6 +45,9 @@ sensitivity = "low"
 "#;
 
 fn main() {
+    if std::env::args().nth(1).as_deref() == Some("drive-security-key") {
+        return scripted_key(&PathBuf::from(std::env::args().nth(2).unwrap()));
+    }
     match std::env::var("ELEVATE_BENCH").as_deref() {
         Ok("kernel") => kernel(),
         Ok("secret-service") => secret_service(),
@@ -127,6 +139,7 @@ fn kernel() {
         "| cold elevation, stepped up with the software key: two exchanges, audit on disk | {} |",
         ms(median((0..ROUNDS).map(|_| fresh("sensitive")).collect()))
     );
+    touch_to_grant();
     let start = || {
         embedded::stop(&founded.0.places);
         let started = Instant::now();
@@ -200,4 +213,115 @@ fn median(mut times: Vec<Duration>) -> Duration {
 
 fn ms(time: Duration) -> String {
     format!("{:.2} ms", time.as_secs_f64() * 1000.0)
+}
+
+/// From the touch (a scripted key writes that it has signed) to the grant in hand, in turn with the software key.
+fn touch_to_grant() {
+    let home = PathBuf::from(std::env::var_os("HOME").unwrap()).join("bus");
+    let (own, software) = (std::env::current_exe().unwrap(), device());
+    let mut with_key = device();
+    with_key.bus = Bus { sysfs: home.join("sys"), dev: home.join("dev"), driver: own };
+    // There is no terminal to show things at; it is never asked for a PIN.
+    with_key.askpass = Some("/bin/false".into());
+    let node = plug_in(&with_key.bus);
+    enroll(&with_key, "scripted".parse().unwrap()).unwrap();
+    let rounds = 50;
+    let (mut by_touch, mut by_file) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        elevate(&with_key, &wanted("sensitive", Cache::Ignore)).unwrap();
+        let granted = monotonic();
+        let touched: u64 = std::fs::read_to_string(node.with_extension("touched")).unwrap().parse().unwrap();
+        by_touch.push(Duration::from_nanos(granted - touched));
+        let started = Instant::now();
+        elevate(&software, &wanted("sensitive", Cache::Ignore)).unwrap();
+        by_file.push(started.elapsed());
+    }
+    let (by_touch, by_file) = (median(by_touch), median(by_file));
+    let ratio = by_touch.as_secs_f64() / by_file.as_secs_f64();
+    println!("| touch to grant: from a security key's answer to the grant in hand | {} |", ms(by_touch));
+    println!("| the same as a ratio to the step-up with the software key, in turn with it | {ratio:.2} |");
+    // Unoptimised programs say nothing of it.
+    assert!(cfg!(debug_assertions) || by_touch < Duration::from_millis(50), "the touch waits for us");
+}
+
+/// Nanoseconds on the clock that all processes share.
+fn monotonic() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    u64::try_from(now.tv_sec).unwrap() * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap()
+}
+
+fn plug_in(bus: &Bus) -> PathBuf {
+    let (device, node) = (bus.sysfs.join("class/hidraw/hidraw0/device"), bus.dev.join("hidraw0"));
+    std::fs::create_dir_all(&device).unwrap();
+    std::fs::create_dir_all(&bus.dev).unwrap();
+    std::fs::write(device.join("uevent"), "HID_NAME=Scripted key\nHID_UNIQ=\n").unwrap();
+    // FIDO (CTAP 2.1 section 11.2.8.2): usage page 0xf1d0, usage 1, 64 bytes in, 64 bytes out.
+    let descriptor = b"\x06\xd0\xf1\x09\x01\xa1\x01\x09\x20\x15\x00\x26\xff\x00\x75\x08\x95\x40\x81\x02\
+        \x09\x21\x15\x00\x26\xff\x00\x75\x08\x95\x40\x91\x02\xc0";
+    std::fs::write(device.join("report_descriptor"), descriptor).unwrap();
+    std::fs::write(&node, "").unwrap();
+    node
+}
+
+/// What `elevate drive-security-key` is to a real key: this program, with a key whose private half is a file.
+fn scripted_key(node: &Path) {
+    const ID: &[u8] = b"scripted credential";
+    let file = node.with_extension("pkcs8");
+    if !file.exists() {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
+        std::fs::write(&file, pair.to_pkcs8v1().unwrap()).unwrap();
+    }
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &std::fs::read(&file).unwrap()).unwrap();
+    let data = |rp_id: &str, flags| {
+        AuthenticatorData { rp_id_hash: sha256(&[rp_id.as_bytes()]), flags, counter: 0 }.to_bytes()
+    };
+    let say = |event: &Event| {
+        let mut line = serde_json::to_vec(event).unwrap();
+        line.push(b'\n');
+        std::io::stdout().write_all(&line).unwrap();
+        std::io::stdout().flush().unwrap();
+    };
+    say(&Event::Opened(KeyInfo { min_pin: 4, selection: true, ..KeyInfo::default() }));
+    for line in std::io::stdin().lock().lines() {
+        let answer = match serde_json::from_str(&line.unwrap()).unwrap() {
+            KeyCommand::Find { credentials, .. } => {
+                Answer::Found(credentials.into_iter().filter(|id| id.0 == ID).collect())
+            }
+            KeyCommand::Make(make) => {
+                let mut data = data(&make.rp_id, UP | AT);
+                data.extend([7; 16]);
+                data.extend(u16::try_from(ID.len()).unwrap().to_be_bytes());
+                data.extend(ID);
+                let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
+                let number = |number: i64| Value::Integer(number.into());
+                let cose = [(1, number(2)), (3, number(-7)), (-1, number(1))].into_iter();
+                let point = [(-2, Value::Bytes(x.to_vec())), (-3, Value::Bytes(y.to_vec()))];
+                let cose = cose.chain(point).map(|(key, value)| (number(key), value)).collect();
+                ciborium::into_writer(&Value::Map(cose), &mut data).unwrap();
+                let text = |text: &str| Value::Text(text.to_owned());
+                let object = Value::Map(vec![
+                    (text("fmt"), text("none")),
+                    (text("attStmt"), Value::Map(Vec::new())),
+                    (text("authData"), Value::Bytes(data)),
+                ]);
+                let mut bytes = Vec::new();
+                ciborium::into_writer(&object, &mut bytes).unwrap();
+                Answer::Made(Bytes(bytes))
+            }
+            KeyCommand::Assert(assert) => {
+                let data = data(&assert.rp_id, UP);
+                let signed = [data.as_slice(), &sha256(&[&assert.client_data.0])].concat();
+                let signature = pair.sign(&SystemRandom::new(), &signed).unwrap().as_ref().to_vec();
+                std::fs::write(node.with_extension("touched"), monotonic().to_string()).unwrap();
+                Answer::Asserted {
+                    credential_id: Bytes(ID.to_vec()),
+                    authenticator_data: Bytes(data),
+                    signature: Bytes(signature),
+                    hmac_output: None,
+                }
+            }
+            _ => continue,
+        };
+        say(&Event::Done(Box::new(answer)));
+    }
 }

@@ -17,6 +17,8 @@ mod elevation;
 mod generated;
 /// What tests share: an authority in this process, keys that do as they are told, a home of one's own.
 mod harness;
+/// Keys that are devices, played by scripts.
+mod keys;
 /// Policies as tables.
 mod policy;
 /// Secrets under security keys, and the `age` program.

@@ -224,13 +224,13 @@ fn hear(child: &mut Child, id: KeyId, sender: &Sender<(KeyId, Option<Event>)>) {
     let Some(output) = child.stdout.take() else { return };
     let mut output = BufReader::new(output);
     loop {
-        let mut line = Zeroizing::new(String::new());
-        match output.read_line(&mut line) {
+        let mut line = Zeroizing::new(Vec::new());
+        match output.read_until(b'\n', &mut line) {
             Ok(count) if count > 0 => {}
             _ => break,
         }
         // A line that is no event is none of ours.
-        if let Ok(event) = serde_json::from_str(&line)
+        if let Ok(event) = serde_json::from_slice(&line)
             && sender.send((id, Some(event))).is_err()
         {
             break;

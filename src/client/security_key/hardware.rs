@@ -274,6 +274,16 @@ impl Asking<'_> {
 
     fn answered(&mut self, id: KeyId, answer: Answer) -> Result<Option<(Answer, KeyInfo)>, Error> {
         let Some(key) = self.keys.get_mut(&id) else { return Ok(None) };
+        let stage = match answer {
+            Answer::Found(_) => Stage::Opening,
+            Answer::Selected => Stage::Choosing,
+            Answer::Retries { .. } => Stage::Counting,
+            Answer::Made(_) | Answer::Asserted { .. } | Answer::PinChanged => Stage::Asked,
+        };
+        // Nobody asked for this.
+        if key.stage != stage {
+            return Ok(None);
+        }
         match answer {
             Answer::Found(found) if found.is_empty() => {
                 let line = format!("{} is not enrolled here", key.name);
@@ -290,6 +300,10 @@ impl Asking<'_> {
             }
             Answer::Selected => {
                 key.stage = Stage::Ready;
+                // The first touch counts, also where the second came before its key could be told.
+                if self.chosen.is_some() {
+                    return Ok(None);
+                }
                 self.chosen = Some(id);
                 for (other, key) in &mut self.keys {
                     if key.stage == Stage::Choosing {
@@ -331,7 +345,10 @@ impl Asking<'_> {
         }
         let busy = self.keys.values().any(|key| matches!(key.stage, Stage::Counting | Stage::Choosing));
         if let Some(chosen) = self.chosen.filter(|chosen| self.keys.contains_key(chosen)) {
-            return if ready.contains(&chosen) { self.ask(chosen) } else { Ok(()) };
+            if ready.contains(&chosen) {
+                self.ask(chosen);
+            }
+            return Ok(());
         }
         let with_pin = |id: &KeyId| self.keys.get(id).is_some_and(|key| key.wants_pin(&self.wish));
         if one_only || ready.iter().any(with_pin) {
@@ -340,12 +357,16 @@ impl Asking<'_> {
                 _ if busy || asked => Ok(()),
                 [only] => {
                     self.chosen = Some(*only);
-                    self.ask(*only)
+                    self.ask(*only);
+                    Ok(())
                 }
                 several => self.choose(several),
             };
         }
-        ready.into_iter().try_for_each(|id| self.ask(id))
+        for id in ready {
+            self.ask(id);
+        }
+        Ok(())
     }
 
     /// Lets the person choose by a touch: a PIN is of one key only.
@@ -365,12 +386,12 @@ impl Asking<'_> {
     }
 
     /// Asks one key; its PIN first, where it wants one.
-    fn ask(&mut self, id: KeyId) -> Result<(), Error> {
-        let Some(key) = self.keys.get_mut(&id) else { return Ok(()) };
+    fn ask(&mut self, id: KeyId) {
+        let Some(key) = self.keys.get_mut(&id) else { return };
         if (key.wants_pin(&self.wish) && key.pin.is_none()) || matches!(self.wish, Wish::ChangePin) {
             key.stage = Stage::Counting;
             self.fleet.tell(id, &Command::Retries);
-            return Ok(());
+            return;
         }
         let verification = match &key.pin {
             Some(pin) => Verification::Pin(pin.clone()),
@@ -380,7 +401,6 @@ impl Asking<'_> {
         let command = self.wish.command(key, verification, self.person.left());
         key.stage = Stage::Asked;
         self.fleet.tell(id, &command);
-        Ok(())
     }
 
     /// How many tries are left is known: the PIN is asked for.
@@ -542,6 +562,10 @@ impl Asking<'_> {
     fn too_late(&mut self) -> Error {
         if self.keys.values().any(|key| matches!(key.stage, Stage::Asked | Stage::Choosing)) {
             return Error::new(ErrorCode::VerificationFailed, "the touch timed out").hint("run the command again");
+        }
+        if let Some(key) = self.keys.values().find(|key| key.stage == Stage::Opening) {
+            return Error::new(ErrorCode::NoSecurityKey, format!("{} does not answer", key.name))
+                .hint("unplug it and plug it in again");
         }
         self.why_not.take().unwrap_or_else(|| {
             Error::new(ErrorCode::NoSecurityKey, "no security key was plugged in")

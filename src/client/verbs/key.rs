@@ -27,10 +27,13 @@ pub fn run(device: &Device, verb: KeyVerb) -> Result<u8, Error> {
 }
 
 /// Enrols a key that is plugged in.
-fn enroll(device: &Device, name: KeyName) -> Result<EnrolledKey, Error> {
+///
+/// # Errors
+/// [`Error`]; then the authority knows of no new key.
+pub fn enroll(device: &Device, name: KeyName) -> Result<EnrolledKey, Error> {
     let shown = format!("\nelevate: enrol a security key as '{name}'?\n");
     let hardware = HardwareKeys { bus: device.bus.clone(), enrolled: &[] };
-    enroll_with(device, &name, shown, &hardware, |_| Ok(()))
+    enroll_with(device, name, shown, &hardware, |_| Ok(()))
 }
 
 /// Makes a software key and enrols it.
@@ -40,20 +43,21 @@ fn enroll(device: &Device, name: KeyName) -> Result<EnrolledKey, Error> {
 pub fn enroll_software(device: &Device, name: KeyName) -> Result<EnrolledKey, Error> {
     let shown = "\nelevate: enrol a software key?\n  It is a file on this device: whoever can read it can use it.\n";
     let key = SoftwareKey::named(&device.places.device, name.clone());
-    enroll_with(device, &name, shown.to_owned(), &key, |credential_id| key.forget(credential_id))
+    enroll_with(device, name, shown.to_owned(), &key, |credential_id| key.forget(credential_id))
 }
 
 /// The two rounds. Where the authority does not take the new credential, `forget` undoes it as far as that can be done.
 fn enroll_with(
     device: &Device,
-    name: &KeyName,
+    name: KeyName,
     shown: String,
     key: &dyn SecurityKey,
     forget: impl FnOnce(&str) -> Result<(), Error>,
 ) -> Result<EnrolledKey, Error> {
-    let request = EnrolmentRequest { name: name.clone(), salt: base64url(random::<16>()) };
+    let resource = Some(name.to_string());
+    let request = EnrolmentRequest { name, salt: base64url(random::<16>()) };
     let body = serde_json::to_vec(&request).map_err(|error| Error::failed(error.to_string()))?;
-    let (grant, proof) = vouch(device, OperationName::KeyEnroll, Some(name.to_string()), &body)?;
+    let (grant, proof) = vouch(device, OperationName::KeyEnroll, resource, &body)?;
     let api = device.api()?;
     let challenge = api.begin_enrolment(&body, &grant.access_token, &proof)?;
     if challenge.public_key.rp.id != crate::protocol::LOCAL_RP_ID {

@@ -246,10 +246,10 @@ impl Driven {
         }
         let arguments = arguments.build();
         let permissions = Permissions { bits: MAKE_CREDENTIAL, rp_id: make.rp_id.clone() };
-        let made = self.call(Duration::from_millis(make.within_ms), Some(permissions), |key| {
+        let attestation = self.call(Duration::from_millis(make.within_ms), Some(permissions), |key| {
             key.make_credential_with_args(&arguments)
         })?;
-        attestation_object(&made).map(|object| Answer::Made(Bytes(object))).ok_or(Fault::Garbled)
+        attestation_object(&attestation).map(|object| Answer::Made(Bytes(object))).ok_or(Fault::Garbled)
     }
 
     fn assert(&self, assert: &Assert) -> Result<Answer, Fault> {

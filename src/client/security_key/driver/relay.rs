@@ -119,6 +119,7 @@ impl Relay {
     }
 
     /// A command came, but may have to wait for its turn; its number, for [`Relay::resume`].
+    #[must_use]
     pub fn announce(&self) -> u64 {
         let mut orders = lock(&self.orders);
         orders.commands += 1;
@@ -209,6 +210,7 @@ fn frames(channel: [u8; 4], command: u8, payload: &[u8]) -> Vec<[u8; FRAME]> {
     all
 }
 
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own about the line")]
 struct Line {
     device: File,
     library: File,
@@ -256,9 +258,9 @@ impl Line {
                 let _ = self.woken.read(&mut [0; 16]);
             }
             if !device.is_empty() && !self.gone {
-                self.from_device();
+                self.take_report();
             }
-            if !library.is_empty() && !self.from_library() {
+            if !library.is_empty() && !self.take_request() {
                 return;
             }
             self.keep_time();
@@ -351,7 +353,7 @@ impl Line {
     }
 
     /// A frame from the library; `false` where it is gone.
-    fn from_library(&mut self) -> bool {
+    fn take_request(&mut self) -> bool {
         let mut report = [0; FRAME + 1];
         match self.library.read(&mut report) {
             Ok(count) if count == FRAME + 1 => {}
@@ -413,7 +415,7 @@ impl Line {
         }
     }
 
-    fn from_device(&mut self) {
+    fn take_report(&mut self) {
         let mut frame = [0; FRAME];
         match self.device.read(&mut frame) {
             Ok(FRAME) => {}
@@ -473,16 +475,14 @@ impl Line {
         if let Some(nonce) = self.syncing {
             return self.on_stale_channel(nonce, frame);
         }
-        let message = match self.incoming.take() {
-            _ if frame[4] & 0x80 != 0 => Message::begin(frame),
-            Some(message) => match message.next(frame) {
-                Some(message) => message,
-                None => {
-                    self.stale = true;
-                    return self.fail(Fault::Garbled);
-                }
-            },
+        let next = match self.incoming.take() {
+            _ if frame[4] & 0x80 != 0 => Some(Message::begin(frame)),
+            Some(message) => message.next(frame),
             None => return,
+        };
+        let Some(message) = next else {
+            self.stale = true;
+            return self.fail(Fault::Garbled);
         };
         if !message.is_whole() {
             if message.length > ANSWER_MAX {

@@ -36,7 +36,10 @@ impl Ends {
         let (key, device) = socket_pair().unwrap();
         let (library, ours) = socket_pair().unwrap();
         let (send, signs) = channel();
-        let relay = Relay::start(File::from(device), ours, move |sign| drop(send.send(sign))).unwrap();
+        let relay = Relay::start(File::from(device), ours, move |sign| {
+            let _ = send.send(sign);
+        })
+        .unwrap();
         relay.begin(SOON, None);
         Self { relay, key: Some(File::from(key)), library: File::from(library), signs }
     }
@@ -500,9 +503,11 @@ fn a_key_that_stays_busy_has_its_time() {
     assert!(started.elapsed() < Duration::from_millis(1600));
 }
 
+type Play = fn(&Ends);
+
 #[test]
 fn unplugged() {
-    let phases: [(&str, fn(&Ends)); 5] = [
+    let phases: [(&str, Play); 5] = [
         ("it thinks", |_| {}),
         ("it blinks", |ends| ends.key_says(CHANNEL, KEEPALIVE, &[UP_NEEDED])),
         ("it answers", |ends| ends.key_sends(&frames(CHANNEL, CBOR, &[0; 200])[0])),
