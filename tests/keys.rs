@@ -56,7 +56,11 @@ impl Signer {
             aaguid: "00000000-0000-0000-0000-000000000001".to_owned(),
             software: false,
             verifies_user: true,
+            attested: None,
             backup_eligible: false,
+            transports: Vec::new(),
+            can_seal: true,
+            only_one_for: Vec::new(),
             enrolled_at: "2026-01-01T12:00:00Z".parse().unwrap(),
             last_used_at: None,
         }

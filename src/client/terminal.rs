@@ -169,7 +169,15 @@ impl Tty {
     /// [`ErrorCode::VerificationFailed`]: refused, or nothing came within `limit`.
     pub fn wait_for_enter(&mut self, question: &str, limit: Duration) -> Result<(), Error> {
         let refused = || Error::new(ErrorCode::VerificationFailed, "the touch was refused");
-        match self.ask(question, limit).map_err(|_| refused().hint("the terminal went away"))? {
+        let until = Instant::now() + limit;
+        let typed = loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.ask(question, left).map_err(|_| refused().hint("the terminal went away"))? {
+                Typed::Stopped => {}
+                typed => break typed,
+            }
+        };
+        match typed {
             Typed::Line(line) if line.is_empty() => Ok(()),
             Typed::Line(_) => Err(refused().hint("only Enter alone approves")),
             Typed::TimedOut => {
@@ -184,7 +192,7 @@ impl Tty {
         matches!(self.ask(question, limit), Ok(Typed::Line(line)) if line.as_slice() == b"yes")
     }
 
-    /// Asks for a PIN, which is not shown; `None` where none came within `limit`.
+    /// Asks for a PIN, which is not shown; `None` where none came within `limit`, or before we were stopped.
     ///
     /// # Errors
     /// Where the terminal went away.
@@ -206,21 +214,15 @@ impl Tty {
         }
     }
 
-    /// One line, without its end, asked for again where we were stopped meanwhile.
+    /// One line, without its end. What was typed before the question does not count.
     fn ask(&mut self, question: &str, limit: Duration) -> std::io::Result<Typed> {
-        let until = Instant::now() + limit;
         let _ = rustix::termios::tcflush(&self.file, QueueSelector::IFlush);
-        loop {
-            self.show(question);
-            match self.typed(until)? {
-                Typed::Stopped => {}
-                Typed::Line(line) => return Ok(Typed::Line(line)),
-                other @ (Typed::End | Typed::TimedOut) => {
-                    self.show("\n");
-                    return Ok(other);
-                }
-            }
+        self.show(question);
+        let typed = self.typed(Instant::now() + limit)?;
+        if matches!(typed, Typed::End | Typed::TimedOut) {
+            self.show("\n");
         }
+        Ok(typed)
     }
 
     fn typed(&mut self, until: Instant) -> std::io::Result<Typed> {

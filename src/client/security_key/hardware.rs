@@ -194,6 +194,8 @@ impl Asking<'_> {
             if signals::stops() != self.stops {
                 self.stops = signals::stops();
                 self.fleet.start_again();
+                self.keys.clear();
+                self.chosen = None;
             }
             let news = self.fleet.news(Duration::from_millis(100))?;
             // What a signal does to the keys is no news: we die of it, or begin anew.
@@ -422,7 +424,11 @@ impl Asking<'_> {
             return Ok(());
         }
         if key.wants_pin(&self.wish) {
-            key.pin = Some(pin::ask(&mut self.person, &name, &key.info, tries)?);
+            match pin::ask(&mut self.person, &name, &key.info, tries) {
+                // We were stopped at the prompt: everything begins anew.
+                Err(_) if signals::stops() != self.stops => return Ok(()),
+                pin => key.pin = Some(pin?),
+            }
         } else if let Some(left) = uv {
             self.person.tell(&format!("not recognised, {left} tries left"));
         }
@@ -546,7 +552,7 @@ impl Asking<'_> {
         if self.chosen == Some(id) {
             self.chosen = None;
         }
-        if signals::stops() == self.stops && key.stage != Stage::Aside {
+        if key.stage != Stage::Aside {
             self.person.tell(&format!("{} was unplugged", key.name));
         }
         self.said_plug_in = false;

@@ -27,6 +27,8 @@ const ERROR: u8 = 0xbf;
 const BROADCAST: [u8; 4] = [0xff; 4];
 /// The keepalive status "waiting for a touch".
 const UP_NEEDED: u8 = 2;
+/// CTAPHID error "invalid command".
+const INVALID_COMMAND: u8 = 0x01;
 /// CTAPHID error "channel busy".
 const CHANNEL_BUSY: u8 = 0x06;
 /// After how long a busy key is asked again.
@@ -496,6 +498,8 @@ impl Line {
             (KEEPALIVE, Some(&state)) => self.set_light(state == UP_NEEDED),
             (ERROR, _) if self.cancelled_at.is_some() => self.fail(self.why_ended()),
             (ERROR, Some(&CHANNEL_BUSY)) => self.is_busy(),
+            // It knows no CBOR: it is older than CTAP 2.
+            (ERROR, Some(&INVALID_COMMAND)) => self.fail(Fault::Status(status::INVALID_COMMAND)),
             (ERROR, _) | (CBOR, None) => self.fail(Fault::Garbled),
             (CBOR, Some(&status)) => {
                 if self.cancelled_at.is_some() && status == status::KEEPALIVE_CANCEL {

@@ -78,7 +78,12 @@ fn document() -> String {
     let escaped = |line: &str| line.replace('|', "\\|").replace('<', "&lt;").replace('*', "…");
     let mut document = include_str!("document-head.md").to_owned();
     for scenario in table::SCENARIOS.iter().filter(|scenario| scenario.documented) {
-        let lines: Vec<String> = scenario.expects.iter().map(|line| escaped(line)).collect();
+        let waited = scenario.types.iter().filter_map(|step| match step {
+            Step::Wait(text) if !scenario.expects.iter().any(|line| line.contains(text)) => Some(*text),
+            _ => None,
+        });
+        let mut lines: Vec<String> = waited.chain(scenario.expects.iter().copied()).map(escaped).collect();
+        lines.dedup();
         let light = if scenario.light_out { "yes" } else { "no" };
         let (name, run) = (escaped(scenario.name), escaped(scenario.run));
         document += &format!("| {name} | `{run}` | {} | {} | {light} |\n", lines.join("<br>"), scenario.exit);
