@@ -7,7 +7,7 @@ use crate::control::Settings;
 use crate::credentials::{self, Credential};
 use crate::ctaphid::MESSAGE_BYTES;
 use crate::extensions::{CRED_PROTECT, ForCredential, HMAC_SECRET, HmacSecret};
-use crate::pin_protocol::{ES256, Protocol, cose_key, random, sha256};
+use crate::pin_protocol::{ES256, cose_key, random, sha256};
 use crate::status::{Failure, Status};
 use ciborium::value::Value;
 use p256::PublicKey;
@@ -160,19 +160,19 @@ impl Authenticator {
             AUTHENTICATOR_GET_INFO => Ok(Outcome::Reply(self.get_info(settings))),
             AUTHENTICATOR_CLIENT_PIN => {
                 self.described = format!("{} {}", self.described, ClientPin::describe(&request));
-                Ok(match self.pin.handle(&request)? {
+                Ok(match self.pin.handle(&request, !settings.ctap_2_0)? {
                     client_pin::Answer::Reply(reply) => Outcome::Reply(success(reply)),
                     client_pin::Answer::UvTouch(request) => Outcome::Touch(Operation::UvToken(Box::new(request))),
                 })
             }
             AUTHENTICATOR_RESET => Ok(Outcome::Touch(Operation::Reset)),
             AUTHENTICATOR_GET_NEXT_ASSERTION => self.get_next_assertion(settings).map(Outcome::Reply),
-            AUTHENTICATOR_CREDENTIAL_MANAGEMENT => {
+            AUTHENTICATOR_CREDENTIAL_MANAGEMENT if !settings.ctap_2_0 => {
                 self.described += &format!(" sub {}", number(&request, 1).unwrap_or_default());
                 let reply = self.management.handle(&request, &mut self.credentials, &mut self.pin)?;
                 Ok(Outcome::Reply(success(reply)))
             }
-            AUTHENTICATOR_SELECTION => Ok(Outcome::Touch(Operation::Selection)),
+            AUTHENTICATOR_SELECTION if !settings.ctap_2_0 => Ok(Outcome::Touch(Operation::Selection)),
             _ => Err(Status::InvalidCommand),
         }
     }
@@ -184,32 +184,39 @@ impl Authenticator {
         let mut options = vec![
             yes("rk"),
             yes("up"),
-            yes("credMgmt"),
-            yes("pinUvAuthToken"),
-            yes("makeCredUvNotRqd"),
             (text("plat"), Value::Bool(false)),
             (text("clientPin"), Value::Bool(self.pin.stored_pin.is_some())),
         ];
         if self.pin.uv != BuiltInUv::Absent {
             options.push(yes("uv"));
         }
+        let mut versions = vec![text("FIDO_2_0")];
+        if !settings.ctap_2_0 {
+            versions.push(text("FIDO_2_1"));
+            options.extend([yes("credMgmt"), yes("pinUvAuthToken"), yes("makeCredUvNotRqd")]);
+        }
+        let protocols = self.pin.protocols.iter().map(|protocol| integer(*protocol as i64)).collect();
         let algorithm = Value::Map(vec![(text("alg"), integer(ES256)), (text("type"), text("public-key"))]);
         let message_size = if settings.pad > 0 { i64::try_from(MESSAGE_BYTES).expect("7609") } else { MESSAGE_SIZE };
         let mut info = vec![
-            (integer(0x01), Value::Array(vec![text("FIDO_2_0"), text("FIDO_2_1")])),
+            (integer(0x01), Value::Array(versions)),
             (integer(0x02), Value::Array(vec![text(CRED_PROTECT), text(HMAC_SECRET)])),
             (integer(0x03), bytes(self.aaguid)),
             (integer(0x04), Value::Map(options)),
             (integer(0x05), integer(message_size)),
-            (integer(0x06), Value::Array(vec![integer(2), integer(1)])),
-            (integer(0x07), integer(CREDENTIALS_IN_LIST)),
-            (integer(0x08), integer(CREDENTIAL_ID_LENGTH)),
-            (integer(0x09), Value::Array(vec![text("usb")])),
-            (integer(0x0a), Value::Array(vec![algorithm])),
-            (integer(0x0c), Value::Bool(self.pin.force_change)),
-            (integer(0x0d), integer(i64::try_from(self.pin.minimum_length).expect("at most 63"))),
-            (integer(0x0e), integer(1)),
+            (integer(0x06), Value::Array(protocols)),
         ];
+        if !settings.ctap_2_0 {
+            info.extend([
+                (integer(0x07), integer(CREDENTIALS_IN_LIST)),
+                (integer(0x08), integer(CREDENTIAL_ID_LENGTH)),
+                (integer(0x09), Value::Array(vec![text("usb")])),
+                (integer(0x0a), Value::Array(vec![algorithm])),
+                (integer(0x0c), Value::Bool(self.pin.force_change)),
+                (integer(0x0d), integer(i64::try_from(self.pin.minimum_length).expect("at most 63"))),
+                (integer(0x0e), integer(1)),
+            ]);
+        }
         pad(&mut info, settings);
         success(Some(Value::Map(info)))
     }
@@ -240,7 +247,8 @@ impl Authenticator {
         let verification =
             self.verify(request, (8, 9), &rp_id, MAKE_CREDENTIAL, options.user_verification, &client_data_hash)?;
         let discoverable = options.discoverable.unwrap_or(false);
-        if verification == Verification::None && discoverable && self.pin.is_protected() {
+        let needs_verification = discoverable || settings.ctap_2_0; // makeCredUvNotRqd
+        if verification == Verification::None && needs_verification && self.pin.is_protected() {
             return Err(Status::PuatRequired);
         }
         let verified = verification != Verification::None;
@@ -428,7 +436,7 @@ impl Authenticator {
     ) -> Failure<Verification> {
         if let Some(parameter) = get(request, keys.0) {
             let parameter = parameter.as_bytes().ok_or(Status::CborUnexpectedType)?;
-            let protocol = Protocol::from_number(number(request, keys.1).ok_or(Status::MissingParameter)?)?;
+            let protocol = self.pin.protocol(number(request, keys.1).ok_or(Status::MissingParameter)?)?;
             self.described += " with pinUvAuthParam";
             self.pin.verify_token(protocol, client_data_hash, parameter, permission, Some(rp_id))?;
             return Ok(Verification::ByToken);

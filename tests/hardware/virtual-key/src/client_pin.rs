@@ -75,6 +75,8 @@ pub struct ClientPin {
     pub force_change: bool,
     pub uv: BuiltInUv,
     pub uv_retries: u8,
+    /// Those that are supported, the preferred one first.
+    pub protocols: &'static [Protocol],
     mismatches: u8,
     key_agreement: SecretKey,
     token: Option<Token>,
@@ -89,6 +91,7 @@ impl ClientPin {
             force_change: false,
             uv: BuiltInUv::Absent,
             uv_retries: UV_RETRIES,
+            protocols: &[Protocol::Two, Protocol::One],
             mismatches: 0,
             key_agreement: SecretKey::random(&mut OsRng),
             token: None,
@@ -109,8 +112,7 @@ impl ClientPin {
     }
 
     pub fn reset(&mut self) {
-        let uv = self.uv;
-        *self = Self { uv, ..Self::new() };
+        *self = Self { uv: self.uv, protocols: self.protocols, ..Self::new() };
     }
 
     /// Something the key can verify its user with is set up.
@@ -133,15 +135,19 @@ impl ClientPin {
         description
     }
 
-    pub fn handle(&mut self, request: &Map) -> Failure<Answer> {
+    /// `has_permissions`: whether there are the subcommands that CTAP 2.1 added.
+    pub fn handle(&mut self, request: &Map, has_permissions: bool) -> Failure<Answer> {
         let subcommand = number(request, SUBCOMMAND).ok_or(Status::MissingParameter)?;
+        if !has_permissions && subcommand > 0x05 {
+            return Err(Status::InvalidSubcommand);
+        }
         let reply = match subcommand {
             0x01 => Some(Value::Map(vec![
                 (integer(3), integer(self.retries)),
                 (integer(4), Value::Bool(self.mismatches >= CONSECUTIVE_MISMATCHES)),
             ])),
             0x02 => {
-                Protocol::from_number(number(request, PROTOCOL).ok_or(Status::MissingParameter)?)?;
+                self.protocol(number(request, PROTOCOL).ok_or(Status::MissingParameter)?)?;
                 Some(Value::Map(vec![(integer(1), cose_key(&self.key_agreement.public_key(), ECDH_ES_HKDF_256))]))
             }
             0x03 => {
@@ -164,10 +170,15 @@ impl ClientPin {
         Ok(Answer::Reply(reply))
     }
 
+    pub fn protocol(&self, number: i64) -> Failure<Protocol> {
+        let protocol = self.protocols.iter().find(|protocol| **protocol as i64 == number);
+        protocol.copied().ok_or(Status::InvalidParameter)
+    }
+
     /// The secret shared with who sent `request`, which names the protocol by `protocol` and its key by `key`.
     pub fn shared_secret(&self, request: &Map, protocol: i64, key: i64) -> Failure<SharedSecret> {
         // hmac-secret of CTAP 2.0 names no protocol: it is the first.
-        let protocol = Protocol::from_number(number(request, protocol).unwrap_or(1))?;
+        let protocol = self.protocol(number(request, protocol).unwrap_or(1))?;
         SharedSecret::agree(protocol, &self.key_agreement, required_map(request, key)?)
     }
 

@@ -4,6 +4,7 @@
 use crate::attestation::Attestation;
 use crate::authenticator::Authenticator;
 use crate::client_pin::BuiltInUv;
+use crate::pin_protocol::Protocol;
 use crate::uhid::Identity;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
@@ -41,6 +42,8 @@ pub struct Settings {
     pub busy: bool,
     /// Requests of CTAP 2 are not understood.
     pub u2f_only: bool,
+    /// An older key: nothing that CTAP 2.1 added.
+    pub ctap_2_0: bool,
     /// While a touch is waited for, a whole message on another channel is seen.
     pub foreign: bool,
     /// While a touch is waited for, the answer to another program's INIT is seen.
@@ -74,6 +77,7 @@ impl Default for Settings {
             freeze: Freeze::No,
             busy: false,
             u2f_only: false,
+            ctap_2_0: false,
             foreign: false,
             foreign_init: false,
             split: false,
@@ -155,6 +159,12 @@ pub fn apply(
         "u2f-only" => settings.u2f_only = on,
         "foreign" => settings.foreign = on,
         "foreign-init" => settings.foreign_init = on,
+        "ctap" => settings.ctap_2_0 = one_of(word, value, &[("2.0", true), ("2.1", false)])?,
+        "pin-protocols" => {
+            let choices: [(&str, &'static [Protocol]); 3] =
+                [("1", &[Protocol::One]), ("2", &[Protocol::Two]), ("both", &[Protocol::Two, Protocol::One])];
+            pin.protocols = one_of(word, value, &choices)?;
+        }
         "split" => settings.split = one_of(word, value, &[("odd", true), ("off", false)])?,
         "pad" => settings.pad = number(word, value)?,
         "garbage" => settings.garbage = on,

@@ -3,7 +3,7 @@
 use crate::cbor::{self, Map, bytes, get, get_named, integer, number};
 use crate::client_pin::{CREDENTIAL_MANAGEMENT, ClientPin};
 use crate::credentials::Credential;
-use crate::pin_protocol::{ES256, Protocol, cose_key, sha256};
+use crate::pin_protocol::{ES256, cose_key, sha256};
 use crate::status::{Failure, Status};
 use ciborium::value::Value;
 use p256::PublicKey;
@@ -83,7 +83,7 @@ impl Enumeration {
 /// The pinUvAuthParam is over the subcommand and its parameters.
 fn verify(request: &Map, subcommand: u8, parameters: Option<&Map>, pin: &mut ClientPin) -> Failure<()> {
     let tag = get(request, 4).and_then(Value::as_bytes).ok_or(Status::PuatRequired)?;
-    let protocol = Protocol::from_number(number(request, 3).ok_or(Status::MissingParameter)?)?;
+    let protocol = pin.protocol(number(request, 3).ok_or(Status::MissingParameter)?)?;
     let mut message = vec![subcommand];
     if let Some(parameters) = parameters {
         message.extend(cbor::encode(&Value::Map(parameters.clone())));

@@ -22,19 +22,11 @@ const BLOCK_BYTES: usize = 16;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    One,
-    Two,
+    One = 1,
+    Two = 2,
 }
 
 impl Protocol {
-    pub fn from_number(number: i64) -> Failure<Self> {
-        match number {
-            1 => Ok(Self::One),
-            2 => Ok(Self::Two),
-            _ => Err(Status::InvalidParameter),
-        }
-    }
-
     /// `authenticate(key, message)`.
     pub fn authenticate(self, key: &[u8], message: &[u8]) -> Vec<u8> {
         let mut tag = hmac_sha256(key, message).to_vec();
