@@ -30,5 +30,11 @@ assert() {
     echo "asserted $name"
 }
 
-# fails COMMAND...: it must not succeed.
-fails() { if ("$@"); then echo "this succeeded: $*"; exit 1; fi; }
+# fails COMMAND...: it must not succeed. (Not in a condition, where the command's own `set -e` would be ignored.)
+fails() {
+    set +e
+    (set -e; "$@")
+    status=$?
+    set -e
+    [ $status -ne 0 ] || { echo "this succeeded: $*"; exit 1; }
+}

@@ -45,8 +45,10 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "libfido2: no attestation",
         given: &[Given::Key(1, "--attestation none"), LIBFIDO2],
-        run: "sh -c 'KEY={key1}; . ./libfido2.sh; fails make a; sed -n 3p a.made'",
-        expects: &["none"],
+        // The key answers, but fido2-cred has no signature to print then.
+        run: "sh -c 'KEY={key1}; . ./libfido2.sh; fails make a'",
+        expects: &["fido2-cred: output error"],
+        key_log: &[(1, "blink-stop touch after"), (1, "-> 00")],
         documented: false,
         ..SCENARIO
     },
@@ -79,7 +81,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "libfido2: PIN of a CTAP 2.0 key",
         given: &[Given::Key(1, "--pin 1234 --pin-protocols 1 --ctap 2.0"), LIBFIDO2],
-        run: "sh -c 'KEY={key1}; . ./libfido2.sh; make a -v; assert a -v'",
+        run: "sh -c 'KEY={key1}; . ./libfido2.sh; make a; assert a -t pin=true'",
         types: ENTER_PIN_TWICE,
         expects: &["made a: *", "asserted a"],
         key_log: &[(1, "CBOR 06 sub 5 protocol 1 -> 00")],
@@ -178,7 +180,7 @@ pub const SCENARIOS: &[Scenario] = &[
             Step::Wait("PIN for"),
             Step::Secret("1234\r"),
         ],
-        expects: &["*localhost", "*one*es256*", "*two*es256*", "left: 1"],
+        expects: &["*localhost", "*es256 uvopt", "*es256 uvopt", "left: 1"],
         documented: false,
         ..SCENARIO
     },
@@ -192,8 +194,9 @@ pub const SCENARIOS: &[Scenario] = &[
         ..SCENARIO
     },
     Scenario {
-        name: "libfido2: long answers in oddly split frames",
-        given: &[Given::Key(1, "--pad 1500 --split odd --foreign --foreign-init --touch 300"), LIBFIDO2],
+        name: "libfido2: long answers in slow frames",
+        // Not `odd`: libfido2 gives up where it reads a frame of another channel.
+        given: &[Given::Key(1, "--pad 1500 --split slow --touch 300"), LIBFIDO2],
         run: "sh -c 'KEY={key1}; . ./libfido2.sh; make a; assert a'",
         expects: &["made a: *", "asserted a"],
         documented: false,

@@ -24,6 +24,8 @@ const AUTHENTICATOR_CLIENT_PIN: u8 = 0x06;
 const AUTHENTICATOR_RESET: u8 = 0x07;
 const AUTHENTICATOR_GET_NEXT_ASSERTION: u8 = 0x08;
 const AUTHENTICATOR_CREDENTIAL_MANAGEMENT: u8 = 0x0a;
+/// What it was called before CTAP 2.1; libfido2 still calls it so.
+const CREDENTIAL_MANAGEMENT_PREVIEW: u8 = 0x41;
 const AUTHENTICATOR_SELECTION: u8 = 0x0b;
 
 /// Flags of authenticator data, WebAuthn Level 3 section 6.1.
@@ -167,7 +169,7 @@ impl Authenticator {
             }
             AUTHENTICATOR_RESET => Ok(Outcome::Touch(Operation::Reset)),
             AUTHENTICATOR_GET_NEXT_ASSERTION => self.get_next_assertion(settings).map(Outcome::Reply),
-            AUTHENTICATOR_CREDENTIAL_MANAGEMENT if !settings.ctap_2_0 => {
+            AUTHENTICATOR_CREDENTIAL_MANAGEMENT | CREDENTIAL_MANAGEMENT_PREVIEW if !settings.ctap_2_0 => {
                 self.described += &format!(" sub {}", number(&request, 1).unwrap_or_default());
                 let reply = self.management.handle(&request, &mut self.credentials, &mut self.pin)?;
                 Ok(Outcome::Reply(success(reply)))
@@ -193,7 +195,12 @@ impl Authenticator {
         let mut versions = vec![text("FIDO_2_0")];
         if !settings.ctap_2_0 {
             versions.push(text("FIDO_2_1"));
-            options.extend([yes("credMgmt"), yes("pinUvAuthToken"), yes("makeCredUvNotRqd")]);
+            options.extend([
+                yes("credMgmt"),
+                yes("credentialMgmtPreview"),
+                yes("pinUvAuthToken"),
+                yes("makeCredUvNotRqd"),
+            ]);
         }
         let protocols = self.pin.protocols.iter().map(|protocol| integer(*protocol as i64)).collect();
         let algorithm = Value::Map(vec![(text("alg"), integer(ES256)), (text("type"), text("public-key"))]);

@@ -29,6 +29,16 @@ pub enum Freeze {
     All,
 }
 
+/// How the frames of a long answer come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    No,
+    /// With pauses between them.
+    Slow,
+    /// With frames of another channel between them too.
+    Odd,
+}
+
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Settings {
     pub touch: Touch,
@@ -48,8 +58,7 @@ pub struct Settings {
     pub foreign: bool,
     /// While a touch is waited for, the answer to another program's INIT is seen.
     pub foreign_init: bool,
-    /// Frames of another channel between those of an answer, and pauses.
-    pub split: bool,
+    pub split: Split,
     /// So many bytes of an unknown member in getInfo and in assertions.
     pub pad: usize,
     /// Answers are no CBOR.
@@ -80,7 +89,7 @@ impl Default for Settings {
             ctap_2_0: false,
             foreign: false,
             foreign_init: false,
-            split: false,
+            split: Split::No,
             pad: 0,
             garbage: false,
             short_auth: false,
@@ -165,7 +174,9 @@ pub fn apply(
                 [("1", &[Protocol::One]), ("2", &[Protocol::Two]), ("both", &[Protocol::Two, Protocol::One])];
             pin.protocols = one_of(word, value, &choices)?;
         }
-        "split" => settings.split = one_of(word, value, &[("odd", true), ("off", false)])?,
+        "split" => {
+            settings.split = one_of(word, value, &[("odd", Split::Odd), ("slow", Split::Slow), ("off", Split::No)])?;
+        }
         "pad" => settings.pad = number(word, value)?,
         "garbage" => settings.garbage = on,
         "short-auth" => settings.short_auth = on,

@@ -19,7 +19,7 @@ mod status;
 mod uhid;
 
 use authenticator::{Authenticator, Operation, Outcome};
-use control::{Act, Fifo, Freeze, Settings, Touch};
+use control::{Act, Fifo, Freeze, Settings, Split, Touch};
 use ctaphid::{Assembled, Assembler, Channel, Message};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use status::Status;
@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 
 /// How long a person takes to refuse.
 const DENY_AFTER: Duration = Duration::from_millis(300);
-/// Between two frames of an answer where `split` is on.
+/// Between two frames of an answer where it is split.
 const SPLIT_PAUSE: Duration = Duration::from_millis(15);
 const FIRST_CHANNEL: Channel = 0x0001_0001;
 const FOREIGN_CHANNEL: Channel = 0x7777_7777;
@@ -299,9 +299,11 @@ impl Key {
 
     fn send(&mut self, channel: Channel, command: u8, payload: &[u8]) {
         for (index, report) in ctaphid::reports(channel, command, payload).iter().enumerate() {
-            if self.settings.split && index > 0 {
-                // Another program's, a whole one and a torn-off end; KEEPALIVE has no place within a message.
+            if self.settings.split != Split::No && index > 0 {
                 std::thread::sleep(SPLIT_PAUSE);
+            }
+            if self.settings.split == Split::Odd && index > 0 {
+                // Another program's, whole or only begun; KEEPALIVE has no place within a message.
                 for foreign in ctaphid::reports(FOREIGN_CHANNEL, ctaphid::CBOR, &[0; 64]).iter().take(1 + index % 2) {
                     self.device.send(foreign);
                 }
