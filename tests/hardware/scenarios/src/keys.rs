@@ -53,7 +53,7 @@ impl Key {
 
     pub fn word(&mut self, word: &str) -> Result<(), String> {
         let failed = |error| format!("key {} can't be told {word:?}: {error}", self.number);
-        let control = format!("control {word}");
+        let control = format!("ctl {word}");
         let told = count(self.number, &control);
         let mut fifo = fs::OpenOptions::new().write(true).open(fifo(self.number)).map_err(failed)?;
         writeln!(fifo, "{word}").map_err(failed)?;

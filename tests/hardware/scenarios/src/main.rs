@@ -24,12 +24,25 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 fn main() -> ExitCode {
     let only = std::env::args().nth(1).unwrap_or_default();
+    if only == "--table" {
+        print!("{}", document());
+        return ExitCode::SUCCESS;
+    }
+    let started = Instant::now();
     let (mut passed, mut failed) = (0, 0);
-    let mut rows = Vec::new();
-    for (index, scenario) in table::SCENARIOS.iter().enumerate().filter(|(_, one)| one.name.contains(&only)) {
-        let started = Instant::now();
-        let (outcome, lines) = play(scenario, index);
-        let seconds = started.elapsed().as_secs_f64();
+    let mut stage = None;
+    let mut head = 0;
+    for (index, scenario) in table::SCENARIOS.iter().enumerate() {
+        if !scenario.continues {
+            head = index;
+            stage = None;
+        }
+        if !scenario.name.contains(&only) {
+            continue;
+        }
+        let began = Instant::now();
+        let (outcome, lines) = play(scenario, head, &mut stage);
+        let seconds = began.elapsed().as_secs_f64();
         match outcome {
             Ok(()) => {
                 passed += 1;
@@ -38,59 +51,68 @@ fn main() -> ExitCode {
             Err(why) => {
                 failed += 1;
                 println!("FAILED {}: {why} ({seconds:.1} s)", scenario.name);
-                for line in lines {
-                    println!("    | {line}");
-                }
-                for (number, log) in keys::logs() {
-                    for line in log.lines() {
-                        println!("    key {number}: {line}");
-                    }
-                }
+                report(&lines);
+                // What goes on from here begins anew.
+                stage = None;
             }
         }
-        if scenario.documented {
-            rows.push(row(scenario));
-        }
     }
-    println!("BEGIN ROWS");
-    for row in rows {
-        println!("{row}");
-    }
-    println!("END ROWS");
-    println!("RESULT {passed} {failed}");
+    drop(stage);
+    println!("SCENARIOS {passed} passed, {failed} failed, in {:.0} s", started.elapsed().as_secs_f64());
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Of `docs/hardware.md`: what has just been found on the screen.
-fn row(scenario: &Scenario) -> String {
-    let escaped = |line: &str| line.replace('|', "\\|").replace('<', "&lt;").replace('*', "…");
-    let lines: Vec<String> = scenario.expects.iter().map(|line| escaped(line)).collect();
-    let light = if scenario.light_out { "yes" } else { "no" };
-    format!("| {} | {} | {} | {light} |", escaped(scenario.name), lines.join("<br>"), scenario.exit)
-}
-
-fn play(scenario: &Scenario, index: usize) -> (Result<(), String>, Vec<String>) {
-    keys::forget_all();
-    let person = match Person::new(index) {
-        Ok(person) => person,
-        Err(error) => return (Err(format!("the person's home: {error}")), Vec::new()),
-    };
-    let mut stage = Stage { person, keys: Vec::new(), services: Vec::new() };
-    for given in scenario.given {
-        if let Err(why) = stage.prepare(*given) {
-            return (Err(format!("before it began: {why}")), Vec::new());
+fn report(lines: &[String]) {
+    for line in lines {
+        println!("    | {line}");
+    }
+    for (number, log) in keys::logs() {
+        for line in log.lines() {
+            println!("    key {number}: {line}");
         }
     }
+}
+
+/// `docs/hardware.md`: what is on the screen where all scenarios pass.
+fn document() -> String {
+    let escaped = |line: &str| line.replace('|', "\\|").replace('<', "&lt;").replace('*', "…");
+    let mut document = include_str!("document-head.md").to_owned();
+    for scenario in table::SCENARIOS.iter().filter(|scenario| scenario.documented) {
+        let lines: Vec<String> = scenario.expects.iter().map(|line| escaped(line)).collect();
+        let light = if scenario.light_out { "yes" } else { "no" };
+        let (name, run) = (escaped(scenario.name), escaped(scenario.run));
+        document += &format!("| {name} | `{run}` | {} | {} | {light} |\n", lines.join("<br>"), scenario.exit);
+    }
+    document
+}
+
+/// Plays it on the stage that the one before left, or on one of its own. `head` is the first one on that stage.
+fn play(scenario: &Scenario, head: usize, stage: &mut Option<Stage>) -> (Result<(), String>, Vec<String>) {
+    let before = |why: String| (Err(format!("before it began: {why}")), Vec::new());
+    let stage = match stage {
+        Some(stage) => stage,
+        None => match Stage::new(head, scenario.continues) {
+            Ok(new) => stage.insert(new),
+            Err(why) => return before(why),
+        },
+    };
+    for given in scenario.given {
+        if let Err(why) = stage.prepare(*given) {
+            return before(why);
+        }
+    }
+    let logs = keys::logs();
     let apart = scenario.stdout.is_some();
     let mut session = match Session::start(&stage.person, &stage.with_devices(scenario.run), apart) {
         Ok(session) => session,
-        Err(why) => return (Err(why), Vec::new()),
+        Err(why) => return before(why),
     };
     let limit = Instant::now() + scenario.deadline;
     let outcome = stage
         .type_all(&mut session, scenario.types, limit)
         .and_then(|()| session.finish(limit))
-        .and_then(|(exit, stdout)| compare(scenario, &session, exit, stdout.as_deref()));
+        .and_then(|(exit, stdout)| compare(scenario, &session, exit, stdout.as_deref(), &logs))
+        .and_then(|()| scenario.after.iter().try_for_each(|after| stage.prepare(*after)));
     (outcome, session.screen.lines())
 }
 
@@ -111,6 +133,17 @@ impl Drop for Service {
 }
 
 impl Stage {
+    /// A new person, and what is given to the first scenario where this is for one that goes on from it.
+    fn new(head: usize, with_given: bool) -> Result<Self, String> {
+        keys::forget_all();
+        let person = Person::new(head).map_err(|error| format!("the person's home: {error}"))?;
+        let mut stage = Self { keys: Vec::new(), services: Vec::new(), person };
+        if with_given {
+            table::SCENARIOS[head].given.iter().try_for_each(|given| stage.prepare(*given))?;
+        }
+        Ok(stage)
+    }
+
     fn prepare(&mut self, given: Given) -> Result<(), String> {
         let limit = Instant::now() + GIVEN_LIMIT;
         match given {
@@ -198,7 +231,13 @@ impl Stage {
     }
 }
 
-fn compare(scenario: &Scenario, session: &Session, exit: Exit, stdout: Option<&str>) -> Result<(), String> {
+fn compare(
+    scenario: &Scenario,
+    session: &Session,
+    exit: Exit,
+    stdout: Option<&str>,
+    before: &[(usize, String)],
+) -> Result<(), String> {
     let lines = session.screen.lines();
     if exit != scenario.exit {
         return Err(format!("exit {exit}, not {}", scenario.exit));
@@ -224,16 +263,22 @@ fn compare(scenario: &Scenario, session: &Session, exit: Exit, stdout: Option<&s
         return Err(format!("standard output is {stdout:?}, not {expected:?}"));
     }
     compare_light(scenario)?;
-    for (number, log) in keys::logs() {
+    // What each key has logged since this scenario began.
+    let mut logs: Vec<(usize, String)> = keys::logs();
+    for (number, log) in &mut logs {
+        if let Some((_, old)) = before.iter().find(|(candidate, _)| candidate == number) {
+            log.drain(..old.len());
+        }
+    }
+    for (number, log) in &logs {
         for absent in scenario.key_log_absent.iter().copied().chain(["PANIC", "ERROR"]) {
             if log.contains(absent) {
                 return Err(format!("the log of key {number} says {absent:?}"));
             }
         }
     }
-    let mut rest: Vec<(usize, String)> = keys::logs();
     for (number, expected) in scenario.key_log {
-        let log = rest.iter_mut().find(|(candidate, _)| candidate == number);
+        let log = logs.iter_mut().find(|(candidate, _)| candidate == number);
         let (_, log) = log.ok_or_else(|| format!("key {number} has logged nothing"))?;
         let at = log.find(expected).ok_or_else(|| format!("the log of key {number} does not say {expected:?}"))?;
         log.drain(..at + expected.len());

@@ -6,6 +6,9 @@ use std::time::Duration;
 pub struct Scenario {
     /// A sentence for `docs/hardware.md`, and what `--only` looks for.
     pub name: &'static str,
+    /// It goes on with the person, the home and the keys of the one before, so that what takes long is done once. Where it
+    /// is played alone, the first one's `given` comes before its own.
+    pub continues: bool,
     /// In this order, before anything is looked at.
     pub given: &'static [Given],
     /// The command. Words are split at blanks; '…' keeps a word together. `{key1}` is the device of the first key.
@@ -24,6 +27,8 @@ pub struct Scenario {
     pub key_log: &'static [(usize, &'static str)],
     /// What no key's log may say.
     pub key_log_absent: &'static [&'static str],
+    /// What is done when all was compared, for those that go on from here.
+    pub after: &'static [Given],
     /// After so long it hangs.
     pub deadline: Duration,
     /// Whether it has a row in `docs/hardware.md`.
@@ -33,6 +38,7 @@ pub struct Scenario {
 /// To begin each entry of the table with: `Scenario { name: "…", ..SCENARIO }`.
 pub const SCENARIO: Scenario = Scenario {
     name: "",
+    continues: false,
     given: &[],
     run: "",
     types: &[],
@@ -43,6 +49,7 @@ pub const SCENARIO: Scenario = Scenario {
     light_out: true,
     key_log: &[],
     key_log_absent: &[],
+    after: &[],
     deadline: Duration::from_secs(30),
     documented: true,
 };

@@ -9,6 +9,14 @@ const ENTER_PIN_TWICE: &[Step] =
     &[Step::Wait("PIN for"), Step::Secret("1234\r"), Step::Wait("PIN for"), Step::Secret("1234\r")];
 
 pub const SCENARIOS: &[Scenario] = &[
+    // -------------------------------------------------------------------------------------------- elevate, at a terminal
+    Scenario {
+        name: "nothing is set up yet",
+        run: "elevate list",
+        expects: &["elevate: there is no authority on this machine yet", "  run `elevate init` to set one up"],
+        exit: Exit::Status(6),
+        ..SCENARIO
+    },
     // ------------------------------------------------------------------- the virtual key, as libfido2's tools find it
     Scenario {
         name: "libfido2: what the key says of itself",
