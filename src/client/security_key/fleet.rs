@@ -165,8 +165,8 @@ impl Fleet {
     /// Begins with every key anew: for after we were stopped, when all lights went out.
     pub fn start_again(&mut self) {
         lock(&self.drivers).clear();
-        let gone = std::mem::take(&mut self.keys);
-        self.pending.extend(gone.into_iter().map(|key| (key.id, News::Went)));
+        self.keys.clear();
+        self.pending.clear();
         self.looked = None;
     }
 

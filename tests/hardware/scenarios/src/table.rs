@@ -394,6 +394,15 @@ pub const SCENARIOS: &[Scenario] = &[
         ..SCENARIO
     },
     Scenario {
+        name: "the key is enrolled already",
+        continues: true,
+        given: &[Given::Word(1, "touch 150")],
+        run: "elevate key enroll again",
+        expects: &["elevate: Virtual key 1 is enrolled already"],
+        exit: Exit::Status(1),
+        ..SCENARIO
+    },
+    Scenario {
         name: "the signature counter goes back",
         continues: true,
         given: &[Given::Word(1, "counter-back on")],
@@ -401,15 +410,6 @@ pub const SCENARIOS: &[Scenario] = &[
         expects: &["elevate: the step-up failed: the key's counter went back: the key may have been*"],
         exit: Exit::Status(8),
         after: &[Given::Word(1, "counter-back off")],
-        ..SCENARIO
-    },
-    Scenario {
-        name: "the key is enrolled already",
-        continues: true,
-        given: &[Given::Word(1, "touch 150")],
-        run: "elevate key enroll again",
-        expects: &["elevate: Virtual key 1 is enrolled already"],
-        exit: Exit::Status(1),
         ..SCENARIO
     },
     Scenario {
@@ -685,12 +685,11 @@ pub const SCENARIOS: &[Scenario] = &[
             Given::RunTyping(
                 "elevate key enroll spare",
                 &[
-                    Step::WaitLight(1),
+                    Step::Wait("which blinks, to approve"),
                     Step::Word(1, "tap"),
-                    Step::Wait("enrol a security key"),
-                    Step::WaitLight(2),
+                    Step::Wait("to use it"),
                     Step::Word(2, "tap"),
-                    Step::WaitLight(2),
+                    Step::Wait("Touch Virtual key 2, which blinks, to approve"),
                     Step::Word(2, "tap"),
                 ],
             ),

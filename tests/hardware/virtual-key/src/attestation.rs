@@ -39,7 +39,16 @@ pub fn statement(
 
 /// The root's certificate, as `tests/hardware/attestation-root.pem` has it.
 pub fn root_pem() -> String {
-    pem_rfc7468::encode_string("CERTIFICATE", pem_rfc7468::LineEnding::LF, &root_certificate()).expect("a short text")
+    pem(&root_certificate())
+}
+
+/// The certificate of `--attestation chain`, for a key with this AAGUID.
+pub fn leaf_pem(aaguid: &[u8; 16]) -> String {
+    pem(&leaf_certificate(aaguid))
+}
+
+fn pem(certificate: &[u8]) -> String {
+    pem_rfc7468::encode_string("CERTIFICATE", pem_rfc7468::LineEnding::LF, certificate).expect("a short text")
 }
 
 fn fixed_key(name: &str) -> SigningKey {

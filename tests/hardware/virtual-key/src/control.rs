@@ -233,8 +233,9 @@ pub struct Arguments {
     pub identity: Identity,
     pub control: Option<PathBuf>,
     pub log: Option<PathBuf>,
-    /// Only print the certificate of the attestation's root.
+    /// Only print the certificate of the attestation's root, and with `print_leaf` the one that it issued.
     pub print_root: bool,
+    pub print_leaf: bool,
 }
 
 pub fn parse(
@@ -250,12 +251,17 @@ pub fn parse(
         control: None,
         log: None,
         print_root: false,
+        print_leaf: false,
     };
     let mut arguments = arguments.peekable();
     while let Some(argument) = arguments.next() {
         let word = argument.strip_prefix("--").ok_or_else(|| format!("{argument:?} is no option"))?;
         if word == "print-root" {
             parsed.print_root = true;
+            continue;
+        }
+        if word == "print-leaf" {
+            parsed.print_leaf = true;
             continue;
         }
         let is_value = |next: &String| !next.starts_with("--");

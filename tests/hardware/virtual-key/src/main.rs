@@ -54,8 +54,13 @@ fn run() -> Result<(), String> {
     let mut settings = Settings::default();
     let mut authenticator = Authenticator::new();
     let arguments = control::parse(std::env::args().skip(1), &mut settings, &mut authenticator)?;
-    if arguments.print_root {
-        print!("{}", attestation::root_pem());
+    if arguments.print_root || arguments.print_leaf {
+        if arguments.print_root {
+            print!("{}", attestation::root_pem());
+        }
+        if arguments.print_leaf {
+            print!("{}", attestation::leaf_pem(&authenticator.aaguid));
+        }
         return Ok(());
     }
     let log = Log::open(arguments.log.as_deref()).map_err(|error| format!("the log: {error}"))?;
