@@ -31,6 +31,9 @@ _elevate() {
             elevate,doctor)
                 cmd="elevate__subcmd__doctor"
                 ;;
+            elevate,drive-security-key)
+                cmd="elevate__subcmd__drive__subcmd__security__subcmd__key"
+                ;;
             elevate,drop)
                 cmd="elevate__subcmd__drop"
                 ;;
@@ -115,6 +118,9 @@ _elevate() {
             elevate__subcmd__key,list)
                 cmd="elevate__subcmd__key__subcmd__list"
                 ;;
+            elevate__subcmd__key,pin)
+                cmd="elevate__subcmd__key__subcmd__pin"
+                ;;
             elevate__subcmd__key,remove)
                 cmd="elevate__subcmd__key__subcmd__remove"
                 ;;
@@ -125,7 +131,7 @@ _elevate() {
 
     case "${cmd}" in
         elevate)
-            opts="-n -k -K -v -l -h -V --json --non-interactive --debug --ttl --min-ttl --scope --reason --once --help --version run token env list status drop key explain audit init doctor demo admin reap-expired-grants demo-call"
+            opts="-n -A -k -K -v -l -h -V --json --non-interactive --debug --ttl --min-ttl --scope --reason --once --help --version run token env list status drop key explain audit init doctor demo admin reap-expired-grants drive-security-key demo-call"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -155,7 +161,7 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__admin)
-            opts="-n -h --json --non-interactive --debug --help secret user grant keys"
+            opts="-n -A -h --json --non-interactive --debug --help secret user grant keys"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -169,7 +175,7 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__admin__subcmd__grant)
-            opts="-n -h --json --non-interactive --debug --help list revoke"
+            opts="-n -A -h --json --non-interactive --debug --help list revoke"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -183,7 +189,7 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__admin__subcmd__grant__subcmd__list)
-            opts="-n -h --json --non-interactive --debug --help"
+            opts="-n -A -h --json --non-interactive --debug --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -197,7 +203,7 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__admin__subcmd__grant__subcmd__revoke)
-            opts="-n -h --json --non-interactive --debug --help"
+            opts="-n -A -h --json --non-interactive --debug --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -211,7 +217,7 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__admin__subcmd__keys)
-            opts="-n -h --json --non-interactive --debug --help list rotate"
+            opts="-n -A -h --json --non-interactive --debug --help list rotate"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -225,7 +231,7 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__admin__subcmd__keys__subcmd__list)
-            opts="-n -h --json --non-interactive --debug --help"
+            opts="-n -A -h --json --non-interactive --debug --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -239,7 +245,7 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__admin__subcmd__keys__subcmd__rotate)
-            opts="-n -h --json --non-interactive --debug --help"
+            opts="-n -A -h --json --non-interactive --debug --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -253,7 +259,7 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__admin__subcmd__secret)
-            opts="-n -h --json --non-interactive --debug --help set remove list"
+            opts="-n -A -h --json --non-interactive --debug --help set remove list"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -267,7 +273,7 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__admin__subcmd__secret__subcmd__list)
-            opts="-n -h --json --non-interactive --debug --help"
+            opts="-n -A -h --json --non-interactive --debug --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -281,7 +287,7 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__admin__subcmd__secret__subcmd__remove)
-            opts="-n -h --json --non-interactive --debug --help"
+            opts="-n -A -h --json --non-interactive --debug --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -295,12 +301,20 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__admin__subcmd__secret__subcmd__set)
-            opts="-n -h --json --non-interactive --debug --help"
+            opts="-n -A -h --seal-to --backup --json --non-interactive --debug --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --seal-to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --backup)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -309,7 +323,7 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__admin__subcmd__user)
-            opts="-n -h --json --non-interactive --debug --help list disable enable"
+            opts="-n -A -h --json --non-interactive --debug --help list disable enable"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -323,7 +337,7 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__admin__subcmd__user__subcmd__disable)
-            opts="-n -h --json --non-interactive --debug --help"
+            opts="-n -A -h --json --non-interactive --debug --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -337,7 +351,7 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__admin__subcmd__user__subcmd__enable)
-            opts="-n -h --json --non-interactive --debug --help"
+            opts="-n -A -h --json --non-interactive --debug --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -351,7 +365,7 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__admin__subcmd__user__subcmd__list)
-            opts="-n -h --json --non-interactive --debug --help"
+            opts="-n -A -h --json --non-interactive --debug --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -365,7 +379,7 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__audit)
-            opts="-n -h --json --non-interactive --debug --help verify show"
+            opts="-n -A -h --json --non-interactive --debug --help verify show"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -379,7 +393,7 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__audit__subcmd__show)
-            opts="-n -h --last --json --non-interactive --debug --help"
+            opts="-n -A -h --last --json --non-interactive --debug --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -397,7 +411,7 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__audit__subcmd__verify)
-            opts="-n -h --json --non-interactive --debug --help"
+            opts="-n -A -h --json --non-interactive --debug --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -411,7 +425,7 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__demo)
-            opts="-n -h --yes --json --non-interactive --debug --help"
+            opts="-n -A -h --yes --json --non-interactive --debug --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -425,7 +439,7 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__demo__subcmd__call)
-            opts="-n -h --json --non-interactive --debug --help"
+            opts="-n -A -h --json --non-interactive --debug --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -439,7 +453,21 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__doctor)
-            opts="-n -h --udev-rule --json --non-interactive --debug --help"
+            opts="-n -A -h --udev-rule --json --non-interactive --debug --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        elevate__subcmd__drive__subcmd__security__subcmd__key)
+            opts="-n -A -h --json --non-interactive --debug --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -453,7 +481,7 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__drop)
-            opts="-n -h --json --non-interactive --debug --help"
+            opts="-n -A -h --json --non-interactive --debug --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -467,7 +495,7 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__env)
-            opts="-k -n -h --ttl --min-ttl --scope --reason --once --json --non-interactive --debug --help"
+            opts="-k -n -A -h --ttl --min-ttl --scope --reason --once --json --non-interactive --debug --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -497,7 +525,7 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__explain)
-            opts="-n -h --json --non-interactive --debug --help"
+            opts="-n -A -h --json --non-interactive --debug --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -511,7 +539,7 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__init)
-            opts="-n -h --software-key --json --non-interactive --debug --help"
+            opts="-n -A -h --software-key --json --non-interactive --debug --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -529,7 +557,7 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__key)
-            opts="-n -h --json --non-interactive --debug --help enroll list remove"
+            opts="-n -A -h --json --non-interactive --debug --help enroll list pin remove"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -543,7 +571,7 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__key__subcmd__enroll)
-            opts="-n -h --software --json --non-interactive --debug --help"
+            opts="-n -A -h --software --json --non-interactive --debug --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -557,7 +585,21 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__key__subcmd__list)
-            opts="-n -h --json --non-interactive --debug --help"
+            opts="-n -A -h --json --non-interactive --debug --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        elevate__subcmd__key__subcmd__pin)
+            opts="-n -A -h --json --non-interactive --debug --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -571,7 +613,7 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__key__subcmd__remove)
-            opts="-n -h --json --non-interactive --debug --help"
+            opts="-n -A -h --json --non-interactive --debug --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -585,7 +627,7 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__list)
-            opts="-n -h --json --non-interactive --debug --help"
+            opts="-n -A -h --json --non-interactive --debug --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -599,7 +641,7 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__reap__subcmd__expired__subcmd__grants)
-            opts="-n -h --json --non-interactive --debug --help"
+            opts="-n -A -h --json --non-interactive --debug --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -613,7 +655,7 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__run)
-            opts="-k -n -h --ttl --min-ttl --scope --reason --once --json --non-interactive --debug --help"
+            opts="-k -n -A -h --ttl --min-ttl --scope --reason --once --json --non-interactive --debug --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -643,7 +685,7 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__status)
-            opts="-n -h --json --non-interactive --debug --help"
+            opts="-n -A -h --json --non-interactive --debug --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -657,7 +699,7 @@ _elevate() {
             return 0
             ;;
         elevate__subcmd__token)
-            opts="-k -n -h --ttl --min-ttl --scope --reason --once --json --non-interactive --debug --help"
+            opts="-k -n -A -h --ttl --min-ttl --scope --reason --once --json --non-interactive --debug --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -60,10 +60,29 @@ fn a_real_secret_the_same_day() {
     }
 }
 
+/// What takes a security key is run with a virtual one, in a VM: `tests/hardware`.
+#[test]
+fn what_takes_a_key_is_a_scenario() {
+    let scenarios = include_str!("hardware/scenarios/src/table.rs");
+    for line in blocks(README)[4].lines() {
+        let command = line.split('#').next().unwrap_or_default();
+        let command = command.split('|').next_back().unwrap_or_default().trim();
+        let command = command.split(" age1").next().unwrap_or_default();
+        assert!(scenarios.contains(command), "no scenario runs {command:?}");
+    }
+}
+
 #[test]
 fn links_lead_somewhere() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    for page in ["README.md", "docs/design.md", "docs/threat-model.md", "docs/benchmarks.md"] {
+    for page in [
+        "README.md",
+        "docs/design.md",
+        "docs/threat-model.md",
+        "docs/benchmarks.md",
+        "docs/hardware.md",
+        "tests/hardware/README.md",
+    ] {
         let text = std::fs::read_to_string(root.join(page)).unwrap();
         let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         for link in links.filter(|link| !link.contains("://")) {

@@ -28,7 +28,8 @@ elevate: approve elevation to prod-api?
   for      1m 30s
   command  echo
   reason   deploy 7
-  because  sensitive resources need a touch of your key; you have not used this resource before
+  because  sensitive resources need a touch of your key; you have not used this
+           resource before
 Press Enter to approve with the software key 'laptop', Ctrl-C to refuse: ",
     );
     assert_eq!((done.stdout.as_str(), done.stderr.as_str()), ("with arguments\n", ""));

@@ -53,9 +53,9 @@ pub fn for_challenge<'a>(
     enrolled: &'a [EnrolledKey],
 ) -> Box<dyn SecurityKey + 'a> {
     let software = SoftwareKey::on(&device.places.device);
-    let files = options.allow_credentials.iter().filter(|allowed| software.holds(&allowed.id)).count();
-    let only_files = files == options.allow_credentials.len();
-    if files > 0 && (only_files || device.bus.plugged_in().is_empty()) {
+    let only_files = enrolled.iter().all(|key| key.software);
+    let holds_one = || options.allow_credentials.iter().any(|allowed| software.holds(&allowed.id));
+    if only_files || (holds_one() && device.bus.plugged_in().is_empty()) {
         Box::new(software)
     } else {
         Box::new(HardwareKeys { bus: device.bus.clone(), enrolled })

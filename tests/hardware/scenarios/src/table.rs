@@ -574,7 +574,7 @@ pub const SCENARIOS: &[Scenario] = &[
         types: &[
             Step::Wait("PIN of 'work' (Virtual key 1), 8 tries left"),
             Step::Signal(20),
-            Step::Pause(Duration::from_millis(1000)),
+            Step::Pause(Duration::from_secs(1)),
             Step::Signal(18),
             Step::Wait("PIN of 'work' (Virtual key 1), 8 tries left"),
             Step::Secret("1234\r"),
@@ -757,23 +757,49 @@ pub const SCENARIOS: &[Scenario] = &[
         ..SCENARIO
     },
     Scenario {
-        name: "a secret sealed under the key: one touch approves and unseals",
+        name: "`elevate doctor` with the key plugged in",
         given: &[
             Given::Run("elevate init"),
             RESOURCES,
             Given::Key(1, "--state /run/keys/1.state --touch 150 --pin 1234"),
             Given::RunTyping("elevate key enroll work", &[Step::Wait("PIN of Virtual key 1"), Step::Secret("1234\r")]),
-            Given::RunTyping(
-                "sh -c 'echo hunter2 | elevate admin secret set password --seal-to work'",
-                &[Step::Wait("PIN of"), Step::Secret("1234\r"), Step::Wait("PIN of"), Step::Secret("1234\r")],
-            ),
         ],
-        run: "sh -c 'elevate password -- sh -c \"echo the secret is \\$ELEVATE_SECRET\"'",
+        run: "elevate doctor",
+        expects: &["ok      security key: Virtual key 1 *"],
+        ..SCENARIO
+    },
+    Scenario {
+        name: "a secret sealed under the key: one touch approves and unseals",
+        continues: true,
+        given: &[Given::RunTyping(
+            "sh -c 'printf %s hunter2 | elevate admin secret set example --seal-to work --backup age1sanyfhahl2u3f7qq3vsu0nuv6xrwn8uqcjtrf2wetezxfsg5rq8ql2fn8p'",
+            &[Step::Wait("PIN of"), Step::Secret("1234\r"), Step::Wait("PIN of"), Step::Secret("1234\r")],
+        )],
+        run: "sh -c 'elevate example -- sh -c \"echo the secret is \\$ELEVATE_SECRET\"'",
         types: &[Step::Wait("PIN of"), Step::Secret("1234\r")],
         expects: &[
-            "elevate: approve elevation to password?",
+            "elevate: approve elevation to example?",
             "  takes    your key and its PIN or biometric",
             "the secret is hunter2",
+        ],
+        ..SCENARIO
+    },
+    Scenario {
+        name: "the main job of README, with a device in place of the file",
+        continues: true,
+        given: &[Given::RunTyping(
+            "sh -c 'printf %s hunter2 | elevate admin secret set example --seal-to work --backup age1sanyfhahl2u3f7qq3vsu0nuv6xrwn8uqcjtrf2wetezxfsg5rq8ql2fn8p'",
+            &[Step::Wait("PIN of"), Step::Secret("1234\r"), Step::Wait("PIN of"), Step::Secret("1234\r")],
+        )],
+        run: "sh -c 'elevate -v --reason 4711 example -- env && elevate drop example && elevate audit verify'",
+        types: &[Step::Wait("PIN of"), Step::Secret("1234\r")],
+        expects: &[
+            "elevate: approve elevation to example?",
+            "  command  env",
+            "  reason   4711",
+            "ELEVATE_SECRET=hunter2",
+            "example dropped and revoked*",
+            "the log is good*",
         ],
         ..SCENARIO
     },
@@ -789,6 +815,19 @@ pub const SCENARIOS: &[Scenario] = &[
         run: "sh -c 'elevate top && elevate status'",
         types: &[Step::Wait("PIN of"), Step::Secret("1234\r")],
         expects: &["elevate: approve elevation to top?", "elevate: top granted*"],
+        ..SCENARIO
+    },
+    Scenario {
+        name: "a model that nobody vouches for, where somebody must",
+        given: &[
+            Given::Run("elevate init"),
+            Given::File(".config/elevate/authority.toml", include_str!("attested.toml")),
+            Given::Run("cp /etc/attestation-root.pem .config/elevate/roots.pem"),
+            Given::Key(1, "--touch 150 --attestation self"),
+        ],
+        run: "elevate key enroll work",
+        expects: &["elevate: nobody whom this authority trusts vouches for this key's model"],
+        exit: Exit::Status(3),
         ..SCENARIO
     },
     // ------------------------------------------------------------------- the virtual key, as libfido2's tools find it
