@@ -29,6 +29,7 @@ pub const SCENARIOS: &[Scenario] = &[
             "           resource before",
             "elevate: db granted*",
         ],
+        stdout: Some(""),
         ..SCENARIO
     },
     Scenario {
@@ -42,6 +43,7 @@ pub const SCENARIOS: &[Scenario] = &[
             "unplug it and plug it in again. Ctrl-C refuses.",
             "elevate: db granted*",
         ],
+        stdout: Some(""),
         ..SCENARIO
     },
     Scenario {
@@ -50,6 +52,7 @@ pub const SCENARIOS: &[Scenario] = &[
         given: &[Given::Word(1, "touch deny")],
         run: "elevate -v db",
         expects: &["elevate: refused at 'work' (Virtual key 1)", "  nothing was approved"],
+        stdout: Some(""),
         exit: Exit::Status(8),
         ..SCENARIO
     },
@@ -64,6 +67,7 @@ pub const SCENARIOS: &[Scenario] = &[
             Step::Word(1, "touch 300"),
         ],
         expects: &["elevate: db granted*"],
+        stdout: Some(""),
         after: &[Given::Word(1, "up-timeout 30000")],
         ..SCENARIO
     },
@@ -74,6 +78,7 @@ pub const SCENARIOS: &[Scenario] = &[
         run: "elevate -v db",
         types: &[Step::Wait("Touch 'work' (Virtual key 1), which blinks, to approve"), Step::Signal(2)],
         expects: &["elevate: approve elevation to db?"],
+        stdout: Some(""),
         exit: Exit::Signal(2),
         ..SCENARIO
     },
@@ -84,6 +89,7 @@ pub const SCENARIOS: &[Scenario] = &[
         run: "elevate -v db",
         types: &[Step::Wait("Touch 'work' (Virtual key 1), which blinks, to approve"), Step::Signal(15)],
         expects: &["elevate: approve elevation to db?"],
+        stdout: Some(""),
         exit: Exit::Signal(15),
         ..SCENARIO
     },
@@ -94,6 +100,7 @@ pub const SCENARIOS: &[Scenario] = &[
         run: "elevate -v db",
         types: &[Step::Wait("Touch 'work' (Virtual key 1), which blinks, to approve"), Step::Signal(1)],
         expects: &["elevate: approve elevation to db?"],
+        stdout: Some(""),
         exit: Exit::Signal(1),
         ..SCENARIO
     },
@@ -104,6 +111,7 @@ pub const SCENARIOS: &[Scenario] = &[
         run: "elevate -v db",
         types: &[Step::Wait("Touch 'work' (Virtual key 1), which blinks, to approve"), Step::Type("\x03")],
         expects: &["elevate: approve elevation to db?"],
+        stdout: Some(""),
         exit: Exit::Signal(2),
         ..SCENARIO
     },
@@ -121,6 +129,7 @@ pub const SCENARIOS: &[Scenario] = &[
             Step::Word(1, "tap"),
         ],
         expects: &["elevate: db granted*"],
+        stdout: Some(""),
         key_log: &[(1, "blink-stop cancel"), (1, "blink-start"), (1, "blink-stop touch")],
         ..SCENARIO
     },
@@ -136,6 +145,7 @@ pub const SCENARIOS: &[Scenario] = &[
             Step::Plug(1, "--state /run/keys/1.state --touch 500"),
         ],
         expects: &["'work' (Virtual key 1) was unplugged", "Plug in your security key: 'work'", "elevate: db granted*"],
+        stdout: Some(""),
         ..SCENARIO
     },
     Scenario {
@@ -150,6 +160,7 @@ pub const SCENARIOS: &[Scenario] = &[
             Step::Plug(1, "--state /run/keys/1.state --touch 500"),
         ],
         expects: &["Virtual key 1 was unplugged", "elevate: db granted*"],
+        stdout: Some(""),
         ..SCENARIO
     },
     Scenario {
@@ -164,6 +175,7 @@ pub const SCENARIOS: &[Scenario] = &[
             Step::Wait("Touch 'work' (Virtual key 1), which blinks, to approve"),
         ],
         expects: &["Plug in your security key: 'work'", "elevate: db granted*"],
+        stdout: Some(""),
         ..SCENARIO
     },
     Scenario {
@@ -177,6 +189,7 @@ pub const SCENARIOS: &[Scenario] = &[
             "You are here over SSH: it must be plugged into *",
             "elevate: db granted*",
         ],
+        stdout: Some(""),
         ..SCENARIO
     },
     Scenario {
@@ -186,6 +199,7 @@ pub const SCENARIOS: &[Scenario] = &[
         run: "elevate -v db",
         types: &[Step::Wait("Waiting for a key"), Step::Type("\x03")],
         expects: &["Plug in your security key: 'work'"],
+        stdout: Some(""),
         exit: Exit::Signal(2),
         after: &[Given::Key(1, "--state /run/keys/1.state --touch 500")],
         ..SCENARIO
@@ -201,6 +215,7 @@ pub const SCENARIOS: &[Scenario] = &[
             Step::Plug(1, "--state /run/keys/1.state --touch 500"),
         ],
         expects: &["Virtual key 1 does not answer: unplug it and plug it in again", "elevate: db granted*"],
+        stdout: Some(""),
         ..SCENARIO
     },
     Scenario {
@@ -210,6 +225,7 @@ pub const SCENARIOS: &[Scenario] = &[
         run: "elevate -v db",
         types: &[Step::Wait("Touch 'work' (Virtual key 1), which blinks, to approve")],
         expects: &["elevate: db granted*"],
+        stdout: Some(""),
         after: &[Given::Word(1, "foreign off")],
         ..SCENARIO
     },
@@ -220,6 +236,7 @@ pub const SCENARIOS: &[Scenario] = &[
         run: "elevate -v db",
         types: &[Step::Wait("Touch 'work' (Virtual key 1), which blinks, to approve")],
         expects: &["elevate: db granted*"],
+        stdout: Some(""),
         after: &[Given::Word(1, "foreign-init off"), Given::Word(1, "touch 150")],
         ..SCENARIO
     },
@@ -232,6 +249,7 @@ pub const SCENARIOS: &[Scenario] = &[
             "elevate: what Virtual key 1 answers can't be read",
             "  unplug it and plug it in again, then run the command again; nothing was*",
         ],
+        stdout: Some(""),
         exit: Exit::Status(8),
         after: &[Given::Word(1, "short-auth off")],
         ..SCENARIO
@@ -242,6 +260,7 @@ pub const SCENARIOS: &[Scenario] = &[
         given: &[Given::Word(1, "garbage on")],
         run: "elevate -v db",
         expects: &["elevate: what Virtual key 1 answers can't be read"],
+        stdout: Some(""),
         exit: Exit::Status(8),
         after: &[Given::Word(1, "garbage off")],
         ..SCENARIO
@@ -253,6 +272,7 @@ pub const SCENARIOS: &[Scenario] = &[
         run: "elevate -v db",
         types: &[Step::Wait("Touch 'work' (Virtual key 1), which blinks, to approve")],
         expects: &["elevate: db granted*"],
+        stdout: Some(""),
         deadline: Duration::from_secs(12),
         ..SCENARIO
     },
@@ -263,6 +283,7 @@ pub const SCENARIOS: &[Scenario] = &[
         run: "elevate -v db",
         types: &[Step::Wait("Touch 'work' (Virtual key 1), which blinks, to approve")],
         expects: &["elevate: db granted*"],
+        stdout: Some(""),
         after: &[Given::Word(1, "keepalive 100")],
         deadline: Duration::from_secs(12),
         ..SCENARIO
@@ -273,6 +294,7 @@ pub const SCENARIOS: &[Scenario] = &[
         given: &[Given::Word(1, "no-keepalive on"), Given::Word(1, "touch 1500")],
         run: "elevate -v db",
         expects: &["elevate: db granted*"],
+        stdout: Some(""),
         after: &[Given::Word(1, "no-keepalive off"), Given::Word(1, "touch 150")],
         ..SCENARIO
     },
@@ -282,6 +304,7 @@ pub const SCENARIOS: &[Scenario] = &[
         given: &[Given::Word(1, "pad 3000"), Given::Word(1, "split odd")],
         run: "elevate -v db",
         expects: &["elevate: db granted*"],
+        stdout: Some(""),
         after: &[Given::Word(1, "pad 0"), Given::Word(1, "split off")],
         ..SCENARIO
     },
@@ -292,6 +315,7 @@ pub const SCENARIOS: &[Scenario] = &[
         run: "elevate -v db",
         types: &[Step::Wait("in use by another program"), Step::Word(1, "busy off")],
         expects: &["Virtual key 1 is in use by another program; waiting for it", "elevate: db granted*"],
+        stdout: Some(""),
         ..SCENARIO
     },
     Scenario {
@@ -300,6 +324,7 @@ pub const SCENARIOS: &[Scenario] = &[
         given: &[Given::Word(1, "no-up on")],
         run: "elevate -v db",
         expects: &["elevate: the security key's answer is wrong: it signed for another relying party*"],
+        stdout: Some(""),
         exit: Exit::Status(8),
         after: &[Given::Word(1, "no-up off")],
         ..SCENARIO
@@ -310,6 +335,7 @@ pub const SCENARIOS: &[Scenario] = &[
         given: &[Given::Word(1, "wrong-rp on")],
         run: "elevate -v db",
         expects: &["elevate: the security key's answer is wrong: it signed for another relying party*"],
+        stdout: Some(""),
         exit: Exit::Status(8),
         after: &[Given::Word(1, "wrong-rp off")],
         ..SCENARIO
@@ -320,6 +346,7 @@ pub const SCENARIOS: &[Scenario] = &[
         given: &[Given::Word(1, "wrong-credential on")],
         run: "elevate -v db",
         expects: &["elevate: the security key's answer is wrong: it is none of those that were asked"],
+        stdout: Some(""),
         exit: Exit::Status(8),
         after: &[Given::Word(1, "wrong-credential off")],
         ..SCENARIO
@@ -330,6 +357,7 @@ pub const SCENARIOS: &[Scenario] = &[
         given: &[Given::Word(1, "bad-signature on")],
         run: "elevate -v db",
         expects: &["elevate: the security key's answer is wrong: it did not sign what was shown"],
+        stdout: Some(""),
         exit: Exit::Status(8),
         after: &[Given::Word(1, "bad-signature off")],
         ..SCENARIO
@@ -345,6 +373,7 @@ pub const SCENARIOS: &[Scenario] = &[
             Step::Plug(1, "--state /run/keys/1.state --touch 500"),
         ],
         expects: &["Virtual key 1 speaks only U2F, which is too old", "elevate: db granted*"],
+        stdout: Some(""),
         ..SCENARIO
     },
     Scenario {
@@ -352,6 +381,7 @@ pub const SCENARIOS: &[Scenario] = &[
         continues: true,
         run: "elevate -n -v db",
         expects: &["elevate: this takes a touch of your key*"],
+        stdout: Some(""),
         exit: Exit::Status(4),
         ..SCENARIO
     },
@@ -360,6 +390,7 @@ pub const SCENARIOS: &[Scenario] = &[
         continues: true,
         run: "elevate -v vault",
         expects: &["elevate: this takes your key and its PIN or biometric, and you have no key that*"],
+        stdout: Some(""),
         exit: Exit::Status(7),
         ..SCENARIO
     },
@@ -370,6 +401,7 @@ pub const SCENARIOS: &[Scenario] = &[
         run: "elevate -v db",
         types: &[Step::Wait("is not enrolled here"), Step::Plug(1, "--state /run/keys/1.state --touch 500")],
         expects: &["Virtual key 3 is not enrolled here", "elevate: db granted*"],
+        stdout: Some(""),
         after: &[Given::Word(3, "remove")],
         ..SCENARIO
     },
@@ -391,6 +423,7 @@ pub const SCENARIOS: &[Scenario] = &[
             "Virtual key 3 is not enrolled here",
             "elevate: db granted*",
         ],
+        stdout: Some(""),
         ..SCENARIO
     },
     Scenario {
@@ -399,6 +432,7 @@ pub const SCENARIOS: &[Scenario] = &[
         given: &[Given::Word(1, "touch 150")],
         run: "elevate key enroll again",
         expects: &["elevate: Virtual key 1 is enrolled already"],
+        stdout: Some(""),
         exit: Exit::Status(1),
         ..SCENARIO
     },
@@ -408,6 +442,7 @@ pub const SCENARIOS: &[Scenario] = &[
         given: &[Given::Word(1, "counter-back on")],
         run: "elevate -v db",
         expects: &["elevate: the step-up failed: the key's counter went back: the key may have been*"],
+        stdout: Some(""),
         exit: Exit::Status(8),
         after: &[Given::Word(1, "counter-back off")],
         ..SCENARIO
@@ -428,6 +463,7 @@ pub const SCENARIOS: &[Scenario] = &[
             "PIN of 'work' (Virtual key 1), 8 tries left:*",
             "elevate: vault granted*",
         ],
+        stdout: Some(""),
         key_log: &[(1, "sub 9"), (1, "permissions 02 rp localhost")],
         ..SCENARIO
     },
@@ -436,6 +472,7 @@ pub const SCENARIOS: &[Scenario] = &[
         continues: true,
         run: "elevate -v db",
         expects: &["elevate: db granted*"],
+        stdout: Some(""),
         ..SCENARIO
     },
     Scenario {
@@ -449,6 +486,7 @@ pub const SCENARIOS: &[Scenario] = &[
             Step::Secret("1234\r"),
         ],
         expects: &["wrong PIN", "PIN of 'work' (Virtual key 1), 7 tries left:*", "elevate: vault granted*"],
+        stdout: Some(""),
         ..SCENARIO
     },
     Scenario {
@@ -472,6 +510,7 @@ pub const SCENARIOS: &[Scenario] = &[
             "'work' (Virtual key 1) takes no more tries for now: three in a row were wrong:*",
             "elevate: vault granted*",
         ],
+        stdout: Some(""),
         ..SCENARIO
     },
     Scenario {
@@ -484,6 +523,7 @@ pub const SCENARIOS: &[Scenario] = &[
             "This is the last try: a wrong PIN locks the key for good, and what is on it is*",
             "elevate: the last try of 'work' (Virtual key 1) was not made",
         ],
+        stdout: Some(""),
         exit: Exit::Status(8),
         ..SCENARIO
     },
@@ -497,6 +537,7 @@ pub const SCENARIOS: &[Scenario] = &[
             "This is the last try: a wrong PIN locks the key for good, and what is on it is*",
             "elevate: 'work' (Virtual key 1) is locked for good: its PIN was wrong too often",
         ],
+        stdout: Some(""),
         exit: Exit::Status(8),
         after: &[Given::Word(1, "pin 1234")],
         ..SCENARIO
@@ -507,6 +548,7 @@ pub const SCENARIOS: &[Scenario] = &[
         given: &[Given::Word(1, "pin-blocked")],
         run: "elevate -v vault",
         expects: &["elevate: 'work' (Virtual key 1) is locked for good: its PIN was wrong too often"],
+        stdout: Some(""),
         exit: Exit::Status(8),
         after: &[Given::Word(1, "pin 1234")],
         ..SCENARIO
@@ -522,6 +564,7 @@ pub const SCENARIOS: &[Scenario] = &[
             Step::Secret("1234\r"),
         ],
         expects: &["a PIN of this key has at least 4 characters; nothing was tried", "elevate: vault granted*"],
+        stdout: Some(""),
         ..SCENARIO
     },
     Scenario {
@@ -535,6 +578,7 @@ pub const SCENARIOS: &[Scenario] = &[
             Step::Secret("1234\r"),
         ],
         expects: &["a PIN has at most 63 bytes; nothing was tried", "elevate: vault granted*"],
+        stdout: Some(""),
         ..SCENARIO
     },
     Scenario {
@@ -546,6 +590,7 @@ pub const SCENARIOS: &[Scenario] = &[
             "elevate: the PIN of 'work' (Virtual key 1) must be changed before it can be used",
             "  `elevate key pin` changes it",
         ],
+        stdout: Some(""),
         exit: Exit::Status(8),
         after: &[Given::Word(1, "force-pin-change off")],
         ..SCENARIO
@@ -556,6 +601,7 @@ pub const SCENARIOS: &[Scenario] = &[
         given: &[Given::File("pin", "#!/bin/sh\necho 1234\n"), Given::Run("chmod 700 pin")],
         run: "env ELEVATE_ASKPASS=/home/person/pin elevate -A -v vault",
         expects: &["elevate: vault granted*"],
+        stdout: Some(""),
         ..SCENARIO
     },
     Scenario {
@@ -564,6 +610,7 @@ pub const SCENARIOS: &[Scenario] = &[
         run: "elevate -v vault",
         types: &[Step::Wait("PIN of 'work' (Virtual key 1), 8 tries left"), Step::Type("\x03")],
         expects: &["elevate: approve elevation to vault?"],
+        stdout: Some(""),
         exit: Exit::Signal(2),
         ..SCENARIO
     },
@@ -580,6 +627,7 @@ pub const SCENARIOS: &[Scenario] = &[
             Step::Secret("1234\r"),
         ],
         expects: &["elevate: vault granted*"],
+        stdout: Some(""),
         ..SCENARIO
     },
     Scenario {
@@ -596,6 +644,7 @@ pub const SCENARIOS: &[Scenario] = &[
             Step::Secret("1234\r"),
         ],
         expects: &["'work' (Virtual key 1) was unplugged", "elevate: vault granted*"],
+        stdout: Some(""),
         ..SCENARIO
     },
     Scenario {
@@ -610,6 +659,7 @@ pub const SCENARIOS: &[Scenario] = &[
             Step::Signal(15),
         ],
         expects: &["elevate: approve elevation to vault?"],
+        stdout: Some(""),
         exit: Exit::Signal(15),
         after: &[Given::Word(1, "touch 150")],
         ..SCENARIO
@@ -640,6 +690,7 @@ pub const SCENARIOS: &[Scenario] = &[
         ],
         run: "elevate -v vault",
         expects: &["  takes    your key and its PIN or biometric", "elevate: vault granted*"],
+        stdout: Some(""),
         ..SCENARIO
     },
     Scenario {
@@ -649,6 +700,7 @@ pub const SCENARIOS: &[Scenario] = &[
         run: "elevate -v vault",
         types: &[Step::Wait("not recognised"), Step::Word(1, "uv ok")],
         expects: &["not recognised, * tries left", "elevate: vault granted*"],
+        stdout: Some(""),
         ..SCENARIO
     },
     Scenario {
@@ -657,6 +709,7 @@ pub const SCENARIOS: &[Scenario] = &[
         given: &[Given::Word(1, "uv-retries 1"), Given::Word(1, "uv fail")],
         run: "elevate -v vault",
         expects: &["elevate: 'work' (Virtual key 1) no longer takes fingerprints, and it has no PIN"],
+        stdout: Some(""),
         exit: Exit::Status(8),
         after: &[Given::Word(1, "uv-retries 3"), Given::Word(1, "uv ok")],
         ..SCENARIO
@@ -671,6 +724,7 @@ pub const SCENARIOS: &[Scenario] = &[
             "'work' (Virtual key 1) no longer takes fingerprints; its PIN does it as well",
             "elevate: vault granted*",
         ],
+        stdout: Some(""),
         ..SCENARIO
     },
     Scenario {
@@ -700,6 +754,7 @@ pub const SCENARIOS: &[Scenario] = &[
             Step::Word(2, "tap"),
         ],
         expects: &["elevate: db granted*"],
+        stdout: Some(""),
         key_log: &[(1, "blink-stop cancel"), (2, "blink-stop touch")],
         ..SCENARIO
     },
@@ -709,6 +764,7 @@ pub const SCENARIOS: &[Scenario] = &[
         run: "elevate -v db",
         types: &[Step::Wait("Touch 'work' (Virtual key 1) or 'spare' (Virtual key 2), which blinks"), Step::Signal(2)],
         expects: &["elevate: approve elevation to db?"],
+        stdout: Some(""),
         exit: Exit::Signal(2),
         key_log: &[(1, "blink-stop cancel"), (2, "blink-stop cancel")],
         ..SCENARIO
@@ -725,6 +781,7 @@ pub const SCENARIOS: &[Scenario] = &[
             Step::Word(1, "tap"),
         ],
         expects: &["'spare' (Virtual key 2) was unplugged", "elevate: db granted*"],
+        stdout: Some(""),
         after: &[Given::Key(2, "--state /run/keys/2.state --touch never")],
         ..SCENARIO
     },
@@ -734,6 +791,7 @@ pub const SCENARIOS: &[Scenario] = &[
         given: &[Given::Word(2, "freeze on"), Given::Word(1, "touch 6500")],
         run: "elevate -v db",
         expects: &["Virtual key 2 does not answer: unplug it and plug it in again", "elevate: db granted*"],
+        stdout: Some(""),
         after: &[Given::Key(2, "--state /run/keys/2.state --touch never"), Given::Word(1, "touch never")],
         ..SCENARIO
     },
@@ -743,6 +801,7 @@ pub const SCENARIOS: &[Scenario] = &[
         given: &[Given::Word(2, "garbage on"), Given::Word(1, "touch 1500")],
         run: "elevate -v db",
         expects: &["what Virtual key 2 answers can't be read: it is left out", "elevate: db granted*"],
+        stdout: Some(""),
         ..SCENARIO
     },
     Scenario {
@@ -753,6 +812,7 @@ pub const SCENARIOS: &[Scenario] = &[
             "elevate: Virtual key 1 is plugged in, but you may not open it",
             "  `elevate doctor` shows the rule that lets you",
         ],
+        stdout: Some(""),
         exit: Exit::Status(7),
         ..SCENARIO
     },
@@ -827,6 +887,7 @@ pub const SCENARIOS: &[Scenario] = &[
         ],
         run: "elevate key enroll work",
         expects: &["elevate: nobody whom this authority trusts vouches for this key's model"],
+        stdout: Some(""),
         exit: Exit::Status(3),
         ..SCENARIO
     },
