@@ -35,7 +35,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "nothing happens for 5 s",
         continues: true,
-        given: &[Given::Word(1, "touch 6500")],
+        given: &[Given::Word(1, "touch 5600")],
         run: "elevate -v db",
         types: &[Step::Wait("Touch 'work' (Virtual key 1), which blinks, to approve")],
         expects: &[
@@ -59,11 +59,11 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "the key gives up waiting, and is asked again",
         continues: true,
-        given: &[Given::Word(1, "touch never"), Given::Word(1, "up-timeout 1500")],
+        given: &[Given::Word(1, "touch never"), Given::Word(1, "up-timeout 1000")],
         run: "elevate -v db",
         types: &[
             Step::Wait("Touch 'work' (Virtual key 1), which blinks, to approve"),
-            Step::Pause(Duration::from_millis(2500)),
+            Step::Pause(Duration::from_secs(2)),
             Step::Word(1, "touch 300"),
         ],
         expects: &["elevate: db granted*"],
@@ -123,7 +123,7 @@ pub const SCENARIOS: &[Scenario] = &[
         types: &[
             Step::Wait("Touch 'work' (Virtual key 1), which blinks, to approve"),
             Step::Signal(20),
-            Step::Pause(Duration::from_millis(1500)),
+            Step::Pause(Duration::from_secs(1)),
             Step::Signal(18),
             Step::Wait("Touch 'work' (Virtual key 1), which blinks, to approve"),
             Step::Word(1, "tap"),
@@ -221,7 +221,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "frames of another channel",
         continues: true,
-        given: &[Given::Word(1, "foreign on"), Given::Word(1, "touch 1500")],
+        given: &[Given::Word(1, "foreign on"), Given::Word(1, "touch 900")],
         run: "elevate -v db",
         types: &[Step::Wait("Touch 'work' (Virtual key 1), which blinks, to approve")],
         expects: &["elevate: db granted*"],
@@ -232,7 +232,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "the answer to another program's INIT",
         continues: true,
-        given: &[Given::Word(1, "foreign-init on"), Given::Word(1, "touch 1500")],
+        given: &[Given::Word(1, "foreign-init on"), Given::Word(1, "touch 900")],
         run: "elevate -v db",
         types: &[Step::Wait("Touch 'work' (Virtual key 1), which blinks, to approve")],
         expects: &["elevate: db granted*"],
@@ -268,7 +268,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "keepalives every 25 ms",
         continues: true,
-        given: &[Given::Word(1, "keepalive 25"), Given::Word(1, "touch 3000")],
+        given: &[Given::Word(1, "keepalive 25"), Given::Word(1, "touch 1500")],
         run: "elevate -v db",
         types: &[Step::Wait("Touch 'work' (Virtual key 1), which blinks, to approve")],
         expects: &["elevate: db granted*"],
@@ -291,7 +291,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "no keepalives",
         continues: true,
-        given: &[Given::Word(1, "no-keepalive on"), Given::Word(1, "touch 1500")],
+        given: &[Given::Word(1, "no-keepalive on"), Given::Word(1, "touch 500")],
         run: "elevate -v db",
         expects: &["elevate: db granted*"],
         stdout: Some(""),

@@ -320,12 +320,20 @@ fn an_answer_without_a_status_is_garbled() {
 
 #[test]
 fn other_errors_are_garbled() {
-    for code in [1, 3, 4, 5, 0x0b, 0x7f] {
+    for code in [3, 4, 5, 0x0b, 0x7f] {
         let ends = Ends::asked(SOON);
         ends.key_says(CHANNEL, ERROR, &[code]);
         ends.fails_with(Fault::Garbled);
         ends.works();
     }
+}
+
+#[test]
+fn a_key_that_knows_no_cbor_says_so() {
+    let ends = Ends::asked(SOON);
+    ends.key_says(CHANNEL, ERROR, &[1]);
+    ends.fails_with(Fault::Status(status::INVALID_COMMAND));
+    ends.works();
 }
 
 #[test]
