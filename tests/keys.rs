@@ -235,12 +235,17 @@ impl Machine {
 }
 
 fn plug_in(bus: &Bus, name: &str, script: &Value) {
+    std::fs::write(bus.dev.join(name), "").unwrap();
+    plug_in_at(bus, name, script);
+}
+
+/// Where the device node is there already.
+fn plug_in_at(bus: &Bus, name: &str, script: &Value) {
     let node = bus.dev.join(name);
     std::fs::write(node.with_extension("json"), script.to_string()).unwrap();
     let device = bus.sysfs.join("class/hidraw").join(name).join("device");
     std::fs::create_dir_all(&device).unwrap();
     std::fs::write(device.join("uevent"), format!("HID_NAME=Scripted {name}\nHID_UNIQ=\n")).unwrap();
-    std::fs::write(&node, "").unwrap();
     // FIDO (CTAP 2.1 section 11.2.8.2): usage page 0xf1d0, usage 1, 64 bytes in, 64 bytes out.
     let descriptor = [
         0x06, 0xd0, 0xf1, 0x09, 0x01, 0xa1, 0x01, 0x09, 0x20, 0x15, 0x00, 0x26, 0xff, 0x00, 0x75, 0x08, 0x95, 0x40,
@@ -295,6 +300,33 @@ fn unplugged_and_plugged_in_again() {
     later.join().unwrap();
     assert_eq!(machine.times_told("hidraw0", "assert"), 2);
     assert!(machine.told("hidraw0").contains(&"dark".to_owned()));
+}
+
+/// As udev does it: the device is there first, and then it may be opened.
+#[test]
+fn plugged_in_again_and_allowed_only_then() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let signer = Signer::new(b"one");
+    let machine = Machine::new(&[&signer]);
+    machine.plug_in("hidraw0", &untouched(&signer));
+    let (bus, script) = (machine.device.bus.clone(), touched(&signer, 0.0));
+    let later = std::thread::spawn(move || {
+        let node = bus.dev.join("hidraw0");
+        let allow = |mode| std::fs::set_permissions(&node, std::fs::Permissions::from_mode(mode)).unwrap();
+        std::thread::sleep(Duration::from_millis(700));
+        unplug(&bus, "hidraw0");
+        std::thread::sleep(Duration::from_millis(700));
+        std::fs::write(&node, "").unwrap();
+        allow(0o000);
+        plug_in_at(&bus, "hidraw0", &script);
+        std::thread::sleep(Duration::from_millis(700));
+        allow(0o660);
+        std::thread::sleep(Duration::from_millis(400));
+        allow(0o600);
+    });
+    machine.is_answered_by(&signer);
+    later.join().unwrap();
+    assert_eq!(machine.times_told("hidraw0", "assert"), 2, "new permissions make no new key");
 }
 
 /// Faster than we look: it is another plugging in all the same.

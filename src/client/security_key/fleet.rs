@@ -14,13 +14,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use zeroize::Zeroizing;
 
 /// How long a child may take to put its key's light out, before it is killed.
 const DARK_WAIT: Duration = Duration::from_millis(1200);
 /// How often we look for keys that came or went.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How long udev may take to let us open a key that is plugged in while we look.
+const RULES_WAIT: Duration = Duration::from_secs(3);
 
 /// Where keys are plugged in, and what drives them.
 #[derive(Debug, Clone)]
@@ -48,17 +50,17 @@ impl Bus {
     }
 }
 
-/// One plugging in of one key: a key that was pulled and put back is another.
+/// One plugging in of one key: a key that was pulled and put back is another, one whose permissions changed is not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Plug {
     node: PathBuf,
-    made: Option<(u64, i64, i64)>,
+    made: Option<(u64, Option<SystemTime>)>,
 }
 
 impl Plug {
     fn of(node: &Path) -> Self {
         let metadata = std::fs::metadata(node).ok();
-        Self { node: node.to_owned(), made: metadata.map(|it| (it.ino(), it.ctime(), it.ctime_nsec())) }
+        Self { node: node.to_owned(), made: metadata.map(|it| (it.ino(), it.created().ok())) }
     }
 }
 
@@ -74,7 +76,7 @@ pub enum News {
         /// As the device calls itself.
         name: String,
     },
-    /// It may not be opened by us.
+    /// It may not be opened by us; said again while that is so.
     Forbidden {
         /// As the device calls itself.
         name: String,
@@ -109,6 +111,8 @@ fn lock(drivers: &Drivers) -> MutexGuard<'_, Vec<Driver>> {
 pub struct Fleet {
     bus: Bus,
     keys: Vec<Key>,
+    /// Those that may not be opened, and until when that may change by itself.
+    forbidden: Vec<(Plug, Instant)>,
     next: usize,
     drivers: Drivers,
     events: Receiver<(KeyId, Option<Event>)>,
@@ -125,7 +129,17 @@ impl Fleet {
         let drivers = Drivers::default();
         let seen = drivers.clone();
         signals::set_lights_out(Some(Box::new(move || go_dark(&seen))));
-        Self { bus, keys: Vec::new(), next: 0, drivers, events, sender, looked: None, pending: Vec::new() }
+        Self {
+            bus,
+            keys: Vec::new(),
+            forbidden: Vec::new(),
+            next: 0,
+            drivers,
+            events,
+            sender,
+            looked: None,
+            pending: Vec::new(),
+        }
     }
 
     /// The next news, if there is any within a time.
@@ -134,8 +148,10 @@ impl Fleet {
     /// Where no child can be started.
     pub fn news(&mut self, within: Duration) -> Result<Option<(KeyId, News)>, Error> {
         if self.looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+            // What was there before us has been let through by udev, or won't be.
+            let rules_wait = if self.looked.is_some() { RULES_WAIT } else { Duration::ZERO };
+            self.look(rules_wait)?;
             self.looked = Some(Instant::now());
-            self.look()?;
         }
         if !self.pending.is_empty() {
             return Ok(Some(self.pending.remove(0)));
@@ -170,7 +186,7 @@ impl Fleet {
         self.looked = None;
     }
 
-    fn look(&mut self) -> Result<(), Error> {
+    fn look(&mut self, rules_wait: Duration) -> Result<(), Error> {
         let there: Vec<(Plug, PluggedIn)> =
             self.bus.plugged_in().into_iter().map(|key| (Plug::of(&key.node), key)).collect();
         let (stayed, went): (Vec<Key>, Vec<Key>) =
@@ -190,13 +206,29 @@ impl Fleet {
                     self.start(id, &plug.node)?;
                     self.pending.push((id, News::Came { name: key.name }));
                 }
-                Access::Forbidden => self.pending.push((id, News::Forbidden { name: key.name })),
+                Access::Forbidden => {
+                    if self.is_kept_from_us(plug, rules_wait) {
+                        self.pending.push((id, News::Forbidden { name: key.name }));
+                    }
+                    continue;
+                }
                 Access::Gone => continue,
             }
             self.next += 1;
             self.keys.push(Key { id, plug });
         }
         Ok(())
+    }
+
+    /// Whether a key that may not be opened has been so for long enough.
+    fn is_kept_from_us(&mut self, plug: Plug, rules_wait: Duration) -> bool {
+        let known = self.forbidden.iter().find(|(known, _)| *known == plug).map(|(_, until)| *until);
+        let until = known.unwrap_or_else(|| {
+            let until = Instant::now() + rules_wait;
+            self.forbidden.push((plug, until));
+            until
+        });
+        Instant::now() >= until
     }
 
     /// A process group of its own: what the terminal sends to us reaches it through us, by its input's end.
