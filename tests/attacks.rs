@@ -1247,6 +1247,7 @@ async fn secret_in_debug() {
         proof_key: proof.to_stored(),
         secret: grant.secret.clone(),
         whole: true,
+        reach: None,
         issued_at: grant.issued_at,
         expires_at: grant.expires_at,
     };

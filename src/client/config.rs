@@ -1,7 +1,7 @@
 //! `elevate.toml`: what this user wants of the command line. There need not be one.
 
 use super::error::Error;
-use super::grant_store::Choice;
+use super::grant_store::{Choice, Reach};
 use super::places::Places;
 use crate::files::read_trusted;
 use crate::protocol::display::escaped;
@@ -20,6 +20,9 @@ pub struct Config {
     /// Which keyring keeps grants: `auto`, `kernel`, `secret-service` or `file`. `ELEVATE_KEYRING` wins over it.
     #[serde(default)]
     keyring: Option<String>,
+    /// Whom a grant reaches on this device: `user`, `session` or `terminal`.
+    #[serde(default)]
+    grants_reach: Option<String>,
     /// Absolute path of `elevate-authority`; otherwise it is looked for beside `elevate`, never on `PATH`.
     #[serde(default)]
     pub authority_program: Option<PathBuf>,
@@ -67,6 +70,7 @@ impl Config {
             return Err(at(None, "authority_program must be an absolute path"));
         }
         config.keyring()?;
+        config.grants_reach().map_err(|error| at(None, &error.message))?;
         Ok(config)
     }
 
@@ -77,6 +81,14 @@ impl Config {
     pub fn keyring(&self) -> Result<Choice, Error> {
         let wanted = std::env::var("ELEVATE_KEYRING").ok().filter(|name| !name.is_empty());
         Ok(wanted.or_else(|| self.keyring.clone()).map_or(Ok(Choice::Auto), |name| name.parse())?)
+    }
+
+    /// Whom grants reach.
+    ///
+    /// # Errors
+    /// Where the word is none.
+    pub fn grants_reach(&self) -> Result<Reach, Error> {
+        Ok(self.grants_reach.as_deref().map_or(Ok(Reach::default()), str::parse)?)
     }
 
     /// How this resource's credential is handed over.

@@ -3,7 +3,7 @@
 use super::Device;
 use super::authority_api::{AuthorityApi, TokenAnswer};
 use super::error::Error;
-use super::grant_store::StoredGrant;
+use super::grant_store::{KeyringError, StoredGrant};
 use super::presence::Approval;
 use super::sealing::{Identity, unseal};
 use super::security_key::{check_assertion, for_challenge};
@@ -103,7 +103,7 @@ pub fn elevate(device: &Device, wanted: &Wanted) -> Result<Held, Error> {
     let known = device.known()?;
     let waiting =
         || device.terminal.note(&format!("another elevate is asking for {}; waiting for its answer", wanted.resource));
-    let mut flight = single_flight::enter(&device.places, known, wanted, device.non_interactive, waiting)?;
+    let mut flight = single_flight::enter(device, known, wanted, waiting)?;
     // Whoever was before us may have left what we want.
     if let Some(held) = cached(device, wanted)? {
         return Ok(held);
@@ -124,7 +124,8 @@ fn cached(device: &Device, wanted: &Wanted) -> Result<Option<Held>, Error> {
     let now = device.clock.now();
     let grant = match store.get(&wanted.resource, now) {
         Ok(Some(grant)) => grant,
-        Ok(None) => return Ok(None),
+        // Where it reaches nobody it is not kept either, and that is said then.
+        Ok(None) | Err(KeyringError::NoReach(_)) => return Ok(None),
         Err(error) => {
             device.terminal.note(&error.to_string());
             return Ok(None);
@@ -376,6 +377,7 @@ fn check(
         proof_key: key.to_stored(),
         secret: response.secret,
         whole: asked.scope.is_empty(),
+        reach: None,
         issued_at: response.issued_at,
         expires_at: response.expires_at,
     };

@@ -135,7 +135,8 @@ impl Device {
         let choice = self.config.keyring()?;
         let may_ask = !self.non_interactive;
         let ask = move || ask_passphrase(may_ask);
-        let store = GrantStore::open(choice, &self.known()?.id(), &self.places.device, Box::new(ask))?;
+        let store = GrantStore::open(choice, &self.known()?.id(), &self.places.device, Box::new(ask))?
+            .reaching(self.config.grants_reach()?);
         if let Some(why) = store.why_not_better() {
             self.terminal.note(&format!("using the {}: {why}", store.name()));
         }

@@ -1,9 +1,9 @@
-//! One process per (authority, resource) asks; the others wait for what it gets. The kernel's lock says who it is, so a
+//! One process per (authority, resource, whom the grant reaches) asks; the others wait for what it gets. The kernel's lock says who it is, so a
 //! holder that dies lets the next one go on; a denial it left is shared by those who waited for it, and by nobody later.
 
+use super::Device;
 use super::elevation::Wanted;
 use super::error::Error;
-use super::places::Places;
 use super::trust::KnownAuthority;
 use crate::clock::Clock;
 use crate::files::{open_lock, own_directory, try_lock};
@@ -50,24 +50,21 @@ struct Outcome {
 /// # Errors
 /// What the holder before was told, where that was no and we were waiting by then;
 /// [`ErrorCode::InteractionRequired`] where the holder waits for a touch and this caller must not.
-pub fn enter(
-    places: &Places,
-    known: &KnownAuthority,
-    wanted: &Wanted,
-    non_interactive: bool,
-    note: impl FnOnce(),
-) -> Result<Flight, Error> {
+pub fn enter(device: &Device, known: &KnownAuthority, wanted: &Wanted, note: impl FnOnce()) -> Result<Flight, Error> {
     let began = Clock::since_boot();
-    let directory = places.device.join("flights");
-    own_directory(&places.device)?;
+    let directory = device.places.device.join("flights");
+    own_directory(&device.places.device)?;
     own_directory(&directory)?;
-    let name = base64url(sha256(&[known.issuer.as_bytes(), b"\0", wanted.resource.as_str().as_bytes()]));
+    // Those whom the grant would not reach have to ask for themselves, and need not wait.
+    let reach = device.grant_store().ok().and_then(|store| store.reach_id().ok().flatten()).unwrap_or_default();
+    let parts = [known.issuer.as_str(), wanted.resource.as_str(), &reach];
+    let name = base64url(sha256(&[parts.join("\0").as_bytes()]));
     let path = directory.join(name);
     let file = open_lock(&path)?;
     let waiting = Instant::now();
     let mut note = Some(note);
     while !try_lock(&file, &path)? {
-        if non_interactive && waiting.elapsed() > NO_PATIENCE {
+        if device.non_interactive && waiting.elapsed() > NO_PATIENCE {
             let message = format!("another elevate is asking for {}, and -n forbids to wait for it", wanted.resource);
             return Err(Error::new(ErrorCode::InteractionRequired, message).hint("it may be waiting for a touch"));
         }

@@ -12,6 +12,8 @@ mod keyrings;
 mod parallel;
 /// The moment somebody is asked.
 mod prompts;
+/// Whom a grant reaches.
+mod reach;
 /// A new authority in the old one's place.
 mod reset;
 /// Running a command with a credential.

@@ -71,6 +71,9 @@ pub enum KeyringError {
         #[source]
         source: io::Error,
     },
+    /// It can't be told which login or terminal a grant would be for.
+    #[error("it can't be told whom grants may reach: {0}")]
+    NoReach(String),
     /// The name an authority has in keyrings would be taken for something else.
     #[error("an authority's id in a keyring is 1 to 64 of a-z A-Z 0-9 _ -")]
     AuthorityId,
@@ -103,7 +106,11 @@ impl KeyringError {
             }
             // No resource's name begins with a slash.
             Self::Damaged { entry, .. } if entry.starts_with('/') => return Some(format!("remove {entry}")),
-            Self::Damaged { entry, .. } => return Some(format!("'elevate drop {entry}' removes it")),
+            Self::Damaged { entry, .. } => {
+                let resource = entry.split('@').next().unwrap_or_default();
+                return Some(format!("'elevate drop {resource}' removes it"));
+            }
+            Self::NoReach(_) => "grants_reach = \"user\" in elevate.toml shares them among all your processes",
             Self::Io { .. } | Self::AuthorityId => return None,
         };
         Some(hint.to_owned())

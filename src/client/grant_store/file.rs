@@ -1,6 +1,6 @@
 //! Grants as sealed files, for who has no other keyring and chose this one by name.
 //!
-//! In `DIR/grants/AUTHORITY/`, all of it 0700 and 0600: a file a grant, named `SHA-256(resource).EXPIRY` (hex; Unix
+//! In `DIR/grants/AUTHORITY/`, all of it 0700 and 0600: a file a grant, named `SHA-256(entry).EXPIRY` (hex; Unix
 //! seconds), so that one that has expired can be removed by who has no passphrase; `.salt`; `.lock`, held by who writes.
 //! The seal is AES-256-GCM under PBKDF2-HMAC-SHA-256 of the passphrase, with authority and file name bound to it.
 //! Whoever reads the directory learns when grants end and, by trying names, for what; whoever writes it can remove
@@ -11,7 +11,6 @@ mod seal;
 
 use super::{AskPassphrase, Keyring, KeyringError, StoredGrant, read_grant};
 use crate::protocol::encoding::sha256;
-use crate::protocol::names::ResourceName;
 use directory::{Directory, Entry, SALT, UNFINISHED, fault};
 use jiff::Timestamp;
 use seal::Seal;
@@ -66,29 +65,26 @@ impl SealedFiles {
         format!("elevate/grants/v1/{}/{name}", self.authority_id)
     }
 
-    /// What is in a file, unless it is gone by now. `resource` is what it has to be for, where that is known.
-    fn open(&self, entry: &Entry, resource: Option<&ResourceName>) -> Result<Option<StoredGrant>, KeyringError> {
-        let Some(sealed) = self.dir.read(&entry.name)? else { return Ok(None) };
-        let damaged = |reason: &str| match resource {
-            Some(resource) => {
-                KeyringError::Damaged { keyring: NAME, entry: resource.to_string(), reason: reason.to_owned() }
-            }
-            None => self.dir.damaged(&entry.name, reason),
+    /// What is in a file, unless it is gone by now. `named` is the entry it has to be, where that is known.
+    fn open(&self, file: &Entry, named: Option<&str>) -> Result<Option<StoredGrant>, KeyringError> {
+        let Some(sealed) = self.dir.read(&file.name)? else { return Ok(None) };
+        let damaged = |reason: &str| match named {
+            Some(entry) => KeyringError::Damaged { keyring: NAME, entry: entry.to_owned(), reason: reason.to_owned() },
+            None => self.dir.damaged(&file.name, reason),
         };
         let seal = self.seal(false)?;
-        let json = seal.unseal(&self.associated_data(&entry.name), sealed);
+        let json = seal.unseal(&self.associated_data(&file.name), sealed);
         let json = json.ok_or_else(|| damaged("it was changed, moved or cut off"))?;
         // The name is sealed in, so for whom it is has been decided by who sealed it.
-        let named = resource.map(ToString::to_string);
-        let named =
-            named.or_else(|| serde_json::from_slice(&json).ok().map(|grant: StoredGrant| grant.resource.to_string()));
+        let named = named.map(str::to_owned);
+        let named = named.or_else(|| serde_json::from_slice(&json).ok().map(|grant: StoredGrant| grant.entry()));
         let grant = read_grant(NAME, &named.ok_or_else(|| damaged("it is no grant"))?, &json)?;
         Ok(Some(grant))
     }
 
-    /// The files of one resource: two where a process died between writing the new and removing the old.
-    fn entries_of(&self, resource: &ResourceName) -> Result<Vec<Entry>, KeyringError> {
-        let prefix = hash(resource);
+    /// The files of one entry: two where a process died between writing the new and removing the old.
+    fn files_of(&self, entry: &str) -> Result<Vec<Entry>, KeyringError> {
+        let prefix = hash(entry);
         let (mut entries, _) = self.dir.list()?;
         entries.retain(|entry| entry.name.starts_with(&prefix));
         Ok(entries)
@@ -109,10 +105,10 @@ impl Keyring for SealedFiles {
         NAME
     }
 
-    fn get(&self, resource: &ResourceName, now: Timestamp) -> Result<Option<StoredGrant>, KeyringError> {
+    fn get(&self, entry: &str, now: Timestamp) -> Result<Option<StoredGrant>, KeyringError> {
         let mut newest: Option<StoredGrant> = None;
-        for entry in self.live(self.entries_of(resource)?, now)? {
-            let Some(grant) = self.open(&entry, Some(resource))? else { continue };
+        for file in self.live(self.files_of(entry)?, now)? {
+            let Some(grant) = self.open(&file, Some(entry))? else { continue };
             if newest.as_ref().is_none_or(|other| other.issued_at <= grant.issued_at) {
                 newest = Some(grant);
             }
@@ -122,7 +118,8 @@ impl Keyring for SealedFiles {
 
     fn put(&self, grant: &StoredGrant, _now: Timestamp) -> Result<(), KeyringError> {
         let json = grant.to_json().map_err(|error| fault("writing a grant")(error.into()))?;
-        let name = format!("{}.{}", hash(&grant.resource), grant.expires_at.as_second());
+        let entry = grant.entry();
+        let name = format!("{}.{}", hash(&entry), grant.expires_at.as_second());
         loop {
             let seal = self.seal(true)?;
             let _lock = self.dir.lock()?;
@@ -131,37 +128,37 @@ impl Keyring for SealedFiles {
                 continue;
             }
             self.dir.write(&name, &seal.seal(&self.associated_data(&name), &json)?)?;
-            for older in self.entries_of(&grant.resource)?.iter().filter(|entry| entry.name != name) {
+            for older in self.files_of(&entry)?.iter().filter(|entry| entry.name != name) {
                 self.dir.delete(&older.name)?;
             }
             return Ok(());
         }
     }
 
-    fn remove(&self, resource: &ResourceName) -> Result<bool, KeyringError> {
-        if self.entries_of(resource)?.is_empty() {
+    fn remove(&self, entry: &str) -> Result<bool, KeyringError> {
+        if self.files_of(entry)?.is_empty() {
             return Ok(false);
         }
         let _lock = self.dir.lock()?;
         let mut removed = false;
-        for entry in self.entries_of(resource)? {
-            removed |= self.dir.delete(&entry.name)?;
+        for file in self.files_of(entry)? {
+            removed |= self.dir.delete(&file.name)?;
         }
         Ok(removed)
     }
 
     fn all(&self, now: Timestamp) -> Result<Vec<Result<StoredGrant, KeyringError>>, KeyringError> {
         let (entries, others) = self.dir.list()?;
-        let mut grants = std::collections::BTreeMap::<ResourceName, StoredGrant>::new();
+        let mut grants = std::collections::BTreeMap::<String, StoredGrant>::new();
         let strangers = others.iter().filter(|name| !Directory::is_own(name));
         let mut found: Vec<_> = strangers.map(|name| Err(self.dir.damaged(name, "it is none of elevate's"))).collect();
         for entry in self.live(entries, now)? {
             match self.open(&entry, None) {
                 Ok(None) => {}
                 Ok(Some(grant)) => {
-                    let newer = grants.get(&grant.resource).is_none_or(|other| other.issued_at <= grant.issued_at);
+                    let newer = grants.get(&grant.entry()).is_none_or(|other| other.issued_at <= grant.issued_at);
                     if newer {
-                        grants.insert(grant.resource.clone(), grant);
+                        grants.insert(grant.entry(), grant);
                     }
                 }
                 Err(damaged @ KeyringError::Damaged { .. }) => found.push(Err(damaged)),
@@ -194,8 +191,8 @@ impl Keyring for SealedFiles {
     }
 }
 
-fn hash(resource: &ResourceName) -> String {
-    let digest = sha256(&[resource.as_str().as_bytes()]);
+fn hash(entry: &str) -> String {
+    let digest = sha256(&[entry.as_bytes()]);
     digest
         .iter()
         .flat_map(|byte| [byte >> 4, byte & 15])

@@ -11,7 +11,6 @@
 
 use super::{Keyring, KeyringError, StoredGrant, read_grant};
 use crate::clock::seconds_between;
-use crate::protocol::names::ResourceName;
 use jiff::Timestamp;
 use linux_keyutils::{Key, KeyError, KeyPermissionsBuilder, KeyRing, KeyRingIdentifier, KeySerialId, Permission};
 use std::time::Duration;
@@ -33,7 +32,7 @@ type Payload = Zeroizing<Vec<u8>>;
 pub(super) struct KernelKeyring {
     user: KeyRing,
     description_prefix: String,
-    /// How each payload begins; resource, newline and JSON follow. A list of all goes by this, not by descriptions:
+    /// How each payload begins; entry, newline and JSON follow. A list of all goes by this, not by descriptions:
     /// `linux-keyutils` panics where one is longer than 512 bytes, and `@u` is not ours alone.
     payload_prefix: String,
 }
@@ -48,27 +47,27 @@ impl KernelKeyring {
         })
     }
 
-    fn description(&self, resource: &ResourceName) -> String {
-        format!("{}{resource}", self.description_prefix)
+    fn description(&self, entry: &str) -> String {
+        format!("{}{entry}", self.description_prefix)
     }
 
-    /// The key for a resource: its payload may be garbage.
-    fn find(&self, resource: &ResourceName) -> Result<Option<Key>, KeyringError> {
-        let description = self.description(resource);
+    /// The key of an entry: its payload may be garbage.
+    fn find(&self, entry: &str) -> Result<Option<Key>, KeyringError> {
+        let description = self.description(entry);
         absent_is_none(possessing(|| self.user.search(&description))).map_err(fault("searching @u"))
     }
 
-    fn header(&self, resource: &str) -> String {
-        format!("{}{resource}\n", self.payload_prefix)
+    fn header(&self, entry: &str) -> String {
+        format!("{}{entry}\n", self.payload_prefix)
     }
 
-    fn parse(&self, resource: &str, payload: &[u8]) -> Result<StoredGrant, KeyringError> {
-        let json = payload.strip_prefix(self.header(resource).as_bytes()).ok_or_else(|| KeyringError::Damaged {
+    fn parse(&self, entry: &str, payload: &[u8]) -> Result<StoredGrant, KeyringError> {
+        let json = payload.strip_prefix(self.header(entry).as_bytes()).ok_or_else(|| KeyringError::Damaged {
             keyring: NAME,
-            entry: resource.to_owned(),
+            entry: entry.to_owned(),
             reason: "it was not written by this version of elevate".into(),
         })?;
-        read_grant(NAME, resource, json)
+        read_grant(NAME, entry, json)
     }
 
     /// All of `@u`'s keys of this authority, with their payloads.
@@ -99,7 +98,7 @@ impl KernelKeyring {
 
     /// Makes room: what has expired (the kernel may leave it standing for five minutes), and what is to be replaced,
     /// which would not outlive this call if there had been room.
-    fn make_room(&self, resource: &ResourceName, now: Timestamp) -> Result<(), KeyringError> {
+    fn make_room(&self, entry: &str, now: Timestamp) -> Result<(), KeyringError> {
         for key in links()? {
             if matches!(read(key), Err(KeyError::KeyExpired | KeyError::KeyRevoked)) {
                 // Nothing and nobody can use such a key any more, whosever it was.
@@ -107,7 +106,7 @@ impl KernelKeyring {
             }
         }
         self.all(now)?;
-        self.remove(resource).map(|_| ())
+        self.remove(entry).map(|_| ())
     }
 }
 
@@ -116,14 +115,14 @@ impl Keyring for KernelKeyring {
         NAME
     }
 
-    fn get(&self, resource: &ResourceName, now: Timestamp) -> Result<Option<StoredGrant>, KeyringError> {
+    fn get(&self, entry: &str, now: Timestamp) -> Result<Option<StoredGrant>, KeyringError> {
         // Twice, as it can be replaced between being found and being read.
         for _ in 0..2 {
-            let Some(key) = self.find(resource)? else { return Ok(None) };
+            let Some(key) = self.find(entry)? else { return Ok(None) };
             let Some(payload) = absent_is_none(possessing(|| read(key))).map_err(fault("reading a key"))? else {
                 continue;
             };
-            let grant = self.parse(resource.as_str(), &payload)?;
+            let grant = self.parse(entry, &payload)?;
             if grant.is_expired(now) {
                 drop_key(key)?;
                 return Ok(None);
@@ -134,12 +133,13 @@ impl Keyring for KernelKeyring {
     }
 
     fn put(&self, grant: &StoredGrant, now: Timestamp) -> Result<(), KeyringError> {
+        let entry = grant.entry();
         let json = grant.to_json().map_err(|error| fault_io("writing a grant", error.into()))?;
-        let payload = Zeroizing::new([self.header(grant.resource.as_str()).as_bytes(), &json].concat());
+        let payload = Zeroizing::new([self.header(&entry).as_bytes(), &json].concat());
         if payload.len() > PAYLOAD_MAX {
             return Err(KeyringError::TooLarge { bytes: payload.len(), max: PAYLOAD_MAX });
         }
-        let description = self.description(&grant.resource);
+        let description = self.description(&entry);
         // 0 would be no timeout at all, and what does not fit 32 bits would be cut off.
         let seconds = seconds_between(now, grant.expires_at).clamp(1, u64::from(u32::MAX));
         let seconds = usize::try_from(seconds).unwrap_or(u32::MAX as usize);
@@ -148,7 +148,7 @@ impl Keyring for KernelKeyring {
             Err(KeyError::QuotaExceeded) => {}
             done => return done.map_err(fault("adding a key")),
         }
-        self.make_room(&grant.resource, now)?;
+        self.make_room(&entry, now)?;
         for _ in 0..QUOTA_TRIES {
             match publish() {
                 Err(KeyError::QuotaExceeded) => std::thread::sleep(QUOTA_PAUSE),
@@ -158,8 +158,8 @@ impl Keyring for KernelKeyring {
         Err(KeyringError::OverQuota { bytes: payload.len() })
     }
 
-    fn remove(&self, resource: &ResourceName) -> Result<bool, KeyringError> {
-        self.find(resource)?.map_or(Ok(false), drop_key)
+    fn remove(&self, entry: &str) -> Result<bool, KeyringError> {
+        self.find(entry)?.map_or(Ok(false), drop_key)
     }
 
     fn all(&self, now: Timestamp) -> Result<Vec<Result<StoredGrant, KeyringError>>, KeyringError> {
@@ -167,8 +167,8 @@ impl Keyring for KernelKeyring {
         for (key, payload) in self.payloads()? {
             let named = payload[self.payload_prefix.len()..].split(|byte| *byte == b'\n').next().unwrap_or_default();
             // Names have been checked before they were written: what is none is shown escaped.
-            let resource = named.escape_ascii().to_string();
-            match self.parse(&resource, &payload) {
+            let entry = named.escape_ascii().to_string();
+            match self.parse(&entry, &payload) {
                 Ok(grant) if grant.is_expired(now) => drop(drop_key(key)?),
                 parsed => grants.push(parsed),
             }

@@ -7,10 +7,12 @@
 mod error;
 mod file;
 mod kernel;
+mod reach;
 mod reaper;
 mod secret_service;
 
 pub use error::KeyringError;
+pub use reach::Reach;
 pub use reaper::reap;
 
 use crate::clock::seconds_between;
@@ -39,6 +41,9 @@ pub struct StoredGrant {
     pub secret: Option<Secret>,
     /// Whether it was asked without naming a scope, and so has all that there is.
     pub whole: bool,
+    /// Which login or terminal it is for ([`Reach::id`]); `None` for all. Set when it is put into a store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reach: Option<String>,
     /// When it began.
     pub issued_at: Timestamp,
     /// When it ends: from this second on it is not given out any more.
@@ -50,6 +55,11 @@ impl StoredGrant {
     #[must_use]
     pub fn is_expired(&self, now: Timestamp) -> bool {
         seconds_between(now, self.expires_at) == 0
+    }
+
+    /// What it is kept under.
+    fn entry(&self) -> String {
+        entry(&self.resource, self.reach.as_deref())
     }
 
     fn to_json(&self) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
@@ -97,13 +107,18 @@ impl FromStr for Choice {
 /// (again only where the salt has changed meanwhile); the answer is not kept.
 pub type AskPassphrase = Box<dyn Fn() -> Result<Secret, KeyringError> + Send + Sync>;
 
+/// What a grant is kept under: no resource's name has an `@`.
+fn entry(resource: &ResourceName, reach: Option<&str>) -> String {
+    reach.map_or_else(|| resource.to_string(), |reach| format!("{resource}@{reach}"))
+}
+
 /// What a keyring can do. Each removes by itself what has expired at `now`.
 trait Keyring: Send + Sync {
     fn name(&self) -> &'static str;
-    fn get(&self, resource: &ResourceName, now: Timestamp) -> Result<Option<StoredGrant>, KeyringError>;
+    fn get(&self, entry: &str, now: Timestamp) -> Result<Option<StoredGrant>, KeyringError>;
     fn put(&self, grant: &StoredGrant, now: Timestamp) -> Result<(), KeyringError>;
-    fn remove(&self, resource: &ResourceName) -> Result<bool, KeyringError>;
-    /// Live grants in any order, and what could not be read.
+    fn remove(&self, entry: &str) -> Result<bool, KeyringError>;
+    /// Live grants in any order, whomever they reach, and what could not be read.
     fn all(&self, now: Timestamp) -> Result<Vec<Result<StoredGrant, KeyringError>>, KeyringError>;
     fn clear(&self) -> Result<usize, KeyringError>;
     /// When the next one that is left expires; `None` where nothing is left to wait for.
@@ -114,6 +129,7 @@ trait Keyring: Send + Sync {
 /// one that is kept here they have to be able to read it, which is what running as the user means.
 pub struct GrantStore {
     keyring: Box<dyn Keyring>,
+    reach: Reach,
     why_not_better: Option<String>,
 }
 
@@ -130,7 +146,7 @@ impl GrantStore {
         }
         let kernel = || kernel::KernelKeyring::open(authority_id).map(|it| Box::new(it) as Box<dyn Keyring>);
         let desktop = || secret_service::SecretService::open(authority_id).map(|it| Box::new(it) as Box<dyn Keyring>);
-        let only = |keyring| Self { keyring, why_not_better: None };
+        let only = |keyring| Self { keyring, reach: Reach::User, why_not_better: None };
         match choice {
             Choice::Auto => Self::first_of(kernel, desktop),
             Choice::Kernel => kernel().map(only),
@@ -144,11 +160,11 @@ impl GrantStore {
         desktop: impl FnOnce() -> Result<Box<dyn Keyring>, KeyringError>,
     ) -> Result<Self, KeyringError> {
         let why_no_kernel = match kernel() {
-            Ok(keyring) => return Ok(Self { keyring, why_not_better: None }),
+            Ok(keyring) => return Ok(Self { keyring, reach: Reach::User, why_not_better: None }),
             Err(why) => why,
         };
         match desktop() {
-            Ok(keyring) => Ok(Self { keyring, why_not_better: Some(why_no_kernel.to_string()) }),
+            Ok(keyring) => Ok(Self { keyring, reach: Reach::User, why_not_better: Some(why_no_kernel.to_string()) }),
             Err(why) => Err(KeyringError::Absent { keyring: "keyring", reason: format!("{why_no_kernel}; {why}") }),
         }
     }
@@ -171,45 +187,61 @@ impl GrantStore {
         self.name() == kernel::NAME
     }
 
-    /// The live grant for a resource. One that has expired is removed, and there is none.
+    /// The same store, for grants that reach so far.
+    #[must_use]
+    pub fn reaching(self, reach: Reach) -> Self {
+        Self { reach, ..self }
+    }
+
+    /// Which login or terminal grants are for that are kept here from now on.
+    ///
+    /// # Errors
+    /// [`KeyringError::NoReach`] where that can't be told.
+    pub fn reach_id(&self) -> Result<Option<String>, KeyringError> {
+        self.reach.id().map_err(KeyringError::NoReach)
+    }
+
+    /// The live grant for a resource that reaches here. One that has expired is removed, and there is none.
     ///
     /// # Errors
     /// [`KeyringError`]; [`KeyringError::Damaged`] where there is something that is no grant.
     pub fn get(&self, resource: &ResourceName, now: Timestamp) -> Result<Option<StoredGrant>, KeyringError> {
-        self.keyring.get(resource, now)
+        self.keyring.get(&entry(resource, self.reach_id()?.as_deref()), now)
     }
 
-    /// Keeps a grant until it expires, in place of any other for its resource. One that has expired already only
-    /// removes the other.
+    /// Keeps a grant until it expires, in place of any other for its resource that reaches here. One that has expired
+    /// already only removes the other.
     ///
     /// # Errors
     /// [`KeyringError`].
     pub fn put(&self, grant: &StoredGrant, now: Timestamp) -> Result<(), KeyringError> {
         if grant.is_expired(now) {
-            return self.keyring.remove(&grant.resource).map(|_| ());
+            return self.remove(&grant.resource).map(|_| ());
         }
-        self.keyring.put(grant, now)
+        self.keyring.put(&StoredGrant { reach: self.reach_id()?, ..grant.clone() }, now)
     }
 
-    /// Removes what is kept for a resource, readable or not; whether there was something.
+    /// Removes what is kept for a resource and reaches here, readable or not; whether there was something.
     ///
     /// # Errors
     /// [`KeyringError`].
     pub fn remove(&self, resource: &ResourceName) -> Result<bool, KeyringError> {
-        self.keyring.remove(resource)
+        self.keyring.remove(&entry(resource, self.reach_id()?.as_deref()))
     }
 
-    /// The live grants, sorted by resource. Expired ones are removed.
+    /// The live grants that reach here, sorted by resource. Expired ones are removed.
     ///
     /// # Errors
     /// [`KeyringError`]; [`KeyringError::Damaged`] where one of them can't be read, after the expired are gone.
     pub fn all(&self, now: Timestamp) -> Result<Vec<StoredGrant>, KeyringError> {
+        let here = self.reach_id()?;
         let mut grants = self.keyring.all(now)?.into_iter().collect::<Result<Vec<_>, _>>()?;
+        grants.retain(|grant| grant.reach == here);
         grants.sort_by(|one, other| one.resource.cmp(&other.resource));
         Ok(grants)
     }
 
-    /// The live grants that can be read, in any order; the others are passed over.
+    /// The live grants that can be read, whomever they reach, in any order; the others are passed over.
     ///
     /// # Errors
     /// [`KeyringError`].
@@ -217,7 +249,7 @@ impl GrantStore {
         Ok(self.keyring.all(now)?.into_iter().flatten().collect())
     }
 
-    /// Removes all of this authority's, readable or not; how many there were.
+    /// Removes all of this authority's, readable or not, whomever they reach; how many there were.
     ///
     /// # Errors
     /// [`KeyringError`].
@@ -226,12 +258,12 @@ impl GrantStore {
     }
 }
 
-/// What one keyring kept for `resource`, which has to be what it says.
+/// What one keyring kept under `entry`, which has to be what it says.
 fn read_grant(keyring: &'static str, entry: &str, json: &[u8]) -> Result<StoredGrant, KeyringError> {
     let damaged = |reason: &str| KeyringError::Damaged { keyring, entry: entry.to_owned(), reason: reason.to_owned() };
     // The parser's own message may quote what it read: not to be shown.
     let grant: StoredGrant = serde_json::from_slice(json).map_err(|_| damaged("it is no grant"))?;
-    if grant.resource.as_str() == entry { Ok(grant) } else { Err(damaged("it is a grant for something else")) }
+    if grant.entry() == entry { Ok(grant) } else { Err(damaged("it is a grant for something else")) }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Grants in the desktop's keyring, through the Secret Service API on the session bus (freedesktop.org, version 0.2).
 //!
-//! Items are in the default collection under the attributes `service` = `elevate` and `username` = `AUTHORITY:RESOURCE`.
+//! Items are in the default collection under the attributes `service` = `elevate` and `username` = `AUTHORITY:ENTRY`.
 //! They don't expire there: every call here removes what has, and so does the reaper. A locked collection waits for a
 //! person at a prompt, and a bus can hang, so every call runs in a thread of its own under a deadline.
 //!
@@ -9,7 +9,6 @@
 //! and take longer than all the rest. What stays in buffers, here and in the bus's daemon, is not wiped.
 
 use super::{Keyring, KeyringError, StoredGrant, read_grant};
-use crate::protocol::names::ResourceName;
 use jiff::Timestamp;
 use secret_service::blocking::{Item, SecretService as Service};
 use secret_service::{EncryptionType, Error};
@@ -37,18 +36,18 @@ impl SecretService {
         Ok(Self { service: Arc::new(service), user_prefix: format!("{authority_id}:") })
     }
 
-    fn user(&self, resource: &ResourceName) -> String {
-        format!("{}{resource}", self.user_prefix)
+    fn user(&self, entry: &str) -> String {
+        format!("{}{entry}", self.user_prefix)
     }
 
-    /// Does something with all items of a resource: more than one only where two processes made theirs at once, or
+    /// Does something with all items of an entry: more than one only where two processes made theirs at once, or
     /// somebody put another into a second collection.
     fn with_items<T: Send + 'static>(
         &self,
-        resource: &ResourceName,
+        entry: &str,
         work: impl FnOnce(Vec<Item>) -> Result<T, KeyringError> + Send + 'static,
     ) -> Result<T, KeyringError> {
-        let (service, user) = (self.service.clone(), self.user(resource));
+        let (service, user) = (self.service.clone(), self.user(entry));
         within_deadline(move || work(search(&service, Some(&user))?))
     }
 
@@ -63,8 +62,8 @@ impl SecretService {
             for item in search(&service, None)? {
                 let Ok(attributes) = item.get_attributes() else { continue };
                 let Some(user) = attributes.get("username") else { continue };
-                let Some(resource) = user.strip_prefix(&prefix) else { continue };
-                results.extend(work(resource, &item)?);
+                let Some(entry) = user.strip_prefix(&prefix) else { continue };
+                results.extend(work(entry, &item)?);
             }
             Ok(results)
         })
@@ -76,9 +75,9 @@ impl Keyring for SecretService {
         NAME
     }
 
-    fn get(&self, resource: &ResourceName, now: Timestamp) -> Result<Option<StoredGrant>, KeyringError> {
-        let name = resource.to_string();
-        self.with_items(resource, move |items| {
+    fn get(&self, entry: &str, now: Timestamp) -> Result<Option<StoredGrant>, KeyringError> {
+        let name = entry.to_owned();
+        self.with_items(entry, move |items| {
             let mut newest: Option<StoredGrant> = None;
             for item in items {
                 let Some(grant) = live(&name, &item, now)? else { continue };
@@ -92,7 +91,7 @@ impl Keyring for SecretService {
 
     fn put(&self, grant: &StoredGrant, _now: Timestamp) -> Result<(), KeyringError> {
         let json = grant.to_json().map_err(|error| KeyringError::io(NAME, "writing a grant")(error.into()))?;
-        let (service, user) = (self.service.clone(), self.user(&grant.resource));
+        let (service, user) = (self.service.clone(), self.user(&grant.entry()));
         let label = format!("elevate: grant for {}", grant.resource);
         within_deadline(move || {
             let items = search(&service, Some(&user))?;
@@ -106,15 +105,15 @@ impl Keyring for SecretService {
         })
     }
 
-    fn remove(&self, resource: &ResourceName) -> Result<bool, KeyringError> {
-        self.with_items(resource, |items| {
+    fn remove(&self, entry: &str) -> Result<bool, KeyringError> {
+        self.with_items(entry, |items| {
             items.iter().try_for_each(delete)?;
             Ok(!items.is_empty())
         })
     }
 
     fn all(&self, now: Timestamp) -> Result<Vec<Result<StoredGrant, KeyringError>>, KeyringError> {
-        self.with_all(move |resource, item| match live(resource, item, now) {
+        self.with_all(move |entry, item| match live(entry, item, now) {
             Ok(grant) => Ok(grant.map(Ok)),
             Err(damaged @ KeyringError::Damaged { .. }) => Ok(Some(Err(damaged))),
             Err(error) => Err(error),
@@ -156,13 +155,13 @@ fn create(service: &Service, label: &str, user: &str, json: &[u8]) -> Result<(),
 }
 
 /// The grant in an item, unless it has expired: then it is deleted.
-fn live(resource: &str, item: &Item, now: Timestamp) -> Result<Option<StoredGrant>, KeyringError> {
+fn live(entry: &str, item: &Item, now: Timestamp) -> Result<Option<StoredGrant>, KeyringError> {
     let json = item.get_secret().map_err(|error| {
         // Whether that was it is asked only now: it takes a round trip.
         let why = item.ensure_unlocked().err().unwrap_or(error);
         fault("reading a grant")(why)
     })?;
-    let grant = read_grant(NAME, resource, &Zeroizing::new(json))?;
+    let grant = read_grant(NAME, entry, &Zeroizing::new(json))?;
     if grant.is_expired(now) {
         delete(item)?;
         return Ok(None);

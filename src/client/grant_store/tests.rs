@@ -12,6 +12,7 @@ pub(super) fn grant(resource: &str, now: Timestamp, ttl: u64, size: usize) -> St
         proof_key: Secret::new("proof".into()),
         secret: Some(Secret::new("hunter2".into())),
         whole: true,
+        reach: None,
         issued_at: now,
         expires_at: crate::clock::after(now, ttl),
     }

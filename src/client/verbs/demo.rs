@@ -90,7 +90,7 @@ fn show(device: &Device) -> Result<(), Error> {
     list::run(device)?;
 
     say("\n$ elevate drop orders-refund\n")?;
-    drop::run(device, std::slice::from_ref(&held.grant.resource))?;
+    drop::run(device, &drop::Which::Of(std::slice::from_ref(&held.grant.resource)))?;
     say("\nthe same call with the same token, which would have been good for a while:\n")?;
     call_service(device, &held, service.port, false)?;
 

@@ -1,4 +1,4 @@
-//! `elevate drop`, `-k`, `-K`: the local copy first, then at the authority, so that whatever fails, nothing is left here.
+//! `elevate drop`, `-k`, `-K`: the local copies first, then at the authority, so that whatever fails, nothing is left here.
 
 use crate::client::Device;
 use crate::client::elevation::read_claims;
@@ -9,31 +9,51 @@ use crate::protocol::messages::ErrorCode;
 use crate::protocol::names::ResourceName;
 use serde_json::json;
 
-pub fn run(device: &Device, only: &[ResourceName]) -> Result<u8, Error> {
+/// Which grants end.
+pub enum Which<'a> {
+    /// All that this device holds, whomever they reach.
+    Device,
+    /// All that reach here: this terminal or login, where grants belong to one.
+    Here,
+    /// Those for these resources that reach here.
+    Of(&'a [ResourceName]),
+}
+
+pub fn run(device: &Device, which: &Which) -> Result<u8, Error> {
     let now = device.clock.now();
     let mut held = Vec::new();
     let mut missing = None;
     let mut failed = None;
     if device.met()?.is_some() {
         let store = device.grant_store()?;
-        if only.is_empty() {
+        match which {
             // What can't be read goes as well; it is only not revoked.
-            let readable = store.readable(now);
-            store.clear()?;
-            match readable {
-                Ok(grants) => held = grants,
-                Err(error) => failed = Some(unread(error.into())),
+            Which::Device => {
+                let readable = store.readable(now);
+                store.clear()?;
+                match readable {
+                    Ok(grants) => held = grants,
+                    Err(error) => failed = Some(unread(error.into())),
+                }
+            }
+            Which::Here => {
+                let here = store.reach_id()?;
+                held = store.readable(now)?;
+                held.retain(|grant| grant.reach == here);
+                held.iter().try_for_each(|grant| store.remove(&grant.resource).map(|_| ()))?;
+            }
+            Which::Of(resources) => {
+                for resource in *resources {
+                    let grant = store.get(resource, now).unwrap_or_default();
+                    if !store.remove(resource)? {
+                        missing.get_or_insert(resource);
+                    }
+                    held.extend(grant);
+                }
             }
         }
-        for resource in only {
-            let grant = store.get(resource, now).unwrap_or_default();
-            if !store.remove(resource)? {
-                missing.get_or_insert(resource);
-            }
-            held.extend(grant);
-        }
-    } else {
-        missing = only.first();
+    } else if let Which::Of(resources) = which {
+        missing = resources.first();
     }
     let mut lines = String::new();
     let mut dropped = Vec::new();

@@ -67,7 +67,7 @@ fn keep(device: &Device, ask: &AskOptions, renew: bool, resource: ResourceName) 
             .hint(format!("write: elevate {} {resource} -- COMMAND", if ask.once { "--once" } else { "-k" })));
     }
     // Its purpose is to store: without a keyring there is nothing to do.
-    device.grant_store()?;
+    device.grant_store()?.reach_id()?;
     let held = elevation::elevate(device, &wanted(ask, renew, resource))?;
     let Some(keyring) = held.kept_in else {
         return Err(Error::new(ErrorCode::NoKeyring, "the grant could not be kept")

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 pub fn run(device: &Device) -> Result<u8, Error> {
     let catalogue = device.api()?.resources()?;
-    // Without a keyring nothing is held.
+    // Without a keyring, or where it can't be told whom it reaches, nothing is held.
     let (held, keyring) = match device.grant_store() {
-        Ok(store) => (store.all(device.clock.now())?, store.name()),
-        Err(_) => (Vec::new(), ""),
+        Ok(store) if store.reach_id().is_ok() => (store.all(device.clock.now())?, store.name()),
+        Ok(_) | Err(_) => (Vec::new(), ""),
     };
     let mut rows = Vec::new();
     let mut entries = Vec::new();

@@ -27,6 +27,7 @@ use crate::client::terminal::width;
 use crate::protocol::display::escaped;
 use clap::Parser as _;
 use clap::error::ErrorKind;
+use drop::Which;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -99,9 +100,8 @@ fn plan(arguments: Arguments, terminal: Terminal) -> Result<u8, Error> {
     let device = device()?;
     match arguments.resource {
         Some(resource) => elevate::run(device, &arguments.ask, arguments.renew, resource, &arguments.command),
-        None if arguments.drop_all || (arguments.ask.ignore_cache && arguments.command.is_empty()) => {
-            drop::run(&device, &[])
-        }
+        None if arguments.drop_all => drop::run(&device, &Which::Device),
+        None if arguments.ask.ignore_cache && arguments.command.is_empty() => drop::run(&device, &Which::Here),
         None if arguments.list => list::run(&device),
         None => {
             Err(Error::usage("there is no RESOURCE").hint("`elevate list` shows what there is, `elevate --help` how"))
@@ -116,7 +116,8 @@ fn run_verb(verb: Verb, terminal: Terminal, device: impl FnOnce() -> Result<Devi
         Verb::Env { ask, resource } => elevate::env(&device()?, &ask, resource),
         Verb::List => list::run(&device()?),
         Verb::Status { resource } => status::run(&device()?, resource.as_ref()),
-        Verb::Drop { resources } => drop::run(&device()?, &resources),
+        Verb::Drop { resources } if resources.is_empty() => drop::run(&device()?, &Which::Device),
+        Verb::Drop { resources } => drop::run(&device()?, &Which::Of(&resources)),
         Verb::Key { verb } => key::run(&device()?, verb),
         Verb::Explain { resource } => explain::run(&device()?, &resource),
         Verb::Audit { verb } => audit::run(&device()?, verb),

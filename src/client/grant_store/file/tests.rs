@@ -1,6 +1,7 @@
 use super::super::tests::{behaves, fresh_dir, fresh_id, grant, no_passphrase, now};
 use super::super::{Choice, GrantStore};
 use super::*;
+use crate::protocol::names::ResourceName;
 use crate::protocol::secret::Secret;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -68,7 +69,7 @@ fn what_was_changed_moved_or_renamed_is_damaged() {
     let store = store(&id, &dir, "p");
     store.put(&grant("a", now, 300, 20), now).unwrap();
     let files = dir.join("grants").join(&id);
-    let name = |resource: &str, ttl| format!("{}.{}", hash(&resource.parse().unwrap()), now.as_second() + ttl);
+    let name = |resource: &str, ttl| format!("{}.{}", hash(resource), now.as_second() + ttl);
     let good = fs::read(files.join(name("a", 300))).unwrap();
     let mut changed = good.clone();
     changed[20] ^= 1;
@@ -107,11 +108,11 @@ fn a_salt_that_is_damaged_or_gone_is_said() {
 
 #[test]
 fn of_what_a_crash_left_the_newer_counts() {
-    let (id, dir, now, a) = (fresh_id(), fresh_dir(), now(), "a".parse().unwrap());
+    let (id, dir, now, a) = (fresh_id(), fresh_dir(), now(), "a".parse::<ResourceName>().unwrap());
     let store = store(&id, &dir, "p");
     let files = dir.join("grants").join(&id);
     store.put(&grant("a", now, 900, 1), now).unwrap();
-    let older = format!("{}.{}", hash(&a), now.as_second() + 900);
+    let older = format!("{}.{}", hash(a.as_str()), now.as_second() + 900);
     let bytes = fs::read(files.join(&older)).unwrap();
     store.put(&grant("a", crate::clock::after(now, 1), 300, 2), now).unwrap();
     fs::write(files.join(&older), bytes).unwrap();

@@ -28,50 +28,50 @@ fn behaves_as_a_keyring_has_to() {
 
 #[test]
 fn a_key_has_a_timeout_and_no_permissions_beyond_its_owner() {
-    let (ring, now, a) = (open(&fresh_id()), now(), "a".parse().unwrap());
+    let (ring, now, a) = (open(&fresh_id()), now(), "a");
     ring.put(&grant("a", now, 300, 20), now).unwrap();
-    let line = line_of(&ring.description(&a)).unwrap();
+    let line = line_of(&ring.description(a)).unwrap();
     let fields: Vec<&str> = line.split_whitespace().collect();
     assert!(["4m", "5m"].contains(&fields[3]), "timeout: {line}");
     assert_eq!(fields[4], "1b0b0000", "permissions: {line}");
-    let key = ring.find(&a).unwrap().unwrap();
+    let key = ring.find(a).unwrap().unwrap();
     assert!(key.set_timeout(0).is_err(), "the timeout was lifted");
     assert!(key.update(&b"other").is_err(), "the payload was changed");
-    assert!(ring.remove(&a).unwrap());
+    assert!(ring.remove(a).unwrap());
 }
 
 #[test]
 fn the_kernel_itself_ends_it() {
-    let (ring, now, a) = (open(&fresh_id()), now(), "a".parse().unwrap());
+    let (ring, now, a) = (open(&fresh_id()), now(), "a");
     ring.put(&grant("a", now, 2, 20), now).unwrap();
-    let key = ring.find(&a).unwrap().unwrap();
+    let key = ring.find(a).unwrap().unwrap();
     std::thread::sleep(Duration::from_millis(3200));
     // Asked with a clock that stands still: it is not our own check that ends it.
-    assert!(ring.get(&a, now).unwrap().is_none());
+    assert!(ring.get(a, now).unwrap().is_none());
     assert!(ring.all(now).unwrap().is_empty());
-    assert!(!ring.remove(&a).unwrap());
+    assert!(!ring.remove(a).unwrap());
     assert!(read(key).is_err());
 }
 
 #[test]
 fn garbage_is_reported_by_name_and_can_be_removed() {
     let (id, now) = (fresh_id(), now());
-    let (ring, a): (_, ResourceName) = (open(&id), "a".parse().unwrap());
+    let (ring, a) = (open(&id), "a");
     let header = ring.header("a");
     let mut foreign = header.clone().into_bytes();
     foreign.extend_from_slice(&grant("b", now, 300, 20).to_json().unwrap());
     let payloads: [&[u8]; 5] = [b"\0", &[0xff; 5000], b"elevate-grant 9 x\n{}", header.as_bytes(), &foreign];
     for payload in payloads {
-        plant(ring.user, &ring.description(&a), payload);
-        match ring.get(&a, now) {
+        plant(ring.user, &ring.description(a), payload);
+        match ring.get(a, now) {
             Err(KeyringError::Damaged { entry, .. }) => assert_eq!(entry, "a"),
             other => panic!("{other:?}"),
         }
         let _ = ring.all(now).unwrap();
-        assert!(ring.remove(&a).unwrap());
-        assert!(ring.get(&a, now).unwrap().is_none());
+        assert!(ring.remove(a).unwrap());
+        assert!(ring.get(a, now).unwrap().is_none());
     }
-    plant(ring.user, &ring.description(&a), header.as_bytes());
+    plant(ring.user, &ring.description(a), header.as_bytes());
     match store(&id).all(now) {
         Err(KeyringError::Damaged { entry, .. }) => assert_eq!(entry, "a"),
         other => panic!("{other:?}"),
@@ -94,11 +94,11 @@ fn a_list_bears_what_others_keep_there() {
 
 #[test]
 fn more_than_a_key_holds_is_refused_and_leaves_the_older_one() {
-    let (ring, now, a) = (open(&fresh_id()), now(), "a".parse().unwrap());
+    let (ring, now, a) = (open(&fresh_id()), now(), "a");
     ring.put(&grant("a", now, 300, 20), now).unwrap();
     assert!(matches!(ring.put(&grant("a", now, 300, 33_000), now), Err(KeyringError::TooLarge { .. })));
-    assert!(ring.get(&a, now).unwrap().is_some());
-    ring.remove(&a).unwrap();
+    assert!(ring.get(a, now).unwrap().is_some());
+    ring.remove(a).unwrap();
 }
 
 #[test]

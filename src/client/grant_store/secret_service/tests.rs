@@ -3,6 +3,7 @@
 use super::super::tests::{behaves, fresh_dir, fresh_id, grant, no_passphrase, now};
 use super::super::{Choice, GrantStore};
 use super::*;
+use crate::protocol::names::ResourceName;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -82,7 +83,7 @@ fn garbage_and_doubles_are_borne() {
         collection.create_item("planted", attributes, secret, true, CONTENT_TYPE).unwrap();
     };
     for garbage in [b"".as_slice(), b"\xff\xfe", b"{}", &grant("b", now, 300, 20).to_json().unwrap()] {
-        plant(&ours.user(&a), garbage, None);
+        plant(&ours.user(a.as_str()), garbage, None);
         for error in [store(&id).get(&a, now).err(), store(&id).all(now).err()] {
             assert!(matches!(error, Some(KeyringError::Damaged { ref entry, .. }) if entry == "a"), "{error:?}");
         }
@@ -92,7 +93,7 @@ fn garbage_and_doubles_are_borne() {
 
     // Two for one resource, which an attribute more makes possible: the newer one counts, the next put leaves one.
     store(&id).put(&grant("a", crate::clock::after(now, 1), 300, 8), now).unwrap();
-    plant(&ours.user(&a), &grant("a", now, 300, 7).to_json().unwrap(), Some(("more", "x")));
+    plant(&ours.user(a.as_str()), &grant("a", now, 300, 7).to_json().unwrap(), Some(("more", "x")));
     assert_eq!(store(&id).all(now).unwrap().len(), 2);
     assert_eq!(store(&id).get(&a, now).unwrap().unwrap().access_token.expose().len(), 8);
     store(&id).put(&grant("a", now, 300, 9), now).unwrap();

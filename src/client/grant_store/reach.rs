@@ -1,0 +1,133 @@
+//! How far a grant reaches on this device: all of the user's processes, those of one login, or those of one terminal (as
+//! sudo's tickets). It keeps a touch from serving more than it was meant for; it is no wall between processes of one
+//! user, who can read each other's keyrings.
+
+use crate::protocol::display::escaped;
+use crate::protocol::encoding::{base64url, sha256};
+use crate::protocol::names::Malformed;
+use std::str::FromStr;
+
+/// Who may use a grant without asking anew.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// Every process of the user.
+    #[default]
+    User,
+    /// Those of this login (`pam_loginuid(8)`): over SSH, at the console, in the desktop.
+    Session,
+    /// Those of this terminal, or of this session of processes where there is no terminal.
+    Terminal,
+}
+
+impl FromStr for Reach {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        match text {
+            "user" => Ok(Self::User),
+            "session" => Ok(Self::Session),
+            "terminal" => Ok(Self::Terminal),
+            _ => Err(Malformed(format!("grants can't reach '{}': write user, session or terminal", escaped(text)))),
+        }
+    }
+}
+
+impl Reach {
+    /// What tells this login or this terminal from all others, 16 characters; `None` for [`Reach::User`].
+    ///
+    /// # Errors
+    /// What could not be found out: then nothing may be shared.
+    pub fn id(self) -> Result<Option<String>, String> {
+        let parts = match self {
+            Self::User => return Ok(None),
+            Self::Session => login()?,
+            Self::Terminal => terminal()?,
+        };
+        let boot = read("/proc/sys/kernel/random/boot_id")?;
+        Ok(Some(base64url(&sha256(&[boot.trim().as_bytes(), parts.as_bytes()])[..12])))
+    }
+}
+
+/// The number that the kernel's audit gave this login; logind names its sessions by the same.
+fn login() -> Result<String, String> {
+    const NONE: &str = "4294967295";
+    match read("/proc/self/sessionid")?.trim() {
+        "" | NONE => Err("this process belongs to no login".to_owned()),
+        number => Ok(format!("login {number}")),
+    }
+}
+
+/// The terminal, its session, and when the session's first process started: both numbers may be used again once all
+/// of the session's processes have ended.
+fn terminal() -> Result<String, String> {
+    let own = Stat::of("self")?;
+    let leader = Stat::of(&own.session.to_string())
+        .map_err(|_| "the process that opened this terminal's session has ended".to_owned())?;
+    Ok(format!("terminal {} {} {}", own.terminal, own.session, leader.started))
+}
+
+/// Of a process (proc(5), `/proc/pid/stat`).
+#[derive(Debug, PartialEq)]
+struct Stat {
+    session: u32,
+    /// Device number; 0 where there is none.
+    terminal: i32,
+    /// Clock ticks since boot.
+    started: u64,
+}
+
+impl Stat {
+    fn of(process: &str) -> Result<Self, String> {
+        let path = format!("/proc/{process}/stat");
+        Self::parse(&read(&path)?).ok_or_else(|| format!("{path} can't be understood"))
+    }
+
+    /// The second field is the program's name in parentheses, and may hold anything.
+    fn parse(text: &str) -> Option<Self> {
+        let fields: Vec<&str> = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace().collect();
+        let field = |number: usize| fields.get(number - 3).copied();
+        Some(Self {
+            session: field(6)?.parse().ok()?,
+            terminal: field(7)?.parse().ok()?,
+            started: field(22)?.parse().ok()?,
+        })
+    }
+}
+
+fn read(path: &str) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| format!("{path} can't be read: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Reach, Stat};
+
+    #[test]
+    fn a_name_with_parentheses_moves_no_field() {
+        let text = "42 (a) 7 (b) S 1 42 41 34816 42 4194304 1 2 3 4 5 6 7 8 20 0 1 0 98765 1 2";
+        assert_eq!(Stat::parse(text), Some(Stat { session: 41, terminal: 34816, started: 98765 }));
+        assert_eq!(Stat::parse("42 (sh) S 1"), None);
+        assert_eq!(Stat::parse(""), None);
+        assert_eq!(Stat::parse("42 (sh"), None);
+    }
+
+    #[test]
+    fn each_reach_is_told_apart_and_stays_the_same() {
+        assert_eq!(Reach::User.id(), Ok(None));
+        let terminal = Reach::Terminal.id().unwrap();
+        assert_eq!(terminal.as_ref().map(String::len), Some(16));
+        assert_eq!(Reach::Terminal.id().unwrap(), terminal);
+        match Reach::Session.id() {
+            Ok(session) => assert_ne!(session, terminal),
+            Err(why) => assert_eq!(why, "this process belongs to no login"),
+        }
+    }
+
+    #[test]
+    fn reaches_are_what_may_be_configured() {
+        assert_eq!("user".parse(), Ok(Reach::User));
+        assert_eq!("session".parse(), Ok(Reach::Session));
+        assert_eq!("terminal".parse(), Ok(Reach::Terminal));
+        assert!("tty".parse::<Reach>().is_err() && "".parse::<Reach>().is_err());
+    }
+}
