@@ -135,8 +135,8 @@ fn a_logins_grant_serves_that_login_alone() {
     // Whoever belongs to no login yet may begin one, as PAM does.
     let login = "echo $(id -u) >/proc/self/loginuid";
     let script = format!(
-        r#"{login} && setsid elevate wiki && setsid elevate status wiki >/dev/null && echo held
-           sh -c 'setsid elevate -n status wiki >/dev/null 2>&1; echo $?'"#
+        r"{login} && setsid elevate wiki && setsid elevate status wiki >/dev/null && echo held
+           sh -c 'setsid elevate -n status wiki >/dev/null 2>&1; echo $?'"
     );
     let unset = std::fs::read_to_string("/proc/self/sessionid").unwrap().trim() == "4294967295";
     assert!(unset, "this runs inside a login, and no second can be begun: run it as .ci/run does, with `runuser`");

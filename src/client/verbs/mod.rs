@@ -30,6 +30,9 @@ use clap::error::ErrorKind;
 use drop::Which;
 use std::ffi::OsString;
 use std::process::ExitCode;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Runs the program.
 #[must_use]
@@ -76,7 +79,7 @@ fn misplaced(resource: &str, command: &[String], words: &[OsString]) -> Error {
 }
 
 fn run(arguments: Arguments, terminal: Terminal) -> Result<u8, Option<Error>> {
-    start_log(arguments.common.debug);
+    start_log(arguments.common.debug).map_err(Some)?;
     plan(arguments, terminal).map_err(Some)
 }
 
@@ -134,12 +137,15 @@ fn run_verb(verb: Verb, terminal: Terminal, device: impl FnOnce() -> Result<Devi
 }
 
 /// Says what is done, on stderr, where that was asked for. Secrets have types that don't print.
-fn start_log(debug: bool) {
+fn start_log(debug: bool) -> Result<(), Error> {
     let filter = std::env::var("ELEVATE_LOG").ok().or_else(|| debug.then(|| "elevate=debug".to_owned()));
-    if let Some(filter) = filter {
-        let filter = tracing_subscriber::EnvFilter::new(filter);
-        tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
-    }
+    let Some(filter) = filter.filter(|filter| !filter.is_empty()) else { return Ok(()) };
+    let filter: Targets = filter
+        .parse()
+        .map_err(|_| Error::usage("ELEVATE_LOG can't be understood").hint("write ELEVATE_LOG=elevate=debug"))?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
+    Ok(())
 }
 
 /// A table for people: no frame, columns as wide as they need.
