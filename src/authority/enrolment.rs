@@ -12,6 +12,7 @@ use super::store::{Change, SecurityKeyRow, SessionRow, set_of_keys};
 use crate::clock::after;
 use crate::log::leaf::Event;
 use crate::protocol::SOFTWARE_AAGUID;
+use crate::protocol::authenticator_data::{AttestedCredential, of_attestation_object};
 use crate::protocol::challenge::session_hash;
 use crate::protocol::encoding::{base64url, from_base64url, random, sha256};
 use crate::protocol::messages::{
@@ -126,7 +127,9 @@ pub async fn finish(
             return Err(Refusal::StepUpFailed { elevation, cause: cause.to_owned() });
         }
     };
-    let aaguid = aaguid(&response.credential.response.attestation_object)
+    let aaguid = of_attestation_object(&response.credential.response.attestation_object)
+        .and_then(|data| AttestedCredential::parse(&data))
+        .map(|credential| credential.aaguid)
         .ok_or_else(|| Refusal::Malformed("the new key does not say which model it is".into()))?;
     let software = aaguid == SOFTWARE_AAGUID;
     if software && !rules.config.allow_software_keys {
@@ -219,13 +222,4 @@ pub(super) fn listed(row: SecurityKeyRow, rules: &Rules, only_one_for: Vec<Strin
         enrolled_at: row.enrolled_at,
         last_used_at: row.last_used_at,
     })
-}
-
-/// The model, from the authenticator data inside the attestation object (Level 3, section 6.5.1).
-fn aaguid(attestation_object: &[u8]) -> Option<[u8; 16]> {
-    let object: ciborium::Value = ciborium::from_reader(attestation_object).ok()?;
-    let map = object.into_map().ok()?;
-    let (_, data) = map.into_iter().find(|(key, _)| key.as_text() == Some("authData"))?;
-    let data = data.into_bytes().ok()?;
-    data.get(37..53)?.try_into().ok()
 }

@@ -50,3 +50,31 @@ impl AuthenticatorData {
         self.rp_id_hash == sha256(&[rp_id.as_bytes()]) && self.flags & UP != 0
     }
 }
+
+/// The credential that authenticator data of a registration tells of (`WebAuthn` Level 3, section 6.5.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttestedCredential {
+    /// The authenticator's model.
+    pub aaguid: [u8; 16],
+    /// The credential's id: never empty.
+    pub id: Vec<u8>,
+}
+
+impl AttestedCredential {
+    /// Reads what follows the first 37 bytes; `None` where it is cut off.
+    #[must_use]
+    pub fn parse(data: &[u8]) -> Option<Self> {
+        let (aaguid, rest) = data.get(37..)?.split_first_chunk::<16>()?;
+        let (length, rest) = rest.split_first_chunk::<2>()?;
+        let id = rest.get(..usize::from(u16::from_be_bytes(*length)))?;
+        (!id.is_empty()).then(|| Self { aaguid: *aaguid, id: id.to_vec() })
+    }
+}
+
+/// The authenticator data inside an attestation object (`WebAuthn` Level 3, section 6.5.4).
+#[must_use]
+pub fn of_attestation_object(object: &[u8]) -> Option<Vec<u8>> {
+    let members = ciborium::from_reader::<ciborium::Value, _>(object).ok()?.into_map().ok()?;
+    let (_, data) = members.into_iter().find(|(key, _)| key.as_text() == Some("authData"))?;
+    data.into_bytes().ok()
+}

@@ -8,6 +8,7 @@ use super::wish::Wish;
 use super::{SecurityKey, check_new_credential, client_data};
 use crate::client::error::Error;
 use crate::client::presence::Approval;
+use crate::protocol::authenticator_data::{AttestedCredential, of_attestation_object};
 use crate::protocol::encoding::{base64url, from_base64url};
 use crate::protocol::messages::EnrolledKey;
 use webauthn_rs_proto::{
@@ -103,15 +104,7 @@ impl HardwareKeys<'_> {
 
 /// The id of the new credential, out of an attestation object that passes the checks.
 fn check_made(object: &[u8], rp_id: &str, verified: bool) -> Result<Vec<u8>, Error> {
-    let data = ciborium::from_reader::<ciborium::Value, _>(object)
-        .ok()
-        .and_then(|object| object.into_map().ok())
-        .and_then(|members| members.into_iter().find(|(key, _)| key.as_text() == Some("authData")))
-        .and_then(|(_, data)| data.into_bytes().ok())
-        .ok_or_else(|| unreadable("the key"))?;
+    let data = of_attestation_object(object).ok_or_else(|| unreadable("the key"))?;
     check_new_credential(&data, rp_id, verified)?;
-    // WebAuthn Level 3, section 6.5.1: after 37 bytes the model, then the id with its length.
-    let length = data.get(53..55).and_then(|bytes| bytes.try_into().ok()).map(u16::from_be_bytes);
-    let id = length.and_then(|length| data.get(55..55 + usize::from(length)));
-    id.map(<[u8]>::to_vec).filter(|id| !id.is_empty()).ok_or_else(|| unreadable("the key"))
+    AttestedCredential::parse(&data).map(|credential| credential.id).ok_or_else(|| unreadable("the key"))
 }
