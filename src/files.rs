@@ -41,6 +41,7 @@ pub fn read_trusted(path: &Path, max: u64) -> Result<Option<String>, FileFault> 
         Err(error) => return Err(fault(path, error)),
     };
     trusted(&opened, path)?;
+    regular(&opened, path)?;
     let mut text = String::new();
     let read = std::fs::File::from(opened).take(max + 1).read_to_string(&mut text);
     read.map_err(|error| fault(path, error))?;
@@ -69,6 +70,13 @@ fn trusted(opened: &OwnedFd, path: &Path) -> Result<(), FileFault> {
         return Err(fault(path, "others can write it: run chmod go-w on it"));
     }
     Ok(())
+}
+
+/// A pipe or a device may never end, or be empty where somebody means it not to be.
+fn regular(opened: &OwnedFd, path: &Path) -> Result<(), FileFault> {
+    let status = rustix::fs::fstat(opened).map_err(|error| fault(path, error))?;
+    let is_file = rustix::fs::FileType::from_raw_mode(status.st_mode).is_file();
+    if is_file { Ok(()) } else { Err(fault(path, "it is no file")) }
 }
 
 /// This process's effective user.
@@ -124,8 +132,9 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<(), FileFault> {
 /// # Errors
 /// [`FileFault`]; also where it is a link or somebody else's.
 pub fn open_lock(path: &Path) -> Result<OwnedFd, FileFault> {
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR).map_err(|error| fault(path, error))?;
+    regular(&file, path)?;
     let owner = rustix::fs::fstat(&file).map_err(|error| fault(path, error))?.st_uid;
     if owner == own_uid() { Ok(file) } else { Err(fault(path, format_args!("it belongs to uid {owner}, not to you"))) }
 }

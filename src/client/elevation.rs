@@ -103,7 +103,7 @@ pub fn elevate(device: &Device, wanted: &Wanted) -> Result<Held, Error> {
     let known = device.known()?;
     let waiting =
         || device.terminal.note(&format!("another elevate is asking for {}; waiting for its answer", wanted.resource));
-    let mut flight = single_flight::enter(&device.places, known, wanted, device.non_interactive, waiting)?;
+    let mut flight = single_flight::enter(&device.places, known, wanted, device.patience(), waiting)?;
     // Whoever was before us may have left what we want.
     if let Some(held) = cached(device, wanted)? {
         return Ok(held);

@@ -102,15 +102,32 @@ pub fn stdin_is_terminal() -> bool {
 /// A text from stdin, to its end.
 ///
 /// # Errors
-/// Where it can't be read, is no UTF-8 text, or is bigger than `max` bytes.
-pub fn read_stdin(max: u64) -> Result<Secret, Error> {
-    let mut bytes = Vec::new();
-    let read = std::io::stdin().lock().take(max + 1).read_to_end(&mut bytes);
-    read.map_err(|error| Error::failed(format!("stdin can't be read: {error}")))?;
-    if bytes.len() as u64 > max {
-        return Err(Error::usage(format!("stdin is bigger than {max} bytes")));
+/// Where it can't be read, is no UTF-8 text, is bigger than `max` bytes, or does not end in time.
+pub fn read_stdin(max: usize, within: Duration) -> Result<Secret, Error> {
+    let fault = |error: std::io::Error| Error::failed(format!("stdin can't be read: {error}"));
+    let until = Instant::now() + within;
+    let (stdin, mut bytes) = (std::io::stdin(), Zeroizing::new(Vec::with_capacity(max + 1)));
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let mut ready = [PollFd::new(&stdin, PollFlags::IN)];
+        match poll(&mut ready, Timespec::try_from(left).ok().as_ref()) {
+            Ok(0) => return Err(Error::usage(format!("stdin did not end within {} seconds", within.as_secs()))),
+            Err(rustix::io::Errno::INTR) => continue,
+            Ok(_) => {}
+            Err(error) => return Err(fault(error.into())),
+        }
+        let mut part = Zeroizing::new([0; 4096]);
+        match rustix::io::read(&stdin, &mut part[..]) {
+            Ok(0) => break,
+            Ok(count) => bytes.extend_from_slice(&part[..count]),
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => continue,
+            Err(error) => return Err(fault(error.into())),
+        }
+        if bytes.len() > max {
+            return Err(Error::usage(format!("stdin is bigger than {max} bytes")));
+        }
     }
-    Secret::from_utf8(bytes).ok_or_else(|| Error::usage("stdin is no UTF-8 text"))
+    Secret::from_utf8(std::mem::take(&mut bytes)).ok_or_else(|| Error::usage("stdin is no UTF-8 text"))
 }
 
 /// The terminal a person is at.

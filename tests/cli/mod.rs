@@ -7,7 +7,7 @@ mod doctor;
 /// A home, a terminal, programs.
 pub mod harness;
 /// Where grants are kept.
-mod keyrings;
+pub mod keyrings;
 /// Many at once, and processes that die in the middle.
 mod parallel;
 /// The moment somebody is asked.
@@ -16,5 +16,7 @@ mod prompts;
 mod reset;
 /// Running a command with a credential.
 mod running;
+/// What does not answer, and how long it is waited for.
+mod silence;
 /// What each verb shows.
 mod verbs;
