@@ -14,6 +14,7 @@ pub mod operation;
 pub mod patience;
 pub mod places;
 pub mod presence;
+pub mod progress;
 pub mod sealing;
 pub mod security_key;
 pub mod signals;

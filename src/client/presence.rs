@@ -3,10 +3,12 @@
 
 use super::Device;
 use super::error::Error;
+use super::progress::Event;
 use super::security_key::askpass;
 use super::terminal::{Terminal, Tty};
 use crate::protocol::display::escaped;
 use crate::protocol::messages::ErrorCode;
+use crate::protocol::names::ResourceName;
 use crate::protocol::secret::Secret;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -25,13 +27,20 @@ pub struct Approval<'a> {
     device: &'a Device,
     shown: String,
     until: Instant,
+    resource: Option<ResourceName>,
 }
 
 impl<'a> Approval<'a> {
     /// A question that stands for `limit`. `shown` is escaped where it holds text from others.
     #[must_use]
     pub fn new(device: &'a Device, shown: String, limit: Duration) -> Self {
-        Self { device, shown, until: Instant::now() + limit }
+        Self { device, shown, until: Instant::now() + limit, resource: None }
+    }
+
+    /// It is about this resource.
+    #[must_use]
+    pub fn of(self, resource: &ResourceName) -> Self {
+        Self { resource: Some(resource.clone()), ..self }
     }
 
     /// For a key that is a file: Enter at the terminal.
@@ -47,6 +56,7 @@ impl<'a> Approval<'a> {
             Presence::Person => {
                 let mut tty = self.tty()?;
                 tty.show(&self.shown);
+                self.device.terminal.progress(&Event::Enter { keys: vec![escaped(key)] }, self.resource.as_ref());
                 let question = format!("Press Enter to approve with {}, Ctrl-C to refuse: ", escaped(key));
                 tty.wait_for_enter(&question, self.left())
             }
@@ -65,7 +75,8 @@ impl<'a> Approval<'a> {
             Err(error) => return Err(error),
         };
         let shown = self.shown.clone();
-        let mut person = Person { tty, terminal: self.device.terminal, askpass, shown, until: self.until };
+        let (terminal, resource, until) = (self.device.terminal, self.resource.clone(), self.until);
+        let mut person = Person { tty, terminal, askpass, shown, until, resource, said: None };
         person.show(&self.shown);
         Ok(person)
     }
@@ -94,6 +105,9 @@ pub struct Person {
     askpass: Option<PathBuf>,
     shown: String,
     until: Instant,
+    resource: Option<ResourceName>,
+    /// What programs were told last.
+    said: Option<Event>,
 }
 
 impl Person {
@@ -105,6 +119,7 @@ impl Person {
 
     /// Tells something, a line; texts of others can't command the terminal.
     pub fn tell(&mut self, text: &str) {
+        self.terminal.progress(&Event::Note { message: escaped(text) }, self.resource.as_ref());
         self.show(&format!("{}\n", escaped(text)));
     }
 
@@ -112,6 +127,14 @@ impl Person {
     pub fn status(&mut self, text: &str) {
         if let Some(tty) = &mut self.tty {
             tty.status(&escaped(text));
+        }
+    }
+
+    /// Tells programs what is waited for, where that is something else than before.
+    pub fn waits_for(&mut self, event: Event) {
+        if self.said.as_ref() != Some(&event) {
+            self.terminal.progress(&event, self.resource.as_ref());
+            self.said = Some(event);
         }
     }
 
@@ -128,6 +151,9 @@ impl Person {
     /// [`ErrorCode::VerificationFailed`] where none is given.
     pub fn pin(&mut self, prompt: &str) -> Result<Secret, Error> {
         let left = self.left();
+        // Asked again, it is told again.
+        self.said = None;
+        self.waits_for(Event::Pin { message: escaped(prompt) });
         let none = || Error::new(ErrorCode::VerificationFailed, "no PIN was given").hint("run the command again");
         if let Some(program) = &self.askpass {
             let prompt = format!("{}{}", self.shown, escaped(prompt));

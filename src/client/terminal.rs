@@ -2,9 +2,11 @@
 //! `/dev/tty`, and only when we are in its foreground.
 
 use super::error::Error;
+use super::progress::{self, Event};
 use super::signals::{self, Duty, OnDuty};
 use crate::protocol::display::escaped;
 use crate::protocol::messages::ErrorCode;
+use crate::protocol::names::ResourceName;
 use crate::protocol::secret::Secret;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::termios::{LocalModes, OptionalActions, QueueSelector};
@@ -16,10 +18,12 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 /// Where output goes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Terminal {
     /// `--json`: one object on stdout, errors as one object on stderr.
     pub json: bool,
+    /// `--progress=json`: every line of ours on stderr is an object.
+    pub progress: bool,
 }
 
 impl Terminal {
@@ -45,23 +49,33 @@ impl Terminal {
         if self.json { self.data(&format!("{json}\n")) } else { self.data(&text()) }
     }
 
-    /// Text for the person, on stderr, escaped by the caller where it holds text from others; nothing with `--json`.
+    /// Text for the person, on stderr, escaped by the caller where it holds text from others; nothing with `--json`
+    /// or `--progress=json`.
     pub fn text(self, text: &str) {
-        if !self.json {
+        if !self.json && !self.progress {
             stderr(text);
+        }
+    }
+
+    /// What is waited for, or came of it: a line for programs, where they asked for it.
+    pub fn progress(self, event: &Event, resource: Option<&ResourceName>) {
+        if self.progress {
+            stderr(&format!("{}\n", progress::line(event, resource)));
         }
     }
 
     /// A line for the person, on stderr; nothing with `--json`.
     pub fn note(self, text: &str) {
-        if !self.json {
+        if self.progress {
+            self.progress(&Event::Note { message: escaped(text) }, None);
+        } else if !self.json {
             stderr(&format!("elevate: {}\n", escaped(text)));
         }
     }
 
     /// An error, on stderr.
     pub fn error(self, error: &Error) {
-        if self.json {
+        if self.json || self.progress {
             stderr(&format!("{}\n", error.to_json()));
         } else {
             stderr(&error.to_text());

@@ -10,6 +10,8 @@ pub mod harness;
 pub mod keyrings;
 /// Many at once, and processes that die in the middle.
 mod parallel;
+/// What programs are told while they wait.
+pub mod progress;
 /// The moment somebody is asked.
 mod prompts;
 /// A new authority in the old one's place.

@@ -34,7 +34,11 @@ use std::process::ExitCode;
 #[must_use]
 pub fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
-    let terminal = Terminal { json: words.iter().take_while(|word| *word != "--").any(|word| word == "--json") };
+    let ours = || words.iter().take_while(|word| *word != "--");
+    // Known before anything can go wrong: errors of what was typed are written so as well.
+    let progress = ours().any(|word| word == "--progress=json")
+        || ours().zip(ours().skip(1)).any(|(option, value)| option == "--progress" && value == "json");
+    let terminal = Terminal { json: ours().any(|word| word == "--json"), progress };
     let with_command = words.iter().any(|word| word == "--");
     let ended = match Arguments::try_parse_from(&words) {
         Ok(arguments) if arguments.resource.is_none() || arguments.verb.is_none() => run(arguments, terminal),
