@@ -85,6 +85,13 @@ pub fn own_uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
+/// Whether this program was given the rights of its file (setuid, setgid): then whoever started it is not who it acts for.
+#[must_use]
+pub fn has_rights_of_its_file() -> bool {
+    use rustix::process::{getegid, geteuid, getgid, getuid};
+    getuid() != geteuid() || getgid() != getegid()
+}
+
 /// Makes a directory that only this account can enter, or checks that one is so.
 ///
 /// # Errors
@@ -147,6 +154,10 @@ pub fn try_lock(file: impl AsFd, path: &Path) -> Result<bool, FileFault> {
     match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(true),
         Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(error @ (Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS)) => {
+            let reason = "its file system has no locks, as some network file systems: keep it on a local disk";
+            Err(fault(path, format_args!("{reason} ({error})")))
+        }
         Err(error) => Err(fault(path, format_args!("it can't be locked: {error}"))),
     }
 }

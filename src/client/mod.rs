@@ -19,6 +19,7 @@ pub mod sealing;
 pub mod security_key;
 pub mod signals;
 pub mod single_flight;
+pub mod stdout_at_start;
 pub mod suggestions;
 pub mod terminal;
 pub mod trust;

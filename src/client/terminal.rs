@@ -4,6 +4,7 @@
 use super::error::Error;
 use super::progress::{self, Event};
 use super::signals::{self, Duty, OnDuty};
+use super::stdout_at_start;
 use crate::protocol::display::escaped;
 use crate::protocol::messages::ErrorCode;
 use crate::protocol::names::ResourceName;
@@ -32,6 +33,7 @@ impl Terminal {
     /// # Errors
     /// Where stdout can't take it.
     pub fn data(self, text: &str) -> Result<(), Error> {
+        stdout_is_open()?;
         let mut stdout = std::io::stdout().lock();
         match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
             Err(error) if error.kind() != ErrorKind::BrokenPipe => {
@@ -87,6 +89,7 @@ impl Terminal {
     /// # Errors
     /// Where stdout can't take it.
     pub fn help(self, help: &clap::Error) -> Result<(), Error> {
+        stdout_is_open()?;
         match help.print() {
             Err(error) if error.kind() != ErrorKind::BrokenPipe => {
                 Err(Error::failed(format!("stdout can't be written: {error}")))
@@ -94,6 +97,10 @@ impl Terminal {
             Ok(()) | Err(_) => Ok(()),
         }
     }
+}
+
+fn stdout_is_open() -> Result<(), Error> {
+    if stdout_at_start::was_closed() { Err(Error::failed("stdout can't be written: it is closed")) } else { Ok(()) }
 }
 
 fn stderr(text: &str) {

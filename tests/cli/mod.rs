@@ -20,5 +20,7 @@ mod reset;
 mod running;
 /// What does not answer, and how long it is waited for.
 mod silence;
+/// What it is started in: streams, terminals, texts that are no text, rights and homes of others.
+mod surroundings;
 /// What each verb shows.
 mod verbs;
