@@ -1,6 +1,9 @@
 //! Security keys as their drivers describe them: who is asked, who wins, and what is said when a key fails. The drivers
 //! are scripts; what they sign is signed by a key of the test.
 
+/// Approving without a terminal.
+mod desktop;
+
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
 use elevate::client::Device;

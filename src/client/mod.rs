@@ -10,6 +10,7 @@ pub mod elevation;
 pub mod embedded;
 pub mod error;
 pub mod grant_store;
+pub mod notification;
 pub mod operation;
 pub mod patience;
 pub mod places;
