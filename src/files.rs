@@ -41,6 +41,7 @@ pub fn read_trusted(path: &Path, max: u64) -> Result<Option<String>, FileFault> 
         Err(error) => return Err(fault(path, error)),
     };
     trusted(&opened, path)?;
+    regular(&opened, path)?;
     let mut text = String::new();
     let read = std::fs::File::from(opened).take(max + 1).read_to_string(&mut text);
     read.map_err(|error| fault(path, error))?;
@@ -71,10 +72,24 @@ fn trusted(opened: &OwnedFd, path: &Path) -> Result<(), FileFault> {
     Ok(())
 }
 
+/// A pipe or a device may never end, or be empty where somebody means it not to be.
+fn regular(opened: &OwnedFd, path: &Path) -> Result<(), FileFault> {
+    let status = rustix::fs::fstat(opened).map_err(|error| fault(path, error))?;
+    let is_file = rustix::fs::FileType::from_raw_mode(status.st_mode).is_file();
+    if is_file { Ok(()) } else { Err(fault(path, "it is no file")) }
+}
+
 /// This process's effective user.
 #[must_use]
 pub fn own_uid() -> u32 {
     rustix::process::geteuid().as_raw()
+}
+
+/// Whether this program was given the rights of its file (setuid, setgid): then whoever started it is not who it acts for.
+#[must_use]
+pub fn has_rights_of_its_file() -> bool {
+    use rustix::process::{getegid, geteuid, getgid, getuid};
+    getuid() != geteuid() || getgid() != getegid()
 }
 
 /// Makes a directory that only this account can enter, or checks that one is so.
@@ -124,8 +139,9 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<(), FileFault> {
 /// # Errors
 /// [`FileFault`]; also where it is a link or somebody else's.
 pub fn open_lock(path: &Path) -> Result<OwnedFd, FileFault> {
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR).map_err(|error| fault(path, error))?;
+    regular(&file, path)?;
     let owner = rustix::fs::fstat(&file).map_err(|error| fault(path, error))?.st_uid;
     if owner == own_uid() { Ok(file) } else { Err(fault(path, format_args!("it belongs to uid {owner}, not to you"))) }
 }
@@ -138,6 +154,10 @@ pub fn try_lock(file: impl AsFd, path: &Path) -> Result<bool, FileFault> {
     match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(true),
         Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(error @ (Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS)) => {
+            let reason = "its file system has no locks, as some network file systems: keep it on a local disk";
+            Err(fault(path, format_args!("{reason} ({error})")))
+        }
         Err(error) => Err(fault(path, format_args!("it can't be locked: {error}"))),
     }
 }

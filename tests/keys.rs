@@ -1,6 +1,9 @@
 //! Security keys as their drivers describe them: who is asked, who wins, and what is said when a key fails. The drivers
 //! are scripts; what they sign is signed by a key of the test.
 
+/// Approving without a terminal.
+mod desktop;
+
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
 use elevate::client::Device;
@@ -140,7 +143,8 @@ impl Machine {
         }
         let at = |name: &str| home.path().join(name);
         let places = Places { config: at("config"), authority: at("authority"), device: at("device"), run: at("run") };
-        let mut device = Device::new(places, Terminal { json: true }, false, Presence::Person).unwrap();
+        let mut device =
+            Device::new(places, Terminal { json: true, ..Terminal::default() }, false, Presence::Person).unwrap();
         device.askpass = Some(askpass);
         device.bus = Bus {
             sysfs: at("sys"),
@@ -588,4 +592,36 @@ fn an_answer_without_an_id_is_that_of_the_only_one_asked() {
     let machine = Machine::new(&[&signer]);
     machine.plug_in("hidraw0", &script);
     machine.is_answered_by(&signer);
+}
+
+/// Programs are told what a person sees: run once more by itself, since it is this process's own stderr that they read.
+#[test]
+fn what_a_key_waits_for_is_told_to_programs() {
+    const MARKER: &str = "ELEVATE_TEST_PROGRESS";
+    let signer = Signer::new(b"one");
+    if std::env::var_os(MARKER).is_some() {
+        let mut machine = Machine::new(&[&signer]).verifying().pins(&["1234"]);
+        machine.device.terminal.progress = true;
+        let bus = machine.device.bus.clone();
+        let answer = say(&done(signer.asserts(RP_ID, UP | UV)));
+        let script = with_pin(&signer, &[8], &json!([[say(&Event::Light(true)), ["sleep", 0.5], answer]]));
+        let later = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_secs(1));
+            plug_in(&bus, "hidraw0", &script);
+        });
+        machine.is_answered_by(&signer);
+        return later.join().unwrap();
+    }
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "--nocapture", "keys::what_a_key_waits_for_is_told_to_programs"]).env(MARKER, "1");
+    let ended = child.output().unwrap();
+    let stderr = String::from_utf8(ended.stderr).unwrap();
+    assert!(ended.status.success(), "{stderr}");
+    let told: Vec<Value> =
+        stderr.lines().filter(|line| line.starts_with('{')).map(crate::cli::progress::documented).collect();
+    let events: Vec<_> = told.iter().map(|it| it["event"].as_str().unwrap()).collect();
+    assert_eq!(events, ["plug_in", "note", "pin", "touch"], "{stderr}");
+    assert_eq!(told[0]["keys"], json!(["'key-0'"]));
+    assert!(told[2]["message"].as_str().unwrap().contains("8 tries left"), "{stderr}");
+    assert!(!stderr.contains("1234"), "the PIN is told to nobody: {stderr}");
 }

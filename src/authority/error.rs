@@ -140,7 +140,9 @@ impl Refusal {
             Self::NoSecurityKey { .. } | Self::NoKeyUnseals { .. } => (403, "access_denied", ErrorCode::NoSecurityKey),
             Self::StepUpFailed { .. } | Self::SessionGone => (400, "invalid_grant", ErrorCode::VerificationFailed),
             Self::Dpop(DpopError::NonceNeeded) => (400, "use_dpop_nonce", ErrorCode::Failed),
-            Self::Dpop(DpopError::Invalid(_)) => (400, "invalid_dpop_proof", ErrorCode::Failed),
+            Self::Dpop(DpopError::Invalid(_) | DpopError::Clock { .. }) => {
+                (400, "invalid_dpop_proof", ErrorCode::Failed)
+            }
             Self::Token(_) => (401, "invalid_token", ErrorCode::Denied),
             Self::TooMany => (429, "slow_down", ErrorCode::Denied),
             Self::NoSecret(_) | Self::Conflict(_) => (409, "invalid_request", ErrorCode::No),
@@ -181,9 +183,12 @@ impl Refusal {
                 "enrol a hardware key, or set `allow_software_keys = true` in authority.toml".to_owned()
             }
             Self::Policy(_) => "run `elevate-authority check-config`".to_owned(),
+            Self::Dpop(DpopError::Clock { .. }) => {
+                "set the one that is wrong; `timedatectl` says whether yours is synchronised".to_owned()
+            }
             Self::Malformed(_)
             | Self::NotTheCaller { .. }
-            | Self::Dpop(_)
+            | Self::Dpop(DpopError::Invalid(_) | DpopError::NonceNeeded)
             | Self::Token(_)
             | Self::Conflict(_)
             | Self::NoSuchPath(_)

@@ -3,6 +3,7 @@
 use super::config::Config;
 use super::embedded;
 use super::error::Error;
+use super::patience::Patience;
 use super::places::Places;
 use super::trust::{KnownAuthority, Trust};
 use crate::clock::Clock;
@@ -16,13 +17,8 @@ use crate::protocol::names::ResourceName;
 use crate::protocol::secret::Secret;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
-use std::cell::RefCell;
-use std::time::Duration;
+use std::cell::{Cell, RefCell};
 
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(35);
-/// How long it may take where nobody waits.
-const NO_PATIENCE: Duration = Duration::from_secs(5);
 /// RFC 8414 section 3.
 const WELL_KNOWN: &str = "/.well-known/oauth-authorization-server";
 /// Bytes an answer may have.
@@ -46,6 +42,9 @@ pub struct AuthorityApi {
     nonce: RefCell<Option<String>>,
     places: Places,
     config: Config,
+    patience: Patience,
+    /// It did not answer in time: every further request would take its whole time again.
+    silent: Cell<bool>,
 }
 
 struct Reply {
@@ -59,15 +58,14 @@ impl AuthorityApi {
     ///
     /// # Errors
     /// [`ErrorCode::AuthorityUnreachable`]; [`ErrorCode::VerificationFailed`] where it is another one than before.
-    pub fn connect(places: &Places, config: &Config, clock: Clock, non_interactive: bool) -> Result<Self, Error> {
-        let socket = embedded::ensure(places, config)?;
+    pub fn connect(places: &Places, config: &Config, clock: Clock, patience: Patience) -> Result<Self, Error> {
+        let socket = embedded::ensure(places, config, patience)?;
         let trust = Trust::new(places);
-        let patience = if non_interactive { NO_PATIENCE } else { PATIENCE };
         let http = reqwest::Client::builder()
             .unix_socket(socket)
             .tls_certs_only([])
             .redirect(reqwest::redirect::Policy::none())
-            .timeout(patience)
+            .timeout(patience.answer())
             .build()
             .map_err(|error| Error::failed(format!("HTTP can't be spoken: {error}")))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -79,7 +77,8 @@ impl AuthorityApi {
         let known = known.unwrap_or_else(|| KnownAuthority { issuer: String::new(), log_key: String::new() });
         let nonce = RefCell::new(trust.nonce());
         let (places, config) = (places.clone(), config.clone());
-        let mut api = Self { http, runtime, known, trust, clock, nonce, places, config };
+        let silent = Cell::new(false);
+        let mut api = Self { http, runtime, known, trust, clock, nonce, places, config, patience, silent };
         if first_contact {
             let metadata: Metadata = api.get(WELL_KNOWN)?;
             api.known = api.trust.check(&metadata)?;
@@ -262,24 +261,33 @@ impl AuthorityApi {
 
     /// Sends; once more where the connection was closed without a word, as by an authority that was just ending.
     fn send(&self, request: &dyn Fn() -> RequestBuilder) -> Result<Reply, Error> {
+        if self.silent.get() {
+            return Err(self.did_not_answer());
+        }
         let first = self.runtime.block_on(self.exchange(request()));
         let reply = match first {
             Err(error) if error.is_timeout() || error.is_builder() => Err(error),
             Err(_) => {
-                embedded::ensure(&self.places, &self.config)?;
+                embedded::ensure(&self.places, &self.config, self.patience)?;
                 self.runtime.block_on(self.exchange(request()))
             }
             Ok(reply) => Ok(reply),
         };
         reply.map_err(|error| {
-            let message = if error.is_timeout() {
-                "the authority did not answer in time"
-            } else {
-                "the authority can't be reached"
-            };
+            if error.is_timeout() {
+                self.silent.set(true);
+                return self.did_not_answer();
+            }
             let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-            Error::new(ErrorCode::AuthorityUnreachable, format!("{message}{cause}"))
+            Error::new(ErrorCode::AuthorityUnreachable, format!("the authority can't be reached{cause}"))
         })
+    }
+
+    fn did_not_answer(&self) -> Error {
+        let seconds = self.patience.answer().as_secs();
+        let message = format!("the authority did not answer within {seconds} seconds");
+        Error::new(ErrorCode::AuthorityUnreachable, message)
+            .hint("it may be busy, or have been stopped: `pgrep -a elevate-authority` shows it")
     }
 
     async fn exchange(&self, request: RequestBuilder) -> Result<Reply, reqwest::Error> {

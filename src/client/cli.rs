@@ -1,7 +1,7 @@
 //! What can be typed: one definition for parsing, help, man pages and completions.
 
 use crate::protocol::names::{KeyName, ResourceName, Scope, Ttl};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -63,9 +63,19 @@ pub struct Common {
     /// Ask the program in ELEVATE_ASKPASS for the PIN; -n wins over it
     #[arg(short = 'A', global = true)]
     pub askpass: bool,
+    /// Say on stderr what is waited for, one JSON object a line
+    #[arg(long, global = true, value_name = "FORMAT")]
+    pub progress: Option<ProgressFormat>,
     /// Say on stderr what is done
     #[arg(long, global = true)]
     pub debug: bool,
+}
+
+/// How `--progress` is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ProgressFormat {
+    /// Newline-delimited JSON
+    Json,
 }
 
 /// What is asked of the authority.

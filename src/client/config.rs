@@ -79,7 +79,8 @@ impl Config {
     /// # Errors
     /// Where the name is none.
     pub fn keyring(&self) -> Result<Choice, Error> {
-        let wanted = std::env::var("ELEVATE_KEYRING").ok().filter(|name| !name.is_empty());
+        let named = std::env::var_os("ELEVATE_KEYRING").filter(|name| !name.is_empty());
+        let wanted = named.map(|name| name.to_string_lossy().into_owned());
         Ok(wanted.or_else(|| self.keyring.clone()).map_or(Ok(Choice::Auto), |name| name.parse())?)
     }
 

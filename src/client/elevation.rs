@@ -5,6 +5,7 @@ use super::authority_api::{AuthorityApi, TokenAnswer};
 use super::error::Error;
 use super::grant_store::{KeyringError, StoredGrant};
 use super::presence::Approval;
+use super::progress::Event;
 use super::sealing::{Identity, unseal};
 use super::security_key::{check_assertion, for_challenge};
 use super::single_flight;
@@ -97,22 +98,37 @@ pub struct Held {
 pub fn elevate(device: &Device, wanted: &Wanted) -> Result<Held, Error> {
     if let Some(held) = cached(device, wanted)? {
         tracing::debug!(resource = %wanted.resource, "a grant that is held covers it");
-        return Ok(held);
+        return Ok(held.announced(device));
     }
     suggestions::refuse_mistyped_verb(device, &wanted.resource)?;
     let known = device.known()?;
-    let waiting =
-        || device.terminal.note(&format!("another elevate is asking for {}; waiting for its answer", wanted.resource));
+    let waiting = || {
+        device.terminal.progress(&Event::WaitingForFlight, Some(&wanted.resource));
+        if !device.terminal.progress {
+            device.terminal.note(&format!("another elevate is asking for {}; waiting for its answer", wanted.resource));
+        }
+    };
     let mut flight = single_flight::enter(device, known, wanted, waiting)?;
     // Whoever was before us may have left what we want.
     if let Some(held) = cached(device, wanted)? {
-        return Ok(held);
+        return Ok(held.announced(device));
     }
     let granted = device.api().and_then(|api| ask(device, api, wanted, None));
     let granted = granted.map_err(|error| suggestions::with_nearest(device, &wanted.resource, error));
     let (grant, claims) = granted.inspect_err(|error| flight.leave(error))?;
     let kept_in = if wanted.cache == Cache::Ignore { None } else { keep(device, &grant) };
-    Ok(Held { grant, claims, kept_in, cached: false })
+    Ok(Held { grant, claims, kept_in, cached: false }.announced(device))
+}
+
+impl Held {
+    /// Says so to programs that follow the progress.
+    fn announced(self, device: &Device) -> Self {
+        if let Ok(scope) = self.claims.scope.parse() {
+            let event = Event::Granted { scope, expires_at: self.grant.expires_at, cached: self.cached };
+            device.terminal.progress(&event, Some(&self.grant.resource));
+        }
+        self
+    }
 }
 
 /// A live grant that covers what is wanted. A keyring that can't be used only costs the cache.
@@ -189,6 +205,7 @@ pub fn ask(
     let asked = asked(device, api, wanted, operation, &key);
     let mut request = token_request(&asked, seen, device.non_interactive)?;
     let mut approved = None;
+    device.terminal.progress(&Event::Asking, Some(&wanted.resource));
     let response = match api.token(&request, &key)? {
         TokenAnswer::Grant(grant) => grant,
         TokenAnswer::StepUp(step_up) => {
@@ -302,9 +319,11 @@ fn approve(device: &Device, asked: &Asked, step_up: &StepUpResponse) -> Result<A
         return Err(Error::new(ErrorCode::VerificationFailed, "the authority asks for a key of another relying party"));
     }
     let shown = approval_text(asked, &narrowing, &step_up.error_description);
+    let (assurance, expires_at) = (narrowing.assurance, narrowing.expires);
+    device.terminal.progress(&Event::StepUp { assurance, expires_at }, Some(&asked.resource));
     let limit = Duration::from_secs(seconds_between(device.clock.now(), narrowing.expires));
     let key = for_challenge(device, options, &step_up.elevate_keys);
-    let mut assertion = key.get_assertion(options, &Approval::new(device, shown, limit))?;
+    let mut assertion = key.get_assertion(options, &Approval::new(device, shown, limit).of(&asked.resource))?;
     check_assertion(options, &assertion, &step_up.elevate_keys)?;
     let identity = Identity::of(&mut assertion, &options.rp_id)?;
     let assertion = serde_json::to_string(&assertion).map_err(|error| Error::failed(error.to_string()))?;

@@ -2,21 +2,24 @@
 
 use super::config::Config;
 use super::error::Error;
+use super::patience::{Patience, until_there};
 use super::places::Places;
 use crate::files::{check_trusted, open_lock, own_directory, own_uid, read_trusted, try_lock};
 use crate::protocol::display::escaped;
 use crate::protocol::messages::ErrorCode;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::{Signal, kill_process};
 use serde::Deserialize;
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
-
-/// How long an authority may take to answer after it was started, the end of one before it included.
-const START: Duration = Duration::from_secs(15);
 
 /// What `elevate-authority serve` says on stdout, once.
 #[derive(Deserialize)]
@@ -29,24 +32,27 @@ struct Said {
 ///
 /// # Errors
 /// [`ErrorCode::AuthorityUnreachable`], with what kept it from starting.
-pub fn ensure(places: &Places, config: &Config) -> Result<PathBuf, Error> {
+pub fn ensure(places: &Places, config: &Config, patience: Patience) -> Result<PathBuf, Error> {
     own_directory(&places.run)?;
-    if let Some(socket) = running(places)? {
+    if let Some(socket) = running(places, patience)? {
         return Ok(socket);
     }
     // Whoever has the lock starts it; the others find it running when they get the lock.
     let path = places.run.join("start.lock");
     let lock = open_lock(&path)?;
-    let until = Instant::now() + START;
-    while !try_lock(&lock, &path)? {
-        if Instant::now() > until {
-            return Err(unreachable("another elevate has been starting the authority for 15 seconds"));
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    match running(places)? {
+    let locked = until_there(patience.start(), || try_lock(&lock, &path).map(|got| got.then_some(())))?;
+    locked.ok_or_else(|| {
+        let seconds = patience.start().as_secs();
+        unreachable(format!("another elevate has been starting the authority for {seconds} seconds"))
+            .hint("it may have been stopped: `pgrep -a elevate` shows which there are")
+    })?;
+    match running(places, patience)? {
         Some(socket) => Ok(socket),
-        None => start(places, config, &places.socket()).map(|()| places.socket()),
+        None => match start(places, config, &places.socket(), patience.start()) {
+            Ok(()) => Ok(places.socket()),
+            // One that somebody gave up waiting for may have got ready just now.
+            Err(error) => running(places, patience)?.ok_or(error),
+        },
     }
 }
 
@@ -54,15 +60,15 @@ pub fn ensure(places: &Places, config: &Config) -> Result<PathBuf, Error> {
 /// as where it was started in a session with another runtime directory.
 ///
 /// # Errors
-/// Where somebody else's answers.
-pub fn running(places: &Places) -> Result<Option<PathBuf>, Error> {
+/// Where somebody else's answers, or it takes no connection in time.
+pub fn running(places: &Places, patience: Patience) -> Result<Option<PathBuf>, Error> {
     let own = places.socket();
-    if answers(&own)? {
+    if answers(&own, patience)? {
         return Ok(Some(own));
     }
     let written = read_trusted(&places.authority.join("authority.lock"), 4096)?.map(PathBuf::from);
     match written.filter(|path| path.is_absolute() && *path != own) {
-        Some(path) if answers(&path)? => Ok(Some(path)),
+        Some(path) if answers(&path, patience)? => Ok(Some(path)),
         Some(_) | None => Ok(None),
     }
 }
@@ -77,11 +83,9 @@ pub fn stop(places: &Places) {
         drop(stream);
         let _ = kill_process(peer.pid, Signal::TERM);
         let lock = places.authority.join("authority.lock");
-        let until = Instant::now() + START;
         // Its lock is free when it is gone.
-        while Instant::now() < until && !open_lock(&lock).and_then(|file| try_lock(file, &lock)).unwrap_or(true) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let is_free = || open_lock(&lock).and_then(|file| try_lock(file, &lock)).map(|free| free.then_some(()));
+        let _ = until_there(Patience::Somebody.start(), is_free);
     }
 }
 
@@ -90,8 +94,8 @@ fn unreachable(message: impl Into<String>) -> Error {
 }
 
 /// Whether somebody answers; an error where it is somebody else (`SO_PEERCRED`).
-fn answers(socket: &Path) -> Result<bool, Error> {
-    let Ok(stream) = UnixStream::connect(socket) else { return Ok(false) };
+fn answers(socket: &Path, patience: Patience) -> Result<bool, Error> {
+    let Some(stream) = connect(socket, patience)? else { return Ok(false) };
     let peer = rustix::net::sockopt::socket_peercred(&stream)
         .map_err(|error| unreachable(format!("the kernel does not say who answers on the socket: {error}")))?;
     if peer.uid.as_raw() == own_uid() {
@@ -99,6 +103,26 @@ fn answers(socket: &Path) -> Result<bool, Error> {
     }
     Err(unreachable(format!("the socket {} is answered by uid {}, not by you", socket.display(), peer.uid.as_raw()))
         .hint("remove it, and find out who put it there"))
+}
+
+/// A connection; `None` where nobody listens. One that listens and takes no connections is given its time: the kernel
+/// would wait for it for ever.
+fn connect(socket: &Path, patience: Patience) -> Result<Option<OwnedFd>, Error> {
+    let Ok(address) = SocketAddrUnix::new(socket) else { return Ok(None) };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let connected = until_there(patience.answer(), || {
+        let stream = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        match rustix::net::connect(&stream, &address) {
+            Ok(()) => Ok(Some(Some(stream))),
+            Err(Errno::AGAIN | Errno::INTR) => Ok(None),
+            Err(_) => Ok(Some(None)),
+        }
+    });
+    connected.map_err(|error: Errno| unreachable(format!("there can be no socket: {error}")))?.ok_or_else(|| {
+        let seconds = patience.answer().as_secs();
+        unreachable(format!("the authority took no connection within {seconds} seconds"))
+            .hint("it may have been stopped: `pgrep -a elevate-authority` shows it")
+    })
 }
 
 /// The program that would be started, where everything is there that it takes.
@@ -112,7 +136,7 @@ pub fn startable(places: &Places, config: &Config) -> Result<PathBuf, Error> {
     program(config)
 }
 
-fn start(places: &Places, config: &Config, socket: &Path) -> Result<(), Error> {
+fn start(places: &Places, config: &Config, socket: &Path, within: Duration) -> Result<(), Error> {
     let program = startable(places, config)?;
     own_directory(&places.authority)?;
     tracing::debug!(program = %program.display(), "starting the authority");
@@ -122,6 +146,8 @@ fn start(places: &Places, config: &Config, socket: &Path) -> Result<(), Error> {
         .truncate(true)
         .write(true)
         .mode(0o600)
+        // Where a pipe lies there, opening it would wait for a reader.
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
         .open(&log)
         .map_err(|error| unreachable(format!("{} can't be written: {error}", log.display())))?;
     let mut command = Command::new(&program);
@@ -131,11 +157,13 @@ fn start(places: &Places, config: &Config, socket: &Path) -> Result<(), Error> {
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
     let mut child =
         command.spawn().map_err(|error| unreachable(format!("{} can't be started: {error}", program.display())))?;
-    let mut line = String::new();
-    if let Some(stdout) = child.stdout.take() {
-        let _ = BufReader::new(stdout.take(64 << 10)).read_line(&mut line);
-    }
-    let _ = child.wait();
+    let Some(line) = first_line(&mut child, within) else {
+        // What it left in the background is its own, and may still get ready for the next call.
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err(unreachable(format!("the authority was not ready within {} seconds", within.as_secs()))
+            .hint(format!("{} may say why", log.display())));
+    };
     match serde_json::from_str(&line) {
         Ok(Said { ready: Some(_), .. }) => Ok(()),
         Ok(Said { error: Some(reason), .. }) => {
@@ -145,6 +173,22 @@ fn start(places: &Places, config: &Config, socket: &Path) -> Result<(), Error> {
             Err(unreachable("the authority ended before it was ready").hint(format!("{} may say why", log.display())))
         }
     }
+}
+
+/// What a program says first, once it has ended or gone into the background; `None` where that takes too long.
+fn first_line(child: &mut Child, within: Duration) -> Option<String> {
+    let began = Instant::now();
+    let stdout = child.stdout.take()?;
+    let (send, said) = channel();
+    // Left to itself where nothing is ever said: it holds nothing but this pipe.
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let _ = BufReader::new(stdout.take(64 << 10)).read_line(&mut line);
+        let _ = send.send(line);
+    });
+    let line = said.recv_timeout(within).ok()?;
+    let left = within.saturating_sub(began.elapsed());
+    until_there(left, || child.try_wait()).ok()?.map(|_| line)
 }
 
 /// `elevate-authority`, as configured or beside this program; never from `PATH`.

@@ -10,13 +10,17 @@ pub mod elevation;
 pub mod embedded;
 pub mod error;
 pub mod grant_store;
+pub mod notification;
 pub mod operation;
+pub mod patience;
 pub mod places;
 pub mod presence;
+pub mod progress;
 pub mod sealing;
 pub mod security_key;
 pub mod signals;
 pub mod single_flight;
+pub mod stdout_at_start;
 pub mod suggestions;
 pub mod terminal;
 pub mod trust;
@@ -27,6 +31,7 @@ use authority_api::AuthorityApi;
 use config::Config;
 use error::Error;
 use grant_store::{GrantStore, KeyringError};
+use patience::Patience;
 use places::Places;
 use presence::Presence;
 use security_key::fleet::Bus;
@@ -57,7 +62,8 @@ pub struct Device {
     pub askpass: Option<PathBuf>,
     known: OnceCell<KnownAuthority>,
     api: OnceCell<AuthorityApi>,
-    grant_store: OnceCell<GrantStore>,
+    /// A keyring that can't be used is not tried again: each try may take its whole time.
+    grant_store: OnceCell<Result<GrantStore, Error>>,
 }
 
 impl Device {
@@ -96,7 +102,7 @@ impl Device {
         if let Some(api) = self.api.get() {
             return Ok(api);
         }
-        let api = AuthorityApi::connect(&self.places, &self.config, self.clock.clone(), self.non_interactive)?;
+        let api = AuthorityApi::connect(&self.places, &self.config, self.clock.clone(), self.patience())?;
         Ok(self.api.get_or_init(|| api))
     }
 
@@ -130,17 +136,31 @@ impl Device {
     /// There is none that can be used.
     pub fn grant_store(&self) -> Result<&GrantStore, Error> {
         if let Some(store) = self.grant_store.get() {
-            return Ok(store);
+            return store.as_ref().map_err(Clone::clone);
         }
+        let id = self.known()?.id();
+        self.grant_store.get_or_init(|| self.open_grant_store(&id)).as_ref().map_err(Clone::clone)
+    }
+
+    fn open_grant_store(&self, authority_id: &str) -> Result<GrantStore, Error> {
         let choice = self.config.keyring()?;
         let may_ask = !self.non_interactive;
         let ask = move || ask_passphrase(may_ask);
-        let store = GrantStore::open(choice, &self.known()?.id(), &self.places.device, Box::new(ask))?
+        let mut store = GrantStore::open(choice, authority_id, &self.places.device, Box::new(ask))?
             .reaching(self.config.grants_reach()?);
+        if self.non_interactive {
+            store.ask_nobody();
+        }
         if let Some(why) = store.why_not_better() {
             self.terminal.note(&format!("using the {}: {why}", store.name()));
         }
-        Ok(self.grant_store.get_or_init(|| store))
+        Ok(store)
+    }
+
+    /// How long this call waits for what is no person.
+    #[must_use]
+    pub const fn patience(&self) -> Patience {
+        Patience::of(self.non_interactive)
     }
 
     /// Starts the process that removes expired grants from a keyring that does not do so itself. It waits for nobody and
@@ -158,6 +178,9 @@ impl Device {
 
 fn ask_passphrase(may_ask: bool) -> Result<crate::protocol::secret::Secret, KeyringError> {
     let absent = |reason: &str| KeyringError::NoPassphrase(reason.to_owned());
-    let mut tty = may_ask.then(Tty::open).flatten().ok_or_else(|| absent("there is no terminal to ask at"))?;
+    if !may_ask {
+        return Err(absent("it has to be typed, and -n forbids to ask for it"));
+    }
+    let mut tty = Tty::open().ok_or_else(|| absent("there is no terminal to ask at"))?;
     tty.secret("Passphrase of elevate's encrypted grants").map_err(|error| absent(&error.message))
 }

@@ -3,10 +3,14 @@
 
 use super::Device;
 use super::error::Error;
+use super::notification::{Notification, desktop_session};
+use super::progress::Event;
 use super::security_key::askpass;
+use super::signals;
 use super::terminal::{Terminal, Tty};
 use crate::protocol::display::escaped;
 use crate::protocol::messages::ErrorCode;
+use crate::protocol::names::ResourceName;
 use crate::protocol::secret::Secret;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -25,13 +29,20 @@ pub struct Approval<'a> {
     device: &'a Device,
     shown: String,
     until: Instant,
+    resource: Option<ResourceName>,
 }
 
 impl<'a> Approval<'a> {
     /// A question that stands for `limit`. `shown` is escaped where it holds text from others.
     #[must_use]
     pub fn new(device: &'a Device, shown: String, limit: Duration) -> Self {
-        Self { device, shown, until: Instant::now() + limit }
+        Self { device, shown, until: Instant::now() + limit, resource: None }
+    }
+
+    /// It is about this resource.
+    #[must_use]
+    pub fn of(self, resource: &ResourceName) -> Self {
+        Self { resource: Some(resource.clone()), ..self }
     }
 
     /// For a key that is a file: Enter at the terminal.
@@ -45,8 +56,9 @@ impl<'a> Approval<'a> {
                 self.device.terminal.data(&format!("{}  (approved unattended, with {})\n\n", self.shown, escaped(key)))
             }
             Presence::Person => {
-                let mut tty = self.tty()?;
+                let mut tty = self.tty().map_err(|error| self.needs_enter(error, key))?;
                 tty.show(&self.shown);
+                self.device.terminal.progress(&Event::Enter { keys: vec![escaped(key)] }, self.resource.as_ref());
                 let question = format!("Press Enter to approve with {}, Ctrl-C to refuse: ", escaped(key));
                 tty.wait_for_enter(&question, self.left())
             }
@@ -59,19 +71,33 @@ impl<'a> Approval<'a> {
     /// [`ErrorCode::InteractionRequired`] where nobody can be asked.
     pub fn begin(&self) -> Result<Person, Error> {
         let askpass = if self.device.non_interactive { None } else { self.device.askpass.clone() };
-        let tty = match self.tty() {
-            Ok(tty) => Some(tty),
-            Err(_) if askpass.is_some() => None,
-            Err(error) => return Err(error),
+        let (tty, notice) = match self.tty() {
+            Ok(tty) => (Some(tty), None),
+            Err(error) => {
+                let notice = if self.device.non_interactive { None } else { Notice::show(&self.shown, self.left()) };
+                if notice.is_none() && askpass.is_none() {
+                    return Err(error);
+                }
+                (None, notice)
+            }
         };
         let shown = self.shown.clone();
-        let mut person = Person { tty, terminal: self.device.terminal, askpass, shown, until: self.until };
+        let (terminal, resource, until) = (self.device.terminal, self.resource.clone(), self.until);
+        let mut person = Person { tty, notice, terminal, askpass, shown, until, resource, said: None };
         person.show(&self.shown);
         Ok(person)
     }
 
     fn left(&self) -> Duration {
         self.until.saturating_duration_since(Instant::now())
+    }
+
+    /// A desktop can show what is approved, and not take the Enter that approves it.
+    fn needs_enter(&self, error: Error, key: &str) -> Error {
+        if self.device.non_interactive || !desktop_session(|name| std::env::var_os(name)) {
+            return error;
+        }
+        Error { message: format!("{key} takes Enter at a terminal, and there is none"), ..error }
     }
 
     fn tty(&self) -> Result<Tty, Error> {
@@ -87,13 +113,37 @@ impl<'a> Approval<'a> {
     }
 }
 
-/// Whoever is asked, while they are asked: at the terminal, or by the program of `-A`.
+/// A notification, and the lines that were told since it was shown.
+struct Notice {
+    notification: Notification,
+    told: String,
+}
+
+impl Notice {
+    fn show(shown: &str, left: Duration) -> Option<Self> {
+        let notification = Notification::show(shown, left)?;
+        signals::set_notice(Some(Box::new(notification.closer())));
+        Some(Self { notification, told: shown.to_owned() })
+    }
+}
+
+impl Drop for Notice {
+    fn drop(&mut self) {
+        signals::set_notice(None);
+    }
+}
+
+/// Whoever is asked, while they are asked: at the terminal, by a notification, or by the program of `-A`.
 pub struct Person {
     tty: Option<Tty>,
+    notice: Option<Notice>,
     terminal: Terminal,
     askpass: Option<PathBuf>,
     shown: String,
     until: Instant,
+    resource: Option<ResourceName>,
+    /// What programs were told last.
+    said: Option<Event>,
 }
 
 impl Person {
@@ -105,6 +155,12 @@ impl Person {
 
     /// Tells something, a line; texts of others can't command the terminal.
     pub fn tell(&mut self, text: &str) {
+        self.terminal.progress(&Event::Note { message: escaped(text) }, self.resource.as_ref());
+        if let Some(notice) = &mut self.notice {
+            notice.told.push_str(&escaped(text));
+            notice.told.push('\n');
+            notice.notification.say(&notice.told);
+        }
         self.show(&format!("{}\n", escaped(text)));
     }
 
@@ -112,6 +168,17 @@ impl Person {
     pub fn status(&mut self, text: &str) {
         if let Some(tty) = &mut self.tty {
             tty.status(&escaped(text));
+        }
+    }
+
+    /// Tells programs what is waited for, where that is something else than before.
+    pub fn waits_for(&mut self, event: Event) {
+        if self.said.as_ref() != Some(&event) {
+            self.terminal.progress(&event, self.resource.as_ref());
+            if let (Some(notice), Event::Touch { keys }) = (&self.notice, &event) {
+                notice.notification.say(&format!("{}Touch {}, which blinks.\n", notice.told, keys.join(" or ")));
+            }
+            self.said = Some(event);
         }
     }
 
@@ -128,12 +195,18 @@ impl Person {
     /// [`ErrorCode::VerificationFailed`] where none is given.
     pub fn pin(&mut self, prompt: &str) -> Result<Secret, Error> {
         let left = self.left();
+        // Asked again, it is told again.
+        self.said = None;
+        self.waits_for(Event::Pin { message: escaped(prompt) });
         let none = || Error::new(ErrorCode::VerificationFailed, "no PIN was given").hint("run the command again");
         if let Some(program) = &self.askpass {
             let prompt = format!("{}{}", self.shown, escaped(prompt));
             return askpass::ask(program, &prompt, left);
         }
-        let tty = self.tty.as_mut().ok_or_else(none)?;
+        let tty = self.tty.as_mut().ok_or_else(|| {
+            Error::new(ErrorCode::InteractionRequired, "a PIN has to be typed, and there is no terminal to type it at")
+                .hint("run it in a terminal, or with -A and a program in ELEVATE_ASKPASS that asks for it")
+        })?;
         tty.pin(&format!("{}: ", escaped(prompt)), left)?.filter(|pin| !pin.expose().is_empty()).ok_or_else(none)
     }
 

@@ -30,9 +30,11 @@ struct State {
     last_will: Option<Box<dyn FnOnce() + Send>>,
     /// Puts out the lights of the security keys that wait for a touch.
     lights_out: Option<Box<dyn Fn() + Send>>,
+    /// Takes away the notification that says so.
+    notice: Option<Box<dyn FnOnce() + Send>>,
 }
 
-static STATE: Mutex<State> = Mutex::new(State { duty: Duty::Die, last_will: None, lights_out: None });
+static STATE: Mutex<State> = Mutex::new(State { duty: Duty::Die, last_will: None, lights_out: None, notice: None });
 /// How often we were stopped and went on.
 static STOPS: AtomicUsize = AtomicUsize::new(0);
 /// Whether a signal is being obeyed, and lights go out because of it.
@@ -83,6 +85,12 @@ pub fn set_last_will(will: Option<Box<dyn FnOnce() + Send>>) {
 pub fn set_lights_out(lights_out: Option<Box<dyn Fn() + Send>>) {
     START.call_once(start);
     state().lights_out = lights_out;
+}
+
+/// Sets (or with `None` takes back) what takes a notification away, before a signal ends us.
+pub fn set_notice(close: Option<Box<dyn FnOnce() + Send>>) {
+    START.call_once(start);
+    state().notice = close;
 }
 
 /// How often this process was stopped (SIGTSTP) and went on: whoever waits for a key or a line begins again then.
@@ -140,8 +148,11 @@ fn obey(signal: i32) {
         INTERRUPTED.store(false, Ordering::SeqCst);
         return;
     }
-    let will = state.last_will.take();
+    let (will, notice) = (state.last_will.take(), state.notice.take());
     drop(state);
+    if let Some(close) = notice {
+        close();
+    }
     if let Some(will) = will {
         will();
     }

@@ -1,23 +1,23 @@
-//! One process per (authority, resource, whom the grant reaches) asks; the others wait for what it gets. The kernel's lock says who it is, so a
-//! holder that dies lets the next one go on; a denial it left is shared by those who waited for it, and by nobody later.
+//! One process per (authority, resource, whom the grant reaches) asks; the others wait for what it gets. The kernel's
+//! lock says who it is, so a holder that dies lets the next one go on; a denial it left is shared by those who waited for
+//! it, and by nobody later.
 
 use super::Device;
 use super::elevation::Wanted;
 use super::error::Error;
+use super::patience::Patience;
 use super::trust::KnownAuthority;
-use crate::clock::Clock;
+use crate::clock::{Clock, human};
 use crate::files::{open_lock, own_directory, try_lock};
 use crate::protocol::encoding::{base64url, sha256};
 use crate::protocol::messages::ErrorCode;
-use crate::protocol::names::Ttl;
+use crate::protocol::names::{ResourceName, Ttl};
 use serde::{Deserialize, Serialize};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::time::{Duration, Instant};
 
 /// How often a waiter looks whether it is its turn.
 const LOOK: Duration = Duration::from_millis(10);
-/// How long a caller waits that must not wait for a person.
-const NO_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The right to ask, held until it is dropped.
 pub struct Flight {
@@ -49,8 +49,9 @@ struct Outcome {
 ///
 /// # Errors
 /// What the holder before was told, where that was no and we were waiting by then;
-/// [`ErrorCode::InteractionRequired`] where the holder waits for a touch and this caller must not.
+/// [`ErrorCode::InteractionRequired`] where the holder waits for a touch and this caller must not, or it never ends.
 pub fn enter(device: &Device, known: &KnownAuthority, wanted: &Wanted, note: impl FnOnce()) -> Result<Flight, Error> {
+    let patience = device.patience();
     let began = Clock::since_boot();
     let directory = device.places.device.join("flights");
     own_directory(&device.places.device)?;
@@ -64,9 +65,8 @@ pub fn enter(device: &Device, known: &KnownAuthority, wanted: &Wanted, note: imp
     let waiting = Instant::now();
     let mut note = Some(note);
     while !try_lock(&file, &path)? {
-        if device.non_interactive && waiting.elapsed() > NO_PATIENCE {
-            let message = format!("another elevate is asking for {}, and -n forbids to wait for it", wanted.resource);
-            return Err(Error::new(ErrorCode::InteractionRequired, message).hint("it may be waiting for a touch"));
+        if waiting.elapsed() > patience.turn() {
+            return Err(waited_in_vain(&wanted.resource, patience));
         }
         if waiting.elapsed() > Duration::from_secs(1)
             && let Some(note) = note.take()
@@ -85,6 +85,20 @@ pub fn enter(device: &Device, known: &KnownAuthority, wanted: &Wanted, note: imp
         }),
         Some(_) | None => Ok(flight),
     }
+}
+
+fn waited_in_vain(resource: &ResourceName, patience: Patience) -> Error {
+    let (message, hint) = match patience {
+        Patience::Nobody => (
+            format!("another elevate is asking for {resource}, and -n forbids to wait for it"),
+            "it may be waiting for a touch",
+        ),
+        Patience::Somebody => (
+            format!("another elevate has been asking for {resource} for {}", human(patience.turn().as_secs())),
+            "it may have been stopped: `pgrep -a elevate` shows which there are; end it, then run the command again",
+        ),
+    };
+    Error::new(ErrorCode::InteractionRequired, message).hint(hint)
 }
 
 impl Flight {

@@ -2,9 +2,12 @@
 //! `/dev/tty`, and only when we are in its foreground.
 
 use super::error::Error;
+use super::progress::{self, Event};
 use super::signals::{self, Duty, OnDuty};
+use super::stdout_at_start;
 use crate::protocol::display::escaped;
 use crate::protocol::messages::ErrorCode;
+use crate::protocol::names::ResourceName;
 use crate::protocol::secret::Secret;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::termios::{LocalModes, OptionalActions, QueueSelector};
@@ -16,10 +19,12 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 /// Where output goes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Terminal {
     /// `--json`: one object on stdout, errors as one object on stderr.
     pub json: bool,
+    /// `--progress=json`: every line of ours on stderr is an object.
+    pub progress: bool,
 }
 
 impl Terminal {
@@ -28,6 +33,7 @@ impl Terminal {
     /// # Errors
     /// Where stdout can't take it.
     pub fn data(self, text: &str) -> Result<(), Error> {
+        stdout_is_open()?;
         let mut stdout = std::io::stdout().lock();
         match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
             Err(error) if error.kind() != ErrorKind::BrokenPipe => {
@@ -45,23 +51,33 @@ impl Terminal {
         if self.json { self.data(&format!("{json}\n")) } else { self.data(&text()) }
     }
 
-    /// Text for the person, on stderr, escaped by the caller where it holds text from others; nothing with `--json`.
+    /// Text for the person, on stderr, escaped by the caller where it holds text from others; nothing with `--json`
+    /// or `--progress=json`.
     pub fn text(self, text: &str) {
-        if !self.json {
+        if !self.json && !self.progress {
             stderr(text);
+        }
+    }
+
+    /// What is waited for, or came of it: a line for programs, where they asked for it.
+    pub fn progress(self, event: &Event, resource: Option<&ResourceName>) {
+        if self.progress {
+            stderr(&format!("{}\n", progress::line(event, resource)));
         }
     }
 
     /// A line for the person, on stderr; nothing with `--json`.
     pub fn note(self, text: &str) {
-        if !self.json {
+        if self.progress {
+            self.progress(&Event::Note { message: escaped(text) }, None);
+        } else if !self.json {
             stderr(&format!("elevate: {}\n", escaped(text)));
         }
     }
 
     /// An error, on stderr.
     pub fn error(self, error: &Error) {
-        if self.json {
+        if self.json || self.progress {
             stderr(&format!("{}\n", error.to_json()));
         } else {
             stderr(&error.to_text());
@@ -73,6 +89,7 @@ impl Terminal {
     /// # Errors
     /// Where stdout can't take it.
     pub fn help(self, help: &clap::Error) -> Result<(), Error> {
+        stdout_is_open()?;
         match help.print() {
             Err(error) if error.kind() != ErrorKind::BrokenPipe => {
                 Err(Error::failed(format!("stdout can't be written: {error}")))
@@ -80,6 +97,10 @@ impl Terminal {
             Ok(()) | Err(_) => Ok(()),
         }
     }
+}
+
+fn stdout_is_open() -> Result<(), Error> {
+    if stdout_at_start::was_closed() { Err(Error::failed("stdout can't be written: it is closed")) } else { Ok(()) }
 }
 
 fn stderr(text: &str) {
@@ -102,15 +123,32 @@ pub fn stdin_is_terminal() -> bool {
 /// A text from stdin, to its end.
 ///
 /// # Errors
-/// Where it can't be read, is no UTF-8 text, or is bigger than `max` bytes.
-pub fn read_stdin(max: u64) -> Result<Secret, Error> {
-    let mut bytes = Vec::new();
-    let read = std::io::stdin().lock().take(max + 1).read_to_end(&mut bytes);
-    read.map_err(|error| Error::failed(format!("stdin can't be read: {error}")))?;
-    if bytes.len() as u64 > max {
-        return Err(Error::usage(format!("stdin is bigger than {max} bytes")));
+/// Where it can't be read, is no UTF-8 text, is bigger than `max` bytes, or does not end in time.
+pub fn read_stdin(max: usize, within: Duration) -> Result<Secret, Error> {
+    let fault = |error: std::io::Error| Error::failed(format!("stdin can't be read: {error}"));
+    let until = Instant::now() + within;
+    let (stdin, mut bytes) = (std::io::stdin(), Zeroizing::new(Vec::with_capacity(max + 1)));
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let mut ready = [PollFd::new(&stdin, PollFlags::IN)];
+        match poll(&mut ready, Timespec::try_from(left).ok().as_ref()) {
+            Ok(0) => return Err(Error::usage(format!("stdin did not end within {} seconds", within.as_secs()))),
+            Err(rustix::io::Errno::INTR) => continue,
+            Ok(_) => {}
+            Err(error) => return Err(fault(error.into())),
+        }
+        let mut part = Zeroizing::new([0; 4096]);
+        match rustix::io::read(&stdin, &mut part[..]) {
+            Ok(0) => break,
+            Ok(count) => bytes.extend_from_slice(&part[..count]),
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => continue,
+            Err(error) => return Err(fault(error.into())),
+        }
+        if bytes.len() > max {
+            return Err(Error::usage(format!("stdin is bigger than {max} bytes")));
+        }
     }
-    Secret::from_utf8(bytes).ok_or_else(|| Error::usage("stdin is no UTF-8 text"))
+    Secret::from_utf8(std::mem::take(&mut bytes)).ok_or_else(|| Error::usage("stdin is no UTF-8 text"))
 }
 
 /// The terminal a person is at.

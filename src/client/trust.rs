@@ -2,6 +2,7 @@
 //! Whoever can write these files runs as the user; the authority can't.
 
 use super::error::Error;
+use super::patience;
 use super::places::Places;
 use crate::files::{open_lock, own_directory, read_trusted, replace, try_lock};
 use crate::log::checkpoint::{self, TreeHead};
@@ -9,11 +10,11 @@ use crate::log::leaf::Event;
 use crate::log::receipt::Receipt;
 use crate::protocol::encoding::{base64url, from_base64url, sha256};
 use crate::protocol::messages::{ErrorCode, Metadata};
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
-use std::time::Duration;
 
 const FILE_MAX: u64 = 64 << 10;
 
@@ -142,9 +143,12 @@ impl Trust {
     fn saw(&self, known: &KnownAuthority, head: TreeHead, note: &str) -> Result<(), Error> {
         let path = self.file("checkpoint.lock");
         let lock = open_lock(&path)?;
-        while !try_lock(&lock, &path)? {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        let locked = patience::until_there(patience::LOCK, || try_lock(&lock, &path).map(|got| got.then_some(())))?;
+        locked.ok_or_else(|| {
+            let seconds = patience::LOCK.as_secs();
+            Error::failed(format!("{} has been locked by another process for {seconds} s", path.display()))
+                .hint("an elevate that was stopped may hold it: `pgrep -a elevate` shows which there are")
+        })?;
         if self.seen(known)?.is_none_or(|seen| seen.size < head.size) {
             replace(&self.file("checkpoint"), note.as_bytes())?;
         }
@@ -168,7 +172,8 @@ impl Trust {
     /// Keeps it for the next process.
     pub fn keep_nonce(&self, nonce: &str) {
         let mut options = std::fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
+        // Where a pipe lies there, opening it would wait for a reader.
+        options.write(true).create(true).truncate(true).mode(0o600).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
         let _ = options.open(self.file("dpop-nonce")).and_then(|mut file| file.write_all(nonce.as_bytes()));
     }
 }

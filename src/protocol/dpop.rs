@@ -2,6 +2,7 @@
 
 use super::encoding::{base64url, from_base64url, random, sha256};
 use super::secret::Secret;
+use crate::clock::human;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use jiff::Timestamp;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, ThumbprintHash};
@@ -26,6 +27,12 @@ pub enum DpopError {
     /// Not a proof at all, or not for this request: `invalid_dpop_proof` (RFC 9449 section 5).
     #[error("the DPoP proof is not acceptable: {0}")]
     Invalid(&'static str),
+    /// It was made at another time than it is here: `invalid_dpop_proof` as well.
+    #[error("the clock of this machine is {} {} the authority's", human(.ahead.unsigned_abs()), if *.ahead < 0 { "behind" } else { "ahead of" })]
+    Clock {
+        /// By how many seconds the client's clock is ahead.
+        ahead: i64,
+    },
     /// The nonce is missing or too old: `use_dpop_nonce` (RFC 9449 section 8).
     #[error("the DPoP proof needs a fresh nonce")]
     NonceNeeded,
@@ -158,8 +165,9 @@ pub fn verify(proof: &str, expected: &Expected<'_>, fresh: impl Fn(&str) -> bool
     if claims.htu.split(['?', '#']).next() != Some(expected.url) {
         return Err(Invalid("'htu' is another URL"));
     }
-    if claims.iat.abs_diff(expected.now.as_second()) > IAT_WINDOW {
-        return Err(Invalid("'iat' is too far from the authority's clock"));
+    let ahead = claims.iat.saturating_sub(expected.now.as_second());
+    if ahead.unsigned_abs() > IAT_WINDOW {
+        return Err(DpopError::Clock { ahead });
     }
     if claims.ath != expected.access_token.map(token_hash) {
         return Err(Invalid("'ath' is not the hash of the access token"));
@@ -209,14 +217,22 @@ mod tests {
         let others = [
             Expected { method: "GET", ..expected(Some("token")) },
             Expected { url: "https://localhost/y/token", ..expected(Some("token")) },
-            Expected { now: later, ..expected(Some("token")) },
             expected(Some("other")),
             expected(None),
         ];
         for other in others {
             assert!(matches!(verify(&proof, &other, fresh), Err(DpopError::Invalid(_))));
         }
+        let clocks = Expected { now: later, ..expected(Some("token")) };
+        assert_eq!(verify(&proof, &clocks, fresh).unwrap_err(), DpopError::Clock { ahead: -61 });
         assert_eq!(verify(&proof, &expected(Some("token")), |_| false).unwrap_err(), DpopError::NonceNeeded);
+    }
+
+    #[test]
+    fn clocks_that_differ_are_named_as_what_is_wrong() {
+        let says = |ahead| DpopError::Clock { ahead }.to_string();
+        assert_eq!(says(3600), "the clock of this machine is 1h ahead of the authority's");
+        assert_eq!(says(-5400), "the clock of this machine is 1h 30m behind the authority's");
     }
 
     #[test]

@@ -288,8 +288,13 @@ impl Home {
 
     /// A program that runs its arguments where `keyctl` and its like are forbidden, as in many containers.
     pub fn seccomp_script(&self) -> PathBuf {
-        let path = self.beside("without-keyctl.py");
-        fs::write(&path, include_str!("without-keyctl.py")).unwrap();
+        self.script_without("keyctl")
+    }
+
+    /// A program that runs its arguments where `keyctl` or `flock` does not work.
+    pub fn script_without(&self, what: &str) -> PathBuf {
+        let path = self.beside(&format!("without-{what}.py"));
+        fs::write(&path, include_str!("without.py")).unwrap();
         path
     }
 

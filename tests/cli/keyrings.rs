@@ -95,7 +95,7 @@ fn over_quota_the_credential_is_still_delivered() {
 // ----------------------------------------------------------------------------------------------------- Secret Service
 
 /// Runs a script in a desktop session of its own, whose keyring is unlocked.
-fn in_desktop_session(home: &Home, script: &str) -> Ended {
+pub fn in_desktop_session(home: &Home, script: &str) -> Ended {
     let script = format!(
         "printf pass | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1 || exit 90
         # Until it answers, the bus would start another one, which is locked.

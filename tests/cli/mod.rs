@@ -7,9 +7,11 @@ mod doctor;
 /// A home, a terminal, programs.
 pub mod harness;
 /// Where grants are kept.
-mod keyrings;
+pub mod keyrings;
 /// Many at once, and processes that die in the middle.
 mod parallel;
+/// What programs are told while they wait.
+pub mod progress;
 /// The moment somebody is asked.
 mod prompts;
 /// Whom a grant reaches.
@@ -18,5 +20,9 @@ mod reach;
 mod reset;
 /// Running a command with a credential.
 mod running;
+/// What does not answer, and how long it is waited for.
+mod silence;
+/// What it is started in: streams, terminals, texts that are no text, rights and homes of others.
+mod surroundings;
 /// What each verb shows.
 mod verbs;

@@ -247,11 +247,13 @@ fn closed_or_full_stdout_is_said_and_a_reader_that_went_away_is_no_error() {
     assert!(full.stderr.starts_with("elevate: stdout can't be written"), "{full:?}");
     home.sh("elevate list >/dev/full").exits(11);
     home.sh("elevate --help >/dev/full").exits(11);
-    // The standard library opens /dev/null where a stream is closed: what is written goes nowhere, above all not into
-    // a file that took its number.
+    // What is written goes nowhere, above all not into a file that took its number.
     let token = home.elevate(&["token", "wiki"]).ok().stdout;
-    home.sh("elevate token wiki >&-").ok();
-    home.sh("elevate token -k wiki >&- 2>&- <&-").ok();
+    for words in ["token wiki", "list", "--json status", "--help", "--version"] {
+        let closed = home.sh(&format!("elevate {words} >&-")).exits(11);
+        assert!(closed.stderr.contains("stdout can't be written: it is closed"), "{closed:?}");
+    }
+    home.sh("elevate token -k wiki >&- 2>&- <&-").exits(11);
     home.stop_authority();
     for part in token.trim().split('.').skip(1) {
         assert!(!contains(&bytes_below(&home.path), part), "{part} is in a file");

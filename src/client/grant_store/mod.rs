@@ -115,6 +115,8 @@ fn entry(resource: &ResourceName, reach: Option<&str>) -> String {
 /// What a keyring can do. Each removes by itself what has expired at `now`.
 trait Keyring: Send + Sync {
     fn name(&self) -> &'static str;
+    /// From now on nobody is prompted, and one that did not answer once is not asked again.
+    fn ask_nobody(&mut self) {}
     fn get(&self, entry: &str, now: Timestamp) -> Result<Option<StoredGrant>, KeyringError>;
     fn put(&self, grant: &StoredGrant, now: Timestamp) -> Result<(), KeyringError>;
     fn remove(&self, entry: &str) -> Result<bool, KeyringError>;
@@ -173,6 +175,12 @@ impl GrantStore {
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.keyring.name()
+    }
+
+    /// For `-n`: from now on no desktop prompt opens, and a keyring that did not answer once is not asked again. A
+    /// passphrase is asked for by [`AskPassphrase`] alone, which knows of `-n` itself.
+    pub fn ask_nobody(&mut self) {
+        self.keyring.ask_nobody();
     }
 
     /// Why [`Choice::Auto`] had to pass over the kernel's keyring, if it had to: one line the caller prints.

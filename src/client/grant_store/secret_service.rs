@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use secret_service::blocking::{Item, SecretService as Service};
 use secret_service::{EncryptionType, Error};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -26,6 +27,10 @@ const DEADLINE: Duration = Duration::from_secs(5);
 pub(super) struct SecretService {
     service: Arc<Service<'static>>,
     user_prefix: String,
+    /// Whether a person may be prompted to unlock it.
+    may_prompt: bool,
+    /// It did not answer, and nobody waits for it again.
+    silent: AtomicBool,
 }
 
 impl SecretService {
@@ -33,7 +38,23 @@ impl SecretService {
         find_bus(std::env::var_os("DBUS_SESSION_BUS_ADDRESS"), std::env::var_os("XDG_RUNTIME_DIR"))?;
         let absent = |error: Error| KeyringError::Absent { keyring: NAME, reason: error.to_string() };
         let service = within_deadline(move || Service::connect(EncryptionType::Plain).map_err(absent))?;
-        Ok(Self { service: Arc::new(service), user_prefix: format!("{authority_id}:") })
+        let user_prefix = format!("{authority_id}:");
+        Ok(Self { service: Arc::new(service), user_prefix, may_prompt: true, silent: AtomicBool::new(false) })
+    }
+
+    /// Does something within the deadline; not at all where nobody waits and it did not answer before.
+    fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, KeyringError> + Send + 'static,
+    ) -> Result<T, KeyringError> {
+        if self.silent.load(Ordering::Relaxed) {
+            return Err(KeyringError::TimedOut { keyring: NAME, seconds: DEADLINE.as_secs() });
+        }
+        let result = within_deadline(work);
+        if !self.may_prompt && matches!(result, Err(KeyringError::TimedOut { .. })) {
+            self.silent.store(true, Ordering::Relaxed);
+        }
+        result
     }
 
     fn user(&self, entry: &str) -> String {
@@ -47,8 +68,8 @@ impl SecretService {
         entry: &str,
         work: impl FnOnce(Vec<Item>) -> Result<T, KeyringError> + Send + 'static,
     ) -> Result<T, KeyringError> {
-        let (service, user) = (self.service.clone(), self.user(entry));
-        within_deadline(move || work(search(&service, Some(&user))?))
+        let (service, user, may_prompt) = (self.service.clone(), self.user(entry), self.may_prompt);
+        self.call(move || work(search(&service, Some(&user), may_prompt)?))
     }
 
     /// Does something with all of the authority's items and what they are for.
@@ -56,10 +77,10 @@ impl SecretService {
         &self,
         mut work: impl FnMut(&str, &Item) -> Result<Option<T>, KeyringError> + Send + 'static,
     ) -> Result<Vec<T>, KeyringError> {
-        let (service, prefix) = (self.service.clone(), self.user_prefix.clone());
-        within_deadline(move || {
+        let (service, prefix, may_prompt) = (self.service.clone(), self.user_prefix.clone(), self.may_prompt);
+        self.call(move || {
             let mut results = Vec::new();
-            for item in search(&service, None)? {
+            for item in search(&service, None, may_prompt)? {
                 let Ok(attributes) = item.get_attributes() else { continue };
                 let Some(user) = attributes.get("username") else { continue };
                 let Some(entry) = user.strip_prefix(&prefix) else { continue };
@@ -73,6 +94,10 @@ impl SecretService {
 impl Keyring for SecretService {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn ask_nobody(&mut self) {
+        self.may_prompt = false;
     }
 
     fn get(&self, entry: &str, now: Timestamp) -> Result<Option<StoredGrant>, KeyringError> {
@@ -91,17 +116,17 @@ impl Keyring for SecretService {
 
     fn put(&self, grant: &StoredGrant, _now: Timestamp) -> Result<(), KeyringError> {
         let json = grant.to_json().map_err(|error| KeyringError::io(NAME, "writing a grant")(error.into()))?;
-        let (service, user) = (self.service.clone(), self.user(&grant.entry()));
+        let (service, user, may_prompt) = (self.service.clone(), self.user(&grant.entry()), self.may_prompt);
         let label = format!("elevate: grant for {}", grant.resource);
-        within_deadline(move || {
-            let items = search(&service, Some(&user))?;
+        self.call(move || {
+            let items = search(&service, Some(&user), may_prompt)?;
             if let [item] = items.as_slice() {
                 return item.set_secret(&json, CONTENT_TYPE).map_err(fault("storing a grant"));
             }
             for other in &items {
                 delete(other)?;
             }
-            create(&service, &label, &user, &json).map_err(fault("storing a grant"))
+            create(&service, &label, &user, &json, may_prompt).map_err(fault("storing a grant"))
         })
     }
 
@@ -131,12 +156,15 @@ impl Keyring for SecretService {
     }
 }
 
-/// What is found, unlocked: a person may have to do that at a prompt.
-fn search<'a>(service: &'a Service<'_>, user: Option<&str>) -> Result<Vec<Item<'a>>, KeyringError> {
+/// What is found, unlocked: a person may have to do that at a prompt, where one may open.
+fn search<'a>(service: &'a Service<'_>, user: Option<&str>, may_prompt: bool) -> Result<Vec<Item<'a>>, KeyringError> {
     let mut attributes = HashMap::from([("service", SERVICE)]);
     attributes.extend(user.map(|user| ("username", user)));
     let mut found = service.search_items(attributes).map_err(fault("searching"))?;
     if !found.locked.is_empty() {
+        if !may_prompt {
+            return Err(KeyringError::Locked);
+        }
         let locked: Vec<_> = found.locked.iter().collect();
         service.unlock_all(&locked).map_err(fault("unlocking"))?;
     }
@@ -144,9 +172,12 @@ fn search<'a>(service: &'a Service<'_>, user: Option<&str>) -> Result<Vec<Item<'
     Ok(found.unlocked)
 }
 
-fn create(service: &Service, label: &str, user: &str, json: &[u8]) -> Result<(), Error> {
+fn create(service: &Service, label: &str, user: &str, json: &[u8], may_prompt: bool) -> Result<(), Error> {
     let collection = service.get_default_collection()?;
     if collection.is_locked()? {
+        if !may_prompt {
+            return Err(Error::Locked);
+        }
         collection.unlock()?;
     }
     let attributes = HashMap::from([("service", SERVICE), ("username", user)]);

@@ -8,8 +8,10 @@ use super::pin;
 use super::wish::{Wish, milliseconds};
 use crate::client::error::Error;
 use crate::client::presence::Person;
+use crate::client::progress;
 use crate::client::signals;
 use crate::clock::human;
+use crate::protocol::display::escaped;
 use crate::protocol::encoding::base64url;
 use crate::protocol::messages::{EnrolledKey, ErrorCode};
 use crate::protocol::secret::Secret;
@@ -508,12 +510,14 @@ impl<'a> Asking<'a> {
         if let Some(longest) = lit.iter().map(|(_, since)| since.elapsed()).max() {
             let names: Vec<&str> = lit.iter().map(|(name, _)| *name).collect();
             let what = if choosing { "to use it" } else { "to approve" };
+            let keys: Vec<String> = names.iter().map(|name| escaped(name)).collect();
             let line = format!("Touch {}, which blinks, {what}; {left} left", names.join(" or "));
             if longest >= EXPLAIN_AFTER && !self.explained {
                 self.explained = true;
                 self.person.tell("Nothing yet: touch the metal or glass of the key that blinks. If none does,");
                 self.person.tell("unplug it and plug it in again. Ctrl-C refuses.");
             }
+            self.person.waits_for(progress::Event::Touch { keys });
             return self.person.status(&line);
         }
         let able = self.keys.values().any(|key| key.stage != Stage::Aside);
@@ -532,6 +536,7 @@ impl<'a> Asking<'a> {
 
     fn ask_to_plug_in(&mut self) {
         let names = self.wish.names(self.enrolled);
+        self.person.waits_for(progress::Event::PlugIn { keys: names.clone() });
         let line = if names.is_empty() {
             "Plug in the security key.".to_owned()
         } else {

@@ -2,6 +2,7 @@
 //! argument, asks the person in its own way, and prints the PIN.
 
 use crate::client::error::Error;
+use crate::client::patience::until_there;
 use crate::client::security_key::driver::process::PIN_MAX;
 use crate::files::check_trusted;
 use crate::protocol::messages::ErrorCode;
@@ -10,7 +11,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 /// The program that the environment names: an absolute path to what only the user or root can change.
@@ -41,6 +42,7 @@ pub fn ask(program: &Path, prompt: &str, limit: Duration) -> Result<Secret, Erro
         let hint = "-A runs the program in ELEVATE_ASKPASS; without -A you are asked at the terminal";
         Error::new(ErrorCode::VerificationFailed, what).hint(hint)
     };
+    let until = Instant::now() + limit;
     let mut command = Command::new(program);
     command.arg(prompt).stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child =
@@ -57,7 +59,12 @@ pub fn ask(program: &Path, prompt: &str, limit: Duration) -> Result<Secret, Erro
         let _ = child.wait();
         return Err(failed("the program of -A gave no PIN in time".to_owned()));
     };
-    if !child.wait().is_ok_and(|status| status.success()) {
+    let ended = until_there(until.saturating_duration_since(Instant::now()), || child.try_wait()).ok().flatten();
+    if ended.is_none() {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    if !ended.is_some_and(|status| status.success()) {
         return Err(failed("the program of -A gave no PIN".to_owned()));
     }
     while bytes.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {

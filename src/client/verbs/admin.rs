@@ -22,7 +22,7 @@ use webauthn_rs_proto::{
 };
 
 /// Bytes a secret may have.
-const SECRET_MAX: u64 = 64 << 10;
+const SECRET_MAX: usize = 64 << 10;
 
 pub fn run(device: &Device, verb: AdminVerb) -> Result<u8, Error> {
     use OperationName as Op;
@@ -145,7 +145,7 @@ fn read_secret(device: &Device, resource: &ResourceName) -> Result<Secret, Error
             tty.ok_or_else(|| Error::new(ErrorCode::InteractionRequired, "there is no terminal to ask at"))?;
         tty.secret(&format!("Secret of {resource} (not shown)"))?
     } else {
-        read_stdin(SECRET_MAX)?
+        read_stdin(SECRET_MAX, device.patience().stdin())?
     };
     let text = secret.expose();
     let text = text.strip_suffix('\n').unwrap_or(text);

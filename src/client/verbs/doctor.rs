@@ -5,6 +5,7 @@ use crate::client::config::Config;
 use crate::client::embedded;
 use crate::client::error::Error;
 use crate::client::grant_store::{GrantStore, KeyringError};
+use crate::client::patience::{self, Patience, until_there};
 use crate::client::places::Places;
 use crate::client::security_key::fleet::Bus;
 use crate::client::security_key::plugged_in::{Access, PluggedIn, UDEV_RULE, UDEV_RULE_FILE};
@@ -17,6 +18,8 @@ use crate::protocol::messages::EnrolledKey;
 use serde::Serialize;
 use serde_json::json;
 use std::fmt::Write as _;
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -94,27 +97,43 @@ fn rules(places: &Places, config: &Config) -> Option<Finding> {
     const NAME: &str = "rules";
     let mut command = Command::new(embedded::startable(places, config).ok()?);
     command.arg("check-config").arg("--config").arg(&places.config).env_clear().current_dir("/").stdin(Stdio::null());
-    let checked = match command.output() {
-        Ok(output) if output.status.success() => {
+    let checked = match output(&mut command) {
+        Ok((true, _)) => {
             return Some(Finding::good(NAME, "authority.toml, policy.cedar and schema.cedarschema are good"));
         }
-        Ok(output) => String::from_utf8_lossy(&output.stderr).replace("elevate-authority: ", ""),
+        Ok((false, said)) => said.replace("elevate-authority: ", ""),
         Err(error) => format!("they can't be checked: {error}"),
     };
     Some(Finding::bad(NAME, Error::failed(checked.trim()).hint("a running authority keeps to its last good rules")))
 }
 
+/// Whether a program succeeds, and what it says on stderr: into a file in memory, so that nobody who holds it open is
+/// waited for.
+fn output(command: &mut Command) -> std::io::Result<(bool, String)> {
+    let said = File::from(rustix::fs::memfd_create("said", rustix::fs::MemfdFlags::CLOEXEC)?);
+    let mut child = command.stdout(Stdio::null()).stderr(said.try_clone()?).spawn()?;
+    let Some(status) = until_there(patience::CHECK, || child.try_wait())? else {
+        child.kill()?;
+        child.wait()?;
+        let seconds = patience::CHECK.as_secs();
+        return Err(std::io::Error::other(format!("elevate-authority did not end within {seconds} seconds")));
+    };
+    let mut text = vec![0; 64 << 10];
+    let count = said.read_at(&mut text, 0)?;
+    Ok((status.success(), String::from_utf8_lossy(&text[..count]).into_owned()))
+}
+
 fn authority(places: &Places, config: &Config) -> (Finding, Enrolled) {
     const NAME: &str = "authority";
     let look = || {
-        if embedded::running(places)?.is_none() {
+        if embedded::running(places, Patience::Nobody)?.is_none() {
             embedded::startable(places, config)?;
             return Ok((Finding::good(NAME, "it does not run now, and starts when it is needed"), None));
         }
         if Trust::new(places).known()?.is_none() {
             return Ok((Finding::good(NAME, "it runs; this device has not used it yet"), None));
         }
-        let keys = AuthorityApi::connect(places, config, Clock::system(), true)?.keys()?;
+        let keys = AuthorityApi::connect(places, config, Clock::system(), Patience::Nobody)?.keys()?;
         Ok((Finding::good(NAME, "it runs and answers"), Some(keys)))
     };
     look().unwrap_or_else(|error| (Finding::bad(NAME, error), None))

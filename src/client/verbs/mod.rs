@@ -24,6 +24,7 @@ use super::presence::Presence;
 use super::security_key::{askpass, driver};
 use super::terminal::Terminal;
 use crate::client::terminal::width;
+use crate::files::has_rights_of_its_file;
 use crate::protocol::display::escaped;
 use clap::Parser as _;
 use clap::error::ErrorKind;
@@ -38,24 +39,36 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 #[must_use]
 pub fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
-    let terminal = Terminal { json: words.iter().take_while(|word| *word != "--").any(|word| word == "--json") };
+    let ours = || words.iter().take_while(|word| *word != "--");
+    // Known before anything can go wrong: errors of what was typed are written so as well.
+    let progress = ours().any(|word| word == "--progress=json")
+        || ours().zip(ours().skip(1)).any(|(option, value)| option == "--progress" && value == "json");
+    let terminal = Terminal { json: ours().any(|word| word == "--json"), progress };
     let with_command = words.iter().any(|word| word == "--");
-    let ended = match Arguments::try_parse_from(&words) {
-        Ok(arguments) if arguments.resource.is_none() || arguments.verb.is_none() => run(arguments, terminal),
-        // A word too many: looked at closely only here, not on every call's way.
-        parsed => match (command_without_dashes(&words), parsed) {
-            (Some((resource, command)), _) => Err(Some(misplaced(&resource, &command, &words))),
-            (None, Ok(arguments)) => run(arguments, terminal),
-            (None, Err(error)) => Err(usage(terminal, &error)),
-        },
-    };
-    match ended {
+    match act(&words, terminal) {
         Ok(status) => ExitCode::from(status),
         Err(None) => ExitCode::SUCCESS,
         Err(Some(error)) => {
             terminal.error(&error);
             ExitCode::from(if with_command { 125 } else { error.exit_status() })
         }
+    }
+}
+
+fn act(words: &[OsString], terminal: Terminal) -> Result<u8, Option<Error>> {
+    // Whoever started it chooses its environment, home and terminal: with the rights of another they would be another's.
+    if has_rights_of_its_file() {
+        let error = Error::failed("elevate is installed with setuid or setgid, and does nothing so");
+        return Err(Some(error.hint("take them away with chmod u-s,g-s: it needs no rights but yours")));
+    }
+    match Arguments::try_parse_from(words) {
+        Ok(arguments) if arguments.resource.is_none() || arguments.verb.is_none() => run(arguments, terminal),
+        // A word too many: looked at closely only here, not on every call's way.
+        parsed => match (command_without_dashes(words), parsed) {
+            (Some((resource, command)), _) => Err(Some(misplaced(&resource, &command, words))),
+            (None, Ok(arguments)) => run(arguments, terminal),
+            (None, Err(error)) => Err(usage(terminal, &error)),
+        },
     }
 }
 

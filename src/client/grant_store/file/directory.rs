@@ -2,6 +2,7 @@
 
 use super::super::KeyringError;
 use super::NAME;
+use crate::client::patience::LOCK as LOCK_DEADLINE;
 use jiff::Timestamp;
 use rustix::fs::OFlags;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -10,8 +11,6 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// Others hold the lock for a few milliseconds; one that was stopped while it held it must not stop us.
-const LOCK_DEADLINE: Duration = Duration::from_secs(5);
 /// No grant is longer, bytes.
 const SIZE_MAX: u64 = 1 << 20;
 pub(super) const SALT: &str = ".salt";
@@ -79,7 +78,10 @@ impl Directory {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.0).map_err(fault("making the directory"))?;
         self.check_owner()?;
         let mut options = OpenOptions::new();
-        let lock = options.write(true).create(true).truncate(false).mode(0o600).open(self.0.join(LOCK));
+        // Where a pipe lies there, opening it would wait for a reader.
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let lock = options.write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
+        let lock = lock.open(self.0.join(LOCK));
         let lock = lock.map_err(fault("opening the lock"))?;
         let begun = Instant::now();
         loop {

@@ -1,4 +1,5 @@
-"""Runs a command under a seccomp filter that answers EPERM to add_key, request_key and keyctl, as containers do."""
+"""Runs a command under a seccomp filter, by the name of this file: `without-keyctl.py` answers EPERM to add_key,
+request_key and keyctl, as containers do; `without-flock.py` answers ENOLCK to flock, as some network file systems do."""
 
 import ctypes
 import errno
@@ -7,9 +8,14 @@ import platform
 import struct
 import sys
 
-ARCHITECTURES = {"x86_64": (0xC000003E, (248, 249, 250)), "aarch64": (0xC00000B7, (217, 218, 219))}
-ALLOW, REFUSE, LOAD, EQUALS, RETURN = 0x7FFF0000, 0x00050000 | errno.EPERM, 0x20, 0x15, 0x06
-architecture, forbidden = ARCHITECTURES[platform.machine()]
+ARCHITECTURES = {
+    "x86_64": (0xC000003E, {"keyctl": (248, 249, 250), "flock": (73,)}),
+    "aarch64": (0xC00000B7, {"keyctl": (217, 218, 219), "flock": (32,)}),
+}
+what = os.path.basename(sys.argv[0]).removeprefix("without-").removesuffix(".py")
+architecture, calls = ARCHITECTURES[platform.machine()]
+forbidden, error = calls[what], {"keyctl": errno.EPERM, "flock": errno.ENOLCK}[what]
+ALLOW, REFUSE, LOAD, EQUALS, RETURN = 0x7FFF0000, 0x00050000 | error, 0x20, 0x15, 0x06
 
 
 def instruction(code, k, yes=0, no=0):
