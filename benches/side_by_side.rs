@@ -76,7 +76,7 @@ fn in_a_home_of_its_own() {
 }
 
 fn device() -> Device {
-    let terminal = Terminal { json: true };
+    let terminal = Terminal { json: true, ..Terminal::default() };
     let mut device = Device::new(Places::of_user().unwrap(), terminal, false, Presence::Unattended).unwrap();
     // It stands beside `elevate`, not beside this program.
     device.config.authority_program = Some(env!("CARGO_BIN_EXE_elevate-authority").into());

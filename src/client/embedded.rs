@@ -67,22 +67,27 @@ pub fn running(places: &Places) -> Result<Option<PathBuf>, Error> {
     }
 }
 
-/// Ends the authority of these places, if one runs, and waits until it is gone: for `elevate demo`.
-pub fn stop(places: &Places) {
-    let socket = places.socket();
-    let Ok(stream) = UnixStream::connect(&socket) else { return };
-    if let Ok(peer) = rustix::net::sockopt::socket_peercred(&stream)
-        && peer.uid.as_raw() == own_uid()
-    {
-        drop(stream);
-        let _ = kill_process(peer.pid, Signal::TERM);
-        let lock = places.authority.join("authority.lock");
-        let until = Instant::now() + START;
-        // Its lock is free when it is gone.
-        while Instant::now() < until && !open_lock(&lock).and_then(|file| try_lock(file, &lock)).unwrap_or(true) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+/// Ends the authority of these places, if one runs, and waits until it is gone; whether none is left.
+#[must_use]
+pub fn stop(places: &Places) -> bool {
+    let Ok(Some(socket)) = running(places) else { return true };
+    let Ok(stream) = UnixStream::connect(socket) else { return true };
+    let Ok(peer) = rustix::net::sockopt::socket_peercred(&stream) else { return false };
+    if peer.uid.as_raw() != own_uid() {
+        return false;
     }
+    drop(stream);
+    let _ = kill_process(peer.pid, Signal::TERM);
+    let lock = places.authority.join("authority.lock");
+    let until = Instant::now() + START;
+    // Its lock is free when it is gone.
+    while !open_lock(&lock).and_then(|file| try_lock(file, &lock)).unwrap_or(true) {
+        if Instant::now() > until {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    true
 }
 
 fn unreachable(message: impl Into<String>) -> Error {

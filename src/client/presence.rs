@@ -46,7 +46,7 @@ impl<'a> Approval<'a> {
             }
             Presence::Person => {
                 let mut tty = self.tty()?;
-                tty.show(&self.shown);
+                tty.show_approval(&self.shown);
                 let question = format!("Press Enter to approve with {}, Ctrl-C to refuse: ", escaped(key));
                 tty.wait_for_enter(&question, self.left())
             }
@@ -66,7 +66,10 @@ impl<'a> Approval<'a> {
         };
         let shown = self.shown.clone();
         let mut person = Person { tty, terminal: self.device.terminal, askpass, shown, until: self.until };
-        person.show(&self.shown);
+        match &mut person.tty {
+            Some(tty) => tty.show_approval(&self.shown),
+            None => person.terminal.text(&self.shown),
+        }
         Ok(person)
     }
 
