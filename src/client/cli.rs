@@ -3,6 +3,7 @@
 use super::deliver::shells::Syntax;
 use super::verbs::GrantFormat;
 use crate::protocol::names::{KeyName, ResourceName, Scope, Ttl};
+use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -77,7 +78,7 @@ pub struct Common {
 }
 
 /// When to use colour.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ColorWhen {
     /// Where the stream is a terminal that can show it
     #[default]
@@ -86,6 +87,21 @@ pub enum ColorWhen {
     Always,
     /// Not at all
     Never,
+}
+
+// By hand: values with texts of their own would make `--help` three times as long.
+impl ValueEnum for ColorWhen {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Auto, Self::Always, Self::Never]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Self::Auto => "auto",
+            Self::Always => "always",
+            Self::Never => "never",
+        }))
+    }
 }
 
 /// What is asked of the authority.

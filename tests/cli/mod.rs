@@ -10,11 +10,17 @@ pub mod harness;
 mod keyrings;
 /// Many at once, and processes that die in the middle.
 mod parallel;
+/// What it looks like: colour, quiet, tables, the picker.
+mod look;
 /// The moment somebody is asked.
 mod prompts;
+/// Everything gone again.
+mod remove;
 /// A new authority in the old one's place.
 mod reset;
 /// Running a command with a credential.
 mod running;
+/// Prompts, environments and subshells of real shells.
+mod shells;
 /// What each verb shows.
 mod verbs;

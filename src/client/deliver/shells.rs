@@ -1,9 +1,10 @@
 //! Variables as a shell reads them. Whatever is in a value, the shell takes it as text: nothing in it is expanded or run.
 
 use clap::ValueEnum;
+use clap::builder::PossibleValue;
 
 /// Whose assignments are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Syntax {
     /// sh, dash, bash, zsh, ksh
     Posix,
@@ -11,6 +12,21 @@ pub enum Syntax {
     Fish,
     /// `PowerShell`
     Powershell,
+}
+
+// By hand: values with texts of their own would make `--help` longer than it is useful.
+impl ValueEnum for Syntax {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Posix, Self::Fish, Self::Powershell]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Self::Posix => "posix",
+            Self::Fish => "fish",
+            Self::Powershell => "powershell",
+        }))
+    }
 }
 
 impl Syntax {

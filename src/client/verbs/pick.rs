@@ -82,7 +82,7 @@ fn list(entries: &[CatalogueEntry], columns: u16) -> String {
         ]
     };
     let rows = entries.iter().enumerate().map(row).collect();
-    super::table_of(&["", "RESOURCE", "TAKES", "DESCRIPTION"], rows, columns)
+    super::table_of(&["#", "RESOURCE", "TAKES", "DESCRIPTION"], rows, columns)
 }
 
 #[cfg(test)]
