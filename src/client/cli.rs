@@ -1,6 +1,9 @@
 //! What can be typed: one definition for parsing, help, man pages and completions.
 
+use super::deliver::shells::Syntax;
+use super::verbs::GrantFormat;
 use crate::protocol::names::{KeyName, ResourceName, Scope, Ttl};
+use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -66,6 +69,12 @@ pub struct Common {
     /// Say on stderr what is waited for, one JSON object a line
     #[arg(long, global = true, value_name = "FORMAT")]
     pub progress: Option<ProgressFormat>,
+    /// Only what was asked for, and errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// When to use colour; NO_COLOR also turns it off
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_default_value = true)]
+    pub color: ColorWhen,
     /// Say on stderr what is done
     #[arg(long, global = true)]
     pub debug: bool,
@@ -76,6 +85,33 @@ pub struct Common {
 pub enum ProgressFormat {
     /// Newline-delimited JSON
     Json,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ColorWhen {
+    /// Where the stream is a terminal that can show it
+    #[default]
+    Auto,
+    /// Also into files and pipes
+    Always,
+    /// Not at all
+    Never,
+}
+
+// By hand: values with texts of their own would make `--help` three times as long.
+impl ValueEnum for ColorWhen {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Auto, Self::Always, Self::Never]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Self::Auto => "auto",
+            Self::Always => "always",
+            Self::Never => "never",
+        }))
+    }
 }
 
 /// What is asked of the authority.
@@ -110,7 +146,7 @@ pub enum Verb {
         #[command(flatten)]
         ask: AskOptions,
         /// What to elevate to
-        resource: ResourceName,
+        resource: Option<ResourceName>,
         /// Command to run with the credential
         #[arg(last = true, required = true)]
         command: Vec<OsString>,
@@ -121,17 +157,29 @@ pub enum Verb {
         #[command(flatten)]
         ask: AskOptions,
         /// What to elevate to
-        resource: ResourceName,
+        resource: Option<ResourceName>,
     },
-    /// Print the credential as exports for a POSIX shell
+    /// Print the credential as assignments for a shell
     ///
-    /// Use it as e=$(elevate env RESOURCE) && eval "$e" so that a failure is seen.
+    /// In a POSIX shell use it as e=$(elevate env RESOURCE) && eval "$e" so that a failure is seen.
+    /// In fish: set e (elevate env --shell fish RESOURCE | string collect); and eval $e
     Env {
         /// What is asked.
         #[command(flatten)]
         ask: AskOptions,
+        /// Which shell reads it
+        #[arg(long, value_name = "SHELL", default_value = "posix")]
+        shell: Syntax,
         /// What to elevate to
-        resource: ResourceName,
+        resource: Option<ResourceName>,
+    },
+    /// Open a shell that has the credential, and ends with the grant
+    Shell {
+        /// What is asked.
+        #[command(flatten)]
+        ask: AskOptions,
+        /// What to elevate to
+        resource: Option<ResourceName>,
     },
     /// What you may elevate to, and what it takes
     List,
@@ -139,6 +187,9 @@ pub enum Verb {
     Status {
         /// Only this one; exit status 1 if it is not held
         resource: Option<ResourceName>,
+        /// A line a grant, for prompts: {resource} {left} {expires_at} {acr} {scope}; exit status 1 if nothing is held
+        #[arg(long, conflicts_with = "json")]
+        format: Option<GrantFormat>,
     },
     /// End grants: the local copies first, then at the authority
     Drop {
@@ -167,6 +218,12 @@ pub enum Verb {
         /// Also enrol a key that is a file, of this name
         #[arg(long, value_name = "NAME")]
         software_key: Option<KeyName>,
+        /// Delete all that elevate has set up and kept for this account
+        #[arg(long, conflicts_with = "software_key")]
+        remove: bool,
+        /// With --remove: do so without asking
+        #[arg(long, requires = "remove")]
+        yes: bool,
     },
     /// What keeps elevation from working here, and what to do about it
     Doctor {

@@ -73,20 +73,22 @@ pub fn running(places: &Places, patience: Patience) -> Result<Option<PathBuf>, E
     }
 }
 
-/// Ends the authority of these places, if one runs, and waits until it is gone: for `elevate demo`.
-pub fn stop(places: &Places) {
-    let socket = places.socket();
-    let Ok(stream) = UnixStream::connect(&socket) else { return };
-    if let Ok(peer) = rustix::net::sockopt::socket_peercred(&stream)
-        && peer.uid.as_raw() == own_uid()
-    {
-        drop(stream);
-        let _ = kill_process(peer.pid, Signal::TERM);
-        let lock = places.authority.join("authority.lock");
-        // Its lock is free when it is gone.
-        let is_free = || open_lock(&lock).and_then(|file| try_lock(file, &lock)).map(|free| free.then_some(()));
-        let _ = until_there(Patience::Somebody.start(), is_free);
+/// Ends the authority of these places, if one runs, and waits until it is gone; whether none is left.
+#[must_use]
+pub fn stop(places: &Places) -> bool {
+    let patience = Patience::Somebody;
+    let Ok(Some(socket)) = running(places, patience) else { return true };
+    let Ok(stream) = UnixStream::connect(socket) else { return true };
+    let Ok(peer) = rustix::net::sockopt::socket_peercred(&stream) else { return false };
+    if peer.uid.as_raw() != own_uid() {
+        return false;
     }
+    drop(stream);
+    let _ = kill_process(peer.pid, Signal::TERM);
+    let lock = places.authority.join("authority.lock");
+    // Its lock is free when it is gone.
+    let is_free = || open_lock(&lock).and_then(|file| try_lock(file, &lock)).map(|free| free.then_some(()));
+    until_there(patience.start(), is_free).is_ok_and(|free| free.is_some())
 }
 
 fn unreachable(message: impl Into<String>) -> Error {

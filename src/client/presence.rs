@@ -57,7 +57,7 @@ impl<'a> Approval<'a> {
             }
             Presence::Person => {
                 let mut tty = self.tty().map_err(|error| self.needs_enter(error, key))?;
-                tty.show(&self.shown);
+                tty.show_approval(&self.shown);
                 self.device.terminal.progress(&Event::Enter { keys: vec![escaped(key)] }, self.resource.as_ref());
                 let question = format!("Press Enter to approve with {}, Ctrl-C to refuse: ", escaped(key));
                 tty.wait_for_enter(&question, self.left())
@@ -84,7 +84,10 @@ impl<'a> Approval<'a> {
         let shown = self.shown.clone();
         let (terminal, resource, until) = (self.device.terminal, self.resource.clone(), self.until);
         let mut person = Person { tty, notice, terminal, askpass, shown, until, resource, said: None };
-        person.show(&self.shown);
+        match &mut person.tty {
+            Some(tty) => tty.show_approval(&self.shown),
+            None => person.show(&self.shown),
+        }
         Ok(person)
     }
 

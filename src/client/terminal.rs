@@ -1,6 +1,7 @@
 //! The one writer to stdout, stderr and the terminal. Stdout carries what was asked for and nothing else; prompts go to
 //! `/dev/tty`, and only when we are in its foreground.
 
+use super::cli::ColorWhen;
 use super::error::Error;
 use super::progress::{self, Event};
 use super::signals::{self, Duty, OnDuty};
@@ -9,14 +10,55 @@ use crate::protocol::display::escaped;
 use crate::protocol::messages::ErrorCode;
 use crate::protocol::names::ResourceName;
 use crate::protocol::secret::Secret;
+use anstyle::{AnsiColor, Style};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::termios::{LocalModes, OptionalActions, QueueSelector};
 use rustix::time::Timespec;
 use serde_json::Value;
 use std::fs::File;
 use std::io::{ErrorKind, IsTerminal as _, Read as _, Write as _};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
+
+/// What `--color` said, for the life of the process.
+static COLOR: OnceLock<ColorWhen> = OnceLock::new();
+
+/// What is ended, refused or asked.
+pub const BOLD: Style = Style::new().bold();
+/// As it has to be.
+pub const GOOD: Style = AnsiColor::Green.on_default();
+/// Not as it has to be.
+pub const BAD: Style = AnsiColor::Red.on_default().bold();
+
+/// Says once for all when colour is used.
+pub fn set_color(when: ColorWhen) {
+    let _ = COLOR.set(when);
+}
+
+/// Whether what is written there may be coloured.
+#[must_use]
+pub fn shows_color(stream: &impl std::io::IsTerminal) -> bool {
+    match COLOR.get().copied().unwrap_or_default() {
+        ColorWhen::Always => true,
+        ColorWhen::Never => false,
+        // https://no-color.org
+        ColorWhen::Auto => {
+            stream.is_terminal() && !is_dumb() && std::env::var_os("NO_COLOR").is_none_or(|text| text.is_empty())
+        }
+    }
+}
+
+/// Whether the terminal can do nothing but add lines, or somebody has it read out.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb")
+}
+
+/// The text in a style, where that is shown.
+#[must_use]
+pub fn painted(text: &str, style: Style, shown: bool) -> String {
+    if shown { format!("{style}{text}{style:#}") } else { text.to_owned() }
+}
 
 /// Where output goes.
 #[derive(Debug, Clone, Copy, Default)]
@@ -25,6 +67,8 @@ pub struct Terminal {
     pub json: bool,
     /// `--progress=json`: every line of ours on stderr is an object.
     pub progress: bool,
+    /// `-q`: no notes.
+    pub quiet: bool,
 }
 
 impl Terminal {
@@ -66,8 +110,15 @@ impl Terminal {
         }
     }
 
-    /// A line for the person, on stderr; nothing with `--json`.
+    /// A line for the person, on stderr; nothing with `--json` or `-q`.
     pub fn note(self, text: &str) {
+        if !self.quiet {
+            self.warning(text);
+        }
+    }
+
+    /// A line that the person must not miss, on stderr, also with `-q`; nothing with `--json`.
+    pub fn warning(self, text: &str) {
         if self.progress {
             self.progress(&Event::Note { message: escaped(text) }, None);
         } else if !self.json {
@@ -80,7 +131,9 @@ impl Terminal {
         if self.json || self.progress {
             stderr(&format!("{}\n", error.to_json()));
         } else {
-            stderr(&error.to_text());
+            let text = error.to_text();
+            let name = painted("elevate:", BOLD, shows_color(&std::io::stderr()));
+            stderr(&text.strip_prefix("elevate:").map_or_else(|| text.clone(), |rest| format!("{name}{rest}")));
         }
     }
 
@@ -151,11 +204,14 @@ pub fn read_stdin(max: usize, within: Duration) -> Result<Secret, Error> {
     Secret::from_utf8(std::mem::take(&mut bytes)).ok_or_else(|| Error::usage("stdin is no UTF-8 text"))
 }
 
+/// How often a line that only counts down is said where it can't be rewritten.
+const COUNTDOWN: Duration = Duration::from_secs(30);
+
 /// The terminal a person is at.
 pub struct Tty {
     file: File,
-    /// Columns of the line that is rewritten in place, where there is one.
-    status: usize,
+    /// The line that is rewritten in place, where there is one; on a dumb terminal the one that was said last, and when.
+    status: Option<(String, Instant)>,
     _restore: OnDuty,
 }
 
@@ -176,7 +232,7 @@ impl Tty {
         let file = foreground_terminal()?;
         let before = rustix::termios::tcgetattr(&file).ok()?;
         let restore = signals::take_up(Duty::Restore(file.try_clone().ok()?, Box::new(before)));
-        Some(Self { file, status: 0, _restore: restore })
+        Some(Self { file, status: None, _restore: restore })
     }
 
     /// Shows lines, each already escaped where it holds text from others.
@@ -185,19 +241,44 @@ impl Tty {
         let _ = self.file.write_all(text.as_bytes());
     }
 
-    /// Shows one line that the next one replaces, escaped by the caller.
+    /// Shows what is to be approved: its first line says so.
+    pub fn show_approval(&mut self, text: &str) {
+        let begins = text.len() - text.trim_start().len();
+        let (before, text) = text.split_at(begins);
+        let (headline, rest) = text.split_once('\n').unwrap_or((text, ""));
+        let headline = painted(headline, BOLD, shows_color(&self.file));
+        self.show(&format!("{before}{headline}\n{rest}"));
+    }
+
+    /// Columns of the terminal, as wide as it is now.
+    #[must_use]
+    pub fn columns(&self) -> u16 {
+        rustix::termios::tcgetwinsize(&self.file).map_or(80, |size| if size.ws_col == 0 { 80 } else { size.ws_col })
+    }
+
+    /// Shows one line that the next one replaces, escaped by the caller. Where lines can't be replaced, it is said as one
+    /// of its own: at once where it says something new, and now and then where only its numbers change.
     pub fn status(&mut self, text: &str) {
-        let columns = rustix::termios::tcgetwinsize(&self.file).map_or(80, |size| usize::from(size.ws_col.max(20)));
-        let text: String = text.chars().take(columns - 1).collect();
-        let length = text.chars().count();
-        let _ = write!(self.file, "\r{text}{}\r", " ".repeat(self.status.saturating_sub(length)));
-        self.status = length;
+        if is_dumb() {
+            let words = text.replace(|c: char| c.is_ascii_digit(), "");
+            let said = self.status.as_ref();
+            if said.is_none_or(|(said, at)| *said != words || at.elapsed() >= COUNTDOWN) {
+                let _ = self.file.write_all(format!("{text}\n").as_bytes());
+                self.status = Some((words, Instant::now()));
+            }
+            return;
+        }
+        // One column stays free: a line that fills the last one would begin the next.
+        let columns = usize::from(self.columns()).saturating_sub(1);
+        let text = dialoguer::console::truncate_str(text, columns, "");
+        let _ = self.file.write_all(format!("\r{text}\x1b[K\r").as_bytes());
+        self.status = Some((text.into_owned(), Instant::now()));
     }
 
     /// The line that is rewritten is gone.
     pub fn clear_status(&mut self) {
-        if self.status > 0 {
-            self.status("");
+        if !is_dumb() && self.status.take().is_some() {
+            let _ = self.file.write_all(b"\r\x1b[K");
         }
     }
 
@@ -228,6 +309,24 @@ impl Tty {
     /// Whether `yes` was typed, in full, within `limit`.
     pub fn yes(&mut self, question: &str, limit: Duration) -> bool {
         matches!(self.ask(question, limit), Ok(Typed::Line(line)) if line.as_slice() == b"yes")
+    }
+
+    /// A line that is typed, without spaces around it; `None` where it is empty or none came within `limit`.
+    ///
+    /// # Errors
+    /// Where the terminal went away.
+    pub fn line(&mut self, question: &str, limit: Duration) -> Result<Option<String>, Error> {
+        let typed = loop {
+            match self.ask(question, limit) {
+                Ok(Typed::Stopped) => {}
+                Ok(typed) => break typed,
+                Err(error) => return Err(Error::failed(format!("the terminal can't be read: {error}"))),
+            }
+        };
+        Ok(match typed {
+            Typed::Line(line) => Some(String::from_utf8_lossy(&line).trim().to_owned()).filter(|text| !text.is_empty()),
+            Typed::End | Typed::TimedOut | Typed::Stopped => None,
+        })
     }
 
     /// Asks for a PIN, which is not shown; `None` where none came within `limit`, or before we were stopped.

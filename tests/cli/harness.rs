@@ -658,6 +658,11 @@ impl Tty {
         self.keyboard.write_all(text.as_bytes()).unwrap();
     }
 
+    /// The window becomes this wide.
+    pub fn resize(&mut self, columns: u16) {
+        self.process.set_window_size(columns, 24).unwrap();
+    }
+
     /// Waits until this is shown, after what was waited for before.
     #[track_caller]
     pub fn wait_for(&mut self, text: &str) {

@@ -8,6 +8,8 @@ mod doctor;
 pub mod harness;
 /// Where grants are kept.
 pub mod keyrings;
+/// What it looks like: colour, quiet, tables, the picker.
+mod look;
 /// Many at once, and processes that die in the middle.
 mod parallel;
 /// What programs are told while they wait.
@@ -16,10 +18,14 @@ pub mod progress;
 mod prompts;
 /// Whom a grant reaches.
 mod reach;
+/// Everything gone again.
+mod remove;
 /// A new authority in the old one's place.
 mod reset;
 /// Running a command with a credential.
 mod running;
+/// Prompts, environments and subshells of real shells.
+mod shells;
 /// What does not answer, and how long it is waited for.
 mod silence;
 /// What it is started in: streams, terminals, texts that are no text, rights and homes of others.

@@ -1,6 +1,7 @@
 //! Handing a credential over: to a command's environment, to a private file in memory, or to a shell.
 
 pub mod run;
+pub mod shells;
 
 use super::config::Delivery;
 use super::elevation::Held;
@@ -70,10 +71,4 @@ fn private_file(credential: &Secret) -> Result<OwnedFd, Error> {
         Ok(file)
     };
     make().map_err(|error: rustix::io::Errno| Error::failed(format!("no private file could be made: {error}")))
-}
-
-/// A word for POSIX shells: single quotes, and each single quote spelled out.
-#[must_use]
-pub fn shell_quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }

@@ -95,7 +95,7 @@ fn show(device: &Device) -> Result<(), Error> {
     call_service(device, &held, service.port, false)?;
 
     say("\n$ elevate status\n")?;
-    status::run(device, None)?;
+    status::run(device, None, None)?;
     say("\n$ elevate audit show\n")?;
     audit::run(device, AuditVerb::Show { last: 20 })?;
     say("\n$ elevate audit verify\n")?;
@@ -221,6 +221,6 @@ fn leave_nothing(terminal: Terminal, places: &Places, root: &Path) {
     if let Ok(device) = Device::new(places.clone(), terminal, true, Presence::Person) {
         let _ = device.grant_store().and_then(|store| Ok(store.clear()?));
     }
-    stop(places);
+    let _ = stop(places);
     let _ = std::fs::remove_dir_all(root);
 }

@@ -2,7 +2,8 @@
 
 use crate::client::Device;
 use crate::client::cli::AskOptions;
-use crate::client::deliver::{environment, run, shell_quoted};
+use crate::client::deliver::shells::Syntax;
+use crate::client::deliver::{environment, run};
 use crate::client::elevation::{self, Cache, Held, Wanted};
 use crate::client::error::Error;
 use crate::clock::{human, seconds_between};
@@ -54,10 +55,11 @@ pub fn run(
     Ok(not_started.status)
 }
 
-fn end(device: &Device, held: &Held) {
+/// Revokes the grant of a command that is over; what keeps it from that is only said.
+pub fn end(device: &Device, held: &Held) {
     if let Err(error) = device.api().and_then(|api| api.revoke(&held.grant.access_token)) {
         let left = human(seconds_between(device.clock.now(), held.grant.expires_at));
-        device.terminal.note(&format!("the grant could not be revoked and ends by itself in {left}: {error}"));
+        device.terminal.warning(&format!("the grant could not be revoked and ends by itself in {left}: {error}"));
     }
 }
 
@@ -115,7 +117,7 @@ fn token_json(device: &Device, held: &Held) -> Value {
 }
 
 /// `elevate env`.
-pub fn env(device: &Device, ask: &AskOptions, resource: ResourceName) -> Result<u8, Error> {
+pub fn env(device: &Device, ask: &AskOptions, syntax: Syntax, resource: ResourceName) -> Result<u8, Error> {
     no_command(ask)?;
     let delivery = device.config.delivery(&resource);
     if delivery.file.is_some() {
@@ -131,10 +133,7 @@ pub fn env(device: &Device, ask: &AskOptions, resource: ResourceName) -> Result<
             .terminal
             .data(&format!("{}\n", json!({ "version": 1, "resource": held.grant.resource, "env": variables })))?;
     } else {
-        let exports = environment
-            .variables
-            .iter()
-            .map(|(name, value)| format!("export {name}={}\n", shell_quoted(value.expose())));
+        let exports = environment.variables.iter().map(|(name, value)| syntax.export(name, value.expose()));
         device.terminal.data(&exports.collect::<String>())?;
     }
     Ok(0)
@@ -148,7 +147,8 @@ fn no_command(ask: &AskOptions) -> Result<(), Error> {
     Ok(())
 }
 
-fn wanted(ask: &AskOptions, renew: bool, resource: ResourceName) -> Wanted {
+/// What was typed, as what is wanted.
+pub fn wanted(ask: &AskOptions, renew: bool, resource: ResourceName) -> Wanted {
     Wanted {
         scope: ask.scope.clone().unwrap_or_default(),
         ttl: ask.ttl,

@@ -10,24 +10,28 @@ mod explain;
 mod init;
 mod key;
 mod list;
+mod pick;
 mod reap;
+mod remove;
+mod shell;
 mod status;
+mod status_format;
 
 pub use init::write_rules;
 pub use key::{enroll, enroll_software};
+pub use status_format::GrantFormat;
 
 use super::Device;
-use super::cli::{Arguments, AskOptions, Verb, command_without_dashes};
+use super::cli::{Arguments, AskOptions, ColorWhen, Verb, command, command_without_dashes};
 use super::error::Error;
 use super::places::Places;
 use super::presence::Presence;
 use super::security_key::{askpass, driver};
-use super::terminal::Terminal;
-use crate::client::terminal::width;
+use super::terminal::{Terminal, set_color, shows_color, width};
 use crate::files::has_rights_of_its_file;
 use crate::protocol::display::escaped;
-use clap::Parser as _;
 use clap::error::ErrorKind;
+use clap::{FromArgMatches as _, ValueEnum as _};
 use drop::Which;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -43,7 +47,8 @@ pub fn main() -> ExitCode {
     // Known before anything can go wrong: errors of what was typed are written so as well.
     let progress = ours().any(|word| word == "--progress=json")
         || ours().zip(ours().skip(1)).any(|(option, value)| option == "--progress" && value == "json");
-    let terminal = Terminal { json: ours().any(|word| word == "--json"), progress };
+    let terminal = Terminal { json: ours().any(|word| word == "--json"), progress, quiet: false };
+    set_color(color_of(ours().filter_map(|word| word.to_str())));
     let with_command = words.iter().any(|word| word == "--");
     match act(&words, terminal) {
         Ok(status) => ExitCode::from(status),
@@ -61,7 +66,7 @@ fn act(words: &[OsString], terminal: Terminal) -> Result<u8, Option<Error>> {
         let error = Error::failed("elevate is installed with setuid or setgid, and does nothing so");
         return Err(Some(error.hint("take them away with chmod u-s,g-s: it needs no rights but yours")));
     }
-    match Arguments::try_parse_from(words) {
+    match parse(words) {
         Ok(arguments) if arguments.resource.is_none() || arguments.verb.is_none() => run(arguments, terminal),
         // A word too many: looked at closely only here, not on every call's way.
         parsed => match (command_without_dashes(words), parsed) {
@@ -70,6 +75,23 @@ fn act(words: &[OsString], terminal: Terminal) -> Result<u8, Option<Error>> {
             (None, Err(error)) => Err(usage(terminal, &error)),
         },
     }
+}
+
+/// What `--color` said, looked for before the rest: what is said of the rest follows it.
+fn color_of<'a>(words: impl Iterator<Item = &'a str>) -> ColorWhen {
+    let mut found = ColorWhen::default();
+    let mut expected = false;
+    for word in words {
+        let value = if expected { Some(word) } else { word.strip_prefix("--color=") };
+        expected = !expected && word == "--color";
+        found = value.and_then(|value| ColorWhen::from_str(value, false).ok()).unwrap_or(found);
+    }
+    found
+}
+
+fn parse(words: &[OsString]) -> Result<Arguments, clap::Error> {
+    let color = if shows_color(&std::io::stdout()) { clap::ColorChoice::Always } else { clap::ColorChoice::Never };
+    Arguments::from_arg_matches(&command().color(color).try_get_matches_from(words)?)
 }
 
 /// Help is no error; a word that clap did not understand is one of ours.
@@ -98,6 +120,7 @@ fn run(arguments: Arguments, terminal: Terminal) -> Result<u8, Option<Error>> {
 
 fn plan(arguments: Arguments, terminal: Terminal) -> Result<u8, Error> {
     let common = arguments.common;
+    let terminal = Terminal { quiet: common.quiet, ..terminal };
     let device = || {
         let device = Device::new(Places::of_user()?, terminal, common.non_interactive, Presence::Person)?;
         let askpass = common.askpass.then(askpass::program).transpose()?;
@@ -111,7 +134,7 @@ fn plan(arguments: Arguments, terminal: Terminal) -> Result<u8, Error> {
         if arguments.resource.is_some() || arguments.ask != AskOptions::default() || arguments.renew {
             return Err(Error::usage("a verb comes first, its options after it").hint("try `elevate VERB --help`"));
         }
-        return run_verb(verb, terminal, device);
+        return run_verb(verb, terminal, common.non_interactive, device);
     }
     let device = device()?;
     match arguments.resource {
@@ -120,24 +143,54 @@ fn plan(arguments: Arguments, terminal: Terminal) -> Result<u8, Error> {
         None if arguments.ask.ignore_cache && arguments.command.is_empty() => drop::run(&device, &Which::Here),
         None if arguments.list => list::run(&device),
         None => {
-            Err(Error::usage("there is no RESOURCE").hint("`elevate list` shows what there is, `elevate --help` how"))
+            // A command alone is more likely a slip than a question.
+            let resource = if arguments.command.is_empty() { pick::resource(&device, None) } else { Err(pick::none()) };
+            elevate::run(device, &arguments.ask, arguments.renew, resource?, &arguments.command)
         }
     }
 }
 
-fn run_verb(verb: Verb, terminal: Terminal, device: impl FnOnce() -> Result<Device, Error>) -> Result<u8, Error> {
+fn run_verb(
+    verb: Verb,
+    terminal: Terminal,
+    non_interactive: bool,
+    device: impl FnOnce() -> Result<Device, Error>,
+) -> Result<u8, Error> {
     match verb {
-        Verb::Run { ask, resource, command } => elevate::run(device()?, &ask, false, resource, &command),
-        Verb::Token { ask, resource } => elevate::token(&device()?, &ask, resource),
-        Verb::Env { ask, resource } => elevate::env(&device()?, &ask, resource),
+        Verb::Run { ask, resource, command } => {
+            let device = device()?;
+            let resource = pick::resource(&device, resource)?;
+            elevate::run(device, &ask, false, resource, &command)
+        }
+        Verb::Token { ask, resource } => {
+            let device = device()?;
+            elevate::token(&device, &ask, pick::resource(&device, resource)?)
+        }
+        Verb::Env { ask, shell, resource } => {
+            let device = device()?;
+            elevate::env(&device, &ask, shell, pick::resource(&device, resource)?)
+        }
+        Verb::Shell { ask, resource } => {
+            let device = device()?;
+            let resource = pick::resource(&device, resource)?;
+            shell::run(device, &ask, resource)
+        }
         Verb::List => list::run(&device()?),
-        Verb::Status { resource } => status::run(&device()?, resource.as_ref()),
+        Verb::Status { resource, format } => {
+            let mut device = device()?;
+            if format.is_some() || device.terminal.quiet {
+                // In a prompt or a test nobody waits, and nobody reads notes.
+                (device.terminal.quiet, device.non_interactive) = (true, true);
+            }
+            status::run(&device, resource.as_ref(), format.as_ref())
+        }
         Verb::Drop { resources } if resources.is_empty() => drop::run(&device()?, &Which::Device),
         Verb::Drop { resources } => drop::run(&device()?, &Which::Of(&resources)),
         Verb::Key { verb } => key::run(&device()?, verb),
         Verb::Explain { resource } => explain::run(&device()?, &resource),
         Verb::Audit { verb } => audit::run(&device()?, verb),
-        Verb::Init { software_key } => init::run(&device()?, software_key),
+        Verb::Init { remove: true, yes, .. } => remove::run(terminal, non_interactive, yes),
+        Verb::Init { software_key, .. } => init::run(&device()?, software_key),
         Verb::Doctor { udev_rule } => doctor::run(terminal, udev_rule),
         Verb::Demo { yes } => demo::run(terminal, yes),
         Verb::Admin { verb } => admin::run(&device()?, verb),
@@ -163,10 +216,14 @@ fn start_log(debug: bool) -> Result<(), Error> {
 
 /// A table for people: no frame, columns as wide as they need.
 fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
+    table_of(header, rows, width())
+}
+
+fn table_of(header: &[&str], rows: Vec<Vec<String>>, columns: u16) -> String {
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
-    table.set_width(width());
+    table.set_width(columns);
     table.set_header(header);
     // Only the last column is broken where the terminal is too narrow.
     for column in table.column_iter_mut().rev().skip(1) {

@@ -1,5 +1,6 @@
-//! `elevate status`: what I hold now. Asks nobody but the keyring.
+//! `elevate status`: what I hold now. Asks nobody but the keyring; with `-q` or `--format` not even for a passphrase.
 
+use super::GrantFormat;
 use crate::client::Device;
 use crate::client::elevation::read_claims;
 use crate::client::error::Error;
@@ -10,7 +11,7 @@ use crate::protocol::messages::ErrorCode;
 use crate::protocol::names::ResourceName;
 use serde_json::{Value, json};
 
-pub fn run(device: &Device, only: Option<&ResourceName>) -> Result<u8, Error> {
+pub fn run(device: &Device, only: Option<&ResourceName>, format: Option<&GrantFormat>) -> Result<u8, Error> {
     let now = device.clock.now();
     let (mut grants, keyring) = if device.met()?.is_none() {
         (Vec::new(), "")
@@ -18,8 +19,15 @@ pub fn run(device: &Device, only: Option<&ResourceName>) -> Result<u8, Error> {
         let store = device.grant_store()?;
         (store.all(now)?, store.name())
     };
+    grants.retain(|grant| only.is_none_or(|only| grant.resource == *only));
+    if let Some(format) = format {
+        let lines = grants.iter().map(|grant| format.line(grant, now)).collect::<Result<String, _>>()?;
+        return device.terminal.data(&lines).map(|()| u8::from(grants.is_empty()));
+    }
+    if device.terminal.quiet && !device.terminal.json {
+        return Ok(u8::from(grants.is_empty()));
+    }
     if let Some(only) = only {
-        grants.retain(|grant| grant.resource == *only);
         if grants.is_empty() {
             return Err(
                 Error::new(ErrorCode::No, format!("{only} is not held")).hint(format!("`elevate {only}` asks for it"))

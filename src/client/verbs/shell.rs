@@ -1,0 +1,145 @@
+//! `elevate shell`: a shell that has the credential, shows so in its prompt, and ends with the grant.
+
+use super::elevate::{end, wanted};
+use crate::client::Device;
+use crate::client::cli::AskOptions;
+use crate::client::deliver::{Environment, environment, run};
+use crate::client::elevation::{self, Cache};
+use crate::client::error::Error;
+use crate::client::terminal::Terminal;
+use crate::clock::{Clock, human, seconds_between};
+use crate::files::{own_directory, own_uid, read_trusted, replace};
+use crate::protocol::names::ResourceName;
+use crate::protocol::secret::Secret;
+use jiff::Timestamp;
+use rustix::process::{Signal, getpid, kill_process};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The resources whose shells this one is in, outermost first, with a colon between them.
+const SHELLS: &str = "ELEVATE_SHELL";
+/// Read in place of `~/.bashrc`, which it reads itself.
+const BASHRC: &str = include_str!("shell.bash");
+/// Read in place of `~/.zshenv`, which it reads itself.
+const ZSHENV: &str = include_str!("shell.zsh");
+/// Run after fish's configuration.
+const FISH: &str = include_str!("shell.fish");
+/// How long before the end it is said.
+const WARNING: u64 = 60;
+
+pub fn run(device: Device, ask: &AskOptions, resource: ResourceName) -> Result<u8, Error> {
+    let within = std::env::var(SHELLS).unwrap_or_default();
+    if within.split(':').any(|name| name == resource.as_str()) {
+        return Err(Error::usage(format!("this is a shell of {resource} already")).hint("`exit` leaves it"));
+    }
+    let mut wanted = wanted(ask, false, resource);
+    let shell = login_shell();
+    wanted.command = shell.file_name().map(|name| name.to_string_lossy().into_owned());
+    if ask.once {
+        wanted.cache = Cache::Ignore;
+    }
+    let held = elevation::elevate(&device, &wanted)?;
+    let mut environment = environment(&held, &device.config.delivery(&wanted.resource))?;
+    let separator = if within.is_empty() { "" } else { ":" };
+    set(&mut environment, SHELLS, &format!("{within}{separator}{}", wanted.resource));
+    let words = match words(&device, &shell, &mut environment) {
+        Ok(words) => words,
+        Err(error) => {
+            if ask.once {
+                end(&device, &held);
+            }
+            return Err(error);
+        }
+    };
+    let expires_at = held.grant.expires_at;
+    let left = human(seconds_between(device.clock.now(), expires_at));
+    device.terminal.note(&format!("a shell with {}, which ends in {left}; `exit` leaves it before", wanted.resource));
+    watch(device.terminal, device.clock.clone(), wanted.resource, expires_at);
+    let ended = run::supervise(&words, &environment, || {
+        if ask.once {
+            end(&device, &held);
+        }
+    });
+    match ended {
+        Ok(status) => Ok(run::end_like(status)),
+        Err(not_started) => {
+            if ask.once {
+                end(&device, &held);
+            }
+            Err(not_started.error.hint("SHELL names the shell that is started"))
+        }
+    }
+}
+
+fn set(environment: &mut Environment, name: &str, value: &str) {
+    environment.variables.push((name.to_owned(), Secret::new(value.to_owned())));
+}
+
+/// `SHELL`, else what `/etc/passwd` says, else `/bin/sh`.
+fn login_shell() -> PathBuf {
+    let absolute = |path: PathBuf| Some(path).filter(|path| path.is_absolute());
+    let passwd = || {
+        let uid = own_uid().to_string();
+        let entries = std::fs::read_to_string("/etc/passwd").ok()?;
+        let own = entries.lines().map(|line| line.split(':').collect::<Vec<_>>());
+        let own = own.into_iter().find(|fields| fields.get(2) == Some(&uid.as_str()))?;
+        own.get(6).map(PathBuf::from)
+    };
+    let shell = std::env::var_os("SHELL").map(PathBuf::from).and_then(absolute).or_else(|| passwd().and_then(absolute));
+    shell.unwrap_or_else(|| "/bin/sh".into())
+}
+
+/// How each shell is made to show where it is, after the user's own files were read.
+fn words(device: &Device, shell: &Path, environment: &mut Environment) -> Result<Vec<OsString>, Error> {
+    let name = shell.file_name().unwrap_or_default().to_string_lossy();
+    let mut words = vec![shell.as_os_str().to_owned()];
+    match &*name {
+        "bash" => words.extend(["--rcfile".into(), startup_file(device, "bash", "bashrc", BASHRC)?.into()]),
+        "zsh" => {
+            let file = startup_file(device, "zsh", ".zshenv", ZSHENV)?;
+            if let Some(before) = std::env::var_os("ZDOTDIR") {
+                set(environment, "ELEVATE_USER_ZDOTDIR", &before.to_string_lossy());
+            }
+            let directory = file.parent().unwrap_or(&file);
+            set(environment, "ZDOTDIR", &directory.to_string_lossy());
+        }
+        "fish" => words.extend(["--init-command".into(), FISH.into()]),
+        _ => device.terminal.note(&format!("the prompt of {name} does not show it; ELEVATE_RESOURCE says it")),
+    }
+    Ok(words)
+}
+
+/// Always the same text, so that shells that start at the same time don't take it from each other.
+fn startup_file(device: &Device, shell: &str, name: &str, text: &str) -> Result<PathBuf, Error> {
+    let directory = device.places.run.join("shell").join(shell);
+    own_directory(&device.places.run)?;
+    own_directory(&directory)?;
+    let path = directory.join(name);
+    if read_trusted(&path, 1 << 16)?.as_deref() != Some(text) {
+        replace(&path, text.as_bytes())?;
+    }
+    Ok(path)
+}
+
+/// Says it a minute before the end, and ends the shell at the end: what we are sent is sent on to it.
+fn watch(terminal: Terminal, clock: Clock, resource: ResourceName, expires_at: Timestamp) {
+    std::thread::spawn(move || {
+        let left = || seconds_between(clock.now(), expires_at);
+        let mut warned = left() <= WARNING;
+        loop {
+            match left() {
+                0 => break,
+                left if !warned && left <= WARNING => {
+                    warned = true;
+                    terminal.warning(&format!("{resource} ends in {}, and this shell with it", human(left)));
+                }
+                _ => {}
+            }
+            // Short, since a machine that slept or a clock that was set is not seen by a sleeping thread.
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        terminal.warning(&format!("{resource} has ended, and the shell with it"));
+        let _ = kill_process(getpid(), Signal::HUP);
+    });
+}

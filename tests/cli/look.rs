@@ -1,0 +1,175 @@
+//! What it looks like: colour where a stream is a terminal that shows it, notes unless quiet, tables that fit, and a list
+//! to pick from where no resource is named.
+
+use super::harness::*;
+use rustix::process::Signal;
+
+const ESC: char = '\u{1b}';
+
+#[test]
+fn colour_goes_to_terminals_that_show_it_and_where_it_is_asked_for() {
+    let mut home = Home::set_up();
+    let colored = |home: &Home, words: &[&str]| {
+        let piped = home.elevate(words);
+        (home.at_terminal(words).end().tty.contains(ESC), (piped.stdout + &piped.stderr).contains(ESC))
+    };
+    for words in [&["doctor"][..], &["--help"], &["status", "nothing"]] {
+        let with = |more: &[&'static str]| [more, words].concat();
+        home.set("TERM", "xterm");
+        home.unset("NO_COLOR");
+        assert_eq!(colored(&home, words), (true, false), "{words:?}");
+        assert_eq!(colored(&home, &with(&["--color=always"])), (true, true), "{words:?}");
+        assert_eq!(colored(&home, &with(&["--color", "never"])), (false, false), "{words:?}");
+        home.set("NO_COLOR", "1");
+        assert_eq!(colored(&home, words), (false, false), "{words:?}");
+        assert_eq!(colored(&home, &with(&["--color", "auto"])), (false, false), "{words:?}");
+        home.set("NO_COLOR", "");
+        assert_eq!(colored(&home, words), (true, false), "an empty NO_COLOR says nothing: {words:?}");
+        home.set("TERM", "dumb");
+        assert_eq!(colored(&home, words), (false, false), "{words:?}");
+    }
+    home.elevate(&["--color=pink", "list"]).exits(2);
+    assert!(!home.elevate(&["--json", "--color=always", "status", "nothing"]).exits(1).stderr.contains(ESC));
+    let command = home.elevate(&["wiki", "--", "echo", "--color=always"]).ok();
+    assert_eq!(command.stdout, "--color=always\n");
+}
+
+#[test]
+fn the_headline_of_a_prompt_is_bold_where_that_is_shown() {
+    let mut home = Home::set_up();
+    home.set("TERM", "xterm");
+    let done = home.approve(&["prod-api"]).ok();
+    assert!(
+        done.tty.contains("\n\u{1b}[1melevate: approve elevation to prod-api?\u{1b}[0m\n  scope "),
+        "{:?}",
+        done.tty
+    );
+}
+
+#[test]
+fn quiet_says_nothing_but_what_was_asked_for_and_errors() {
+    let home = Home::set_up();
+    let said = home.elevate(&["-q", "wiki"]).ok();
+    assert_eq!((said.stdout.as_str(), said.stderr.as_str()), ("", ""));
+    assert!(home.elevate(&["list", "--quiet"]).ok().stdout.contains("wiki"));
+    assert!(home.elevate(&["-q", "token", "nothing"]).exits(2).stderr.contains("there is no resource"));
+}
+
+#[test]
+fn what_was_mistyped_comes_with_what_was_meant() {
+    let home = Home::set_up();
+    for (words, meant) in [
+        (&["lst"][..], "`elevate list`"),
+        (&["shel"], "`elevate shell`"),
+        (&["prod-ap"], "prod-api"),
+        (&["token", "wikki"], "wiki"),
+        (&["--quite", "list"], "--quiet"),
+        (&["status", "--formt", "x"], "--format"),
+        (&["key", "lst"], "list"),
+    ] {
+        let said = home.elevate(words).exits(2);
+        assert!(said.stderr.contains(meant), "{words:?}: {}", said.stderr);
+    }
+}
+
+#[test]
+fn tables_fit_narrow_terminals_also_with_long_and_wide_texts() {
+    let catalogue = CATALOGUE
+        .replace("the wiki", &"words and more words ".repeat(8))
+        .replace("the television", &"東京タワー".repeat(12));
+    let home = Home::with(&catalogue);
+    home.elevate(&["wiki"]).ok();
+    for columns in [80, 40] {
+        for verb in ["list", "status"] {
+            let script = format!("stty cols {columns}; elevate {verb}");
+            let shown = home.sh_at_terminal(&script).end().ok().tty;
+            for line in shown.lines() {
+                let width = dialoguer::console::measure_text_width(line);
+                assert!(width <= columns, "{width} of {columns}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn where_no_resource_is_named_one_is_picked() {
+    let home = Home::set_up();
+    let mut tty = home.prompting(&["token"]);
+    tty.wait_for("Which? A number up to 5, or part of a name; Enter alone for none: ");
+    similar(
+        &plain(&tty.shown()),
+        "#  RESOURCE  TAKES  DESCRIPTION
+1  prod-api  a touch of your key  the production API
+2  prod-db  a touch of your key  the production database
+3  tv  nothing more  the television
+4  vault  your key and its PIN or biometric  what needs a PIN
+5  wiki  nothing more  the wiki
+Which? A number up to 5, or part of a name; Enter alone for none:",
+    );
+    tty.send("production\n");
+    tty.wait_for("Which? A number up to 2");
+    tty.send("nonsense\n");
+    tty.wait_for("There is no 'nonsense' in the list.");
+    tty.wait_for("Which? A number up to 2");
+    tty.send("1\n");
+    tty.approve();
+    let done = tty.end().ok();
+    assert!(done.stdout.starts_with("ey") && done.stdout.ends_with('\n'), "stdout has the token alone: {done:?}");
+    assert_eq!(done.stderr, "");
+
+    for words in [&[][..], &["env"], &["run", "--", "true"]] {
+        let mut tty = home.prompting(words);
+        tty.wait_for("Enter alone for none: ");
+        tty.send("wiki\n");
+        tty.end().ok();
+    }
+}
+
+#[test]
+fn who_picks_nothing_is_where_they_were() {
+    let home = Home::set_up();
+    for answer in ["\n", "\u{4}"] {
+        let mut tty = home.prompting(&[]);
+        tty.wait_for("Enter alone for none: ");
+        tty.send(answer);
+        tty.end().exits(2).complains(
+            &home,
+            "elevate: there is no RESOURCE\n  `elevate list` shows what there is, `elevate --help` how\n",
+        );
+    }
+    let script = r#"trap : INT; stty -a >"$0/before"; elevate token; echo "status $?"; stty -a >"$0/after"; cmp "$0/before" "$0/after" && echo same modes"#;
+    let mut tty = home.prompting_script(script, &[]);
+    tty.wait_for("Enter alone for none: ");
+    tty.send("\u{3}");
+    tty.wait_for("status 130");
+    tty.wait_for("same modes");
+    tty.end().ok();
+}
+
+#[test]
+fn nobody_is_asked_to_pick_without_a_terminal_with_n_or_for_a_command_alone() {
+    let home = Home::set_up();
+    for words in [&[][..], &["token"], &["env"], &["shell"]] {
+        let refused = home.elevate(words).exits(2);
+        assert!(refused.stderr.starts_with("elevate: there is no RESOURCE\n"), "{refused:?}");
+        assert_eq!(home.prompting(&[&["-n"], words].concat()).end().exits(2).tty, "");
+        home.prompting(&[&["--json"], words].concat()).end().exits(2).error();
+    }
+    assert_eq!(home.prompting(&["--", "true"]).end().exits(125).tty, "");
+    let home = Home::empty();
+    assert_eq!(home.prompting(&[]).end().exits(2).tty, "");
+    assert!(!home.data().exists());
+}
+
+#[test]
+fn a_prompt_survives_a_window_that_changes() {
+    let home = Home::set_up();
+    let mut tty = home.prompting(&["prod-api"]);
+    tty.wait_for("Ctrl-C to refuse: ");
+    for columns in [40, 10, 120] {
+        tty.resize(columns);
+        signal(tty.pid(), Signal::WINCH);
+    }
+    tty.send("\n");
+    tty.end().ok();
+}
