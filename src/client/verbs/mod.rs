@@ -17,7 +17,7 @@ pub use init::write_rules;
 pub use key::{enroll, enroll_software};
 
 use super::Device;
-use super::cli::{Arguments, AskOptions, Verb, command_without_dashes};
+use super::cli::{Arguments, AskOptions, RunOptions, Verb, command_without_dashes};
 use super::error::Error;
 use super::places::Places;
 use super::presence::Presence;
@@ -91,14 +91,17 @@ fn plan(arguments: Arguments, terminal: Terminal) -> Result<u8, Error> {
         return Err(Error::usage("-K and -l stand alone").hint("`elevate drop RESOURCE` ends one grant"));
     }
     if let Some(verb) = arguments.verb {
-        if arguments.resource.is_some() || arguments.ask != AskOptions::default() || arguments.renew {
+        if arguments.resource.is_some() || arguments.ask != AskOptions::default() || arguments.renew
+            || arguments.run != RunOptions::default() {
             return Err(Error::usage("a verb comes first, its options after it").hint("try `elevate VERB --help`"));
         }
         return run_verb(verb, terminal, device);
     }
     let device = device()?;
     match arguments.resource {
-        Some(resource) => elevate::run(device, &arguments.ask, arguments.renew, resource, &arguments.command),
+        Some(resource) => {
+            elevate::run(device, &arguments.ask, arguments.run, arguments.renew, resource, &arguments.command)
+        }
         None if arguments.drop_all || (arguments.ask.ignore_cache && arguments.command.is_empty()) => {
             drop::run(&device, &[])
         }
@@ -111,7 +114,7 @@ fn plan(arguments: Arguments, terminal: Terminal) -> Result<u8, Error> {
 
 fn run_verb(verb: Verb, terminal: Terminal, device: impl FnOnce() -> Result<Device, Error>) -> Result<u8, Error> {
     match verb {
-        Verb::Run { ask, resource, command } => elevate::run(device()?, &ask, false, resource, &command),
+        Verb::Run { ask, run, resource, command } => elevate::run(device()?, &ask, run, false, resource, &command),
         Verb::Token { ask, resource } => elevate::token(&device()?, &ask, resource),
         Verb::Env { ask, resource } => elevate::env(&device()?, &ask, resource),
         Verb::List => list::run(&device()?),
