@@ -33,6 +33,9 @@ pub struct Arguments {
     /// What is asked.
     #[command(flatten)]
     pub ask: AskOptions,
+    /// How a command runs.
+    #[command(flatten)]
+    pub run: RunOptions,
     /// Revoke everything this device holds; the local copies go first
     #[arg(short = 'K')]
     pub drop_all: bool,
@@ -137,6 +140,29 @@ pub struct AskOptions {
     pub ignore_cache: bool,
 }
 
+/// How a command runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Args)]
+pub struct RunOptions {
+    /// Keep the token fresh while the command runs, in the file it is given
+    #[arg(long = "renew")]
+    pub keep_fresh: bool,
+    /// When the grant ends before the command: say so, or end the command too
+    #[arg(long, value_name = "WHAT")]
+    pub on_expiry: Option<OnExpiry>,
+}
+
+/// What is done when a grant ends before the command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum OnExpiry {
+    /// Say it, before and when
+    Warn,
+    /// Say it, and send SIGTERM; SIGKILL after 10 seconds
+    Term,
+    /// Say it, and send SIGHUP, which ends shells as well; SIGKILL after 10 seconds.
+    #[value(skip)]
+    HangUp,
+}
+
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -145,6 +171,9 @@ pub enum Verb {
         /// What is asked.
         #[command(flatten)]
         ask: AskOptions,
+        /// How it runs.
+        #[command(flatten)]
+        run: RunOptions,
         /// What to elevate to
         resource: Option<ResourceName>,
         /// Command to run with the credential

@@ -44,8 +44,8 @@ pub struct Wanted {
     pub reason: Option<String>,
     /// File name of the command it is for.
     pub command: Option<String>,
-    /// Whether only a token will do: a secret is refused before anybody touches a key for it.
-    pub only_a_token: bool,
+    /// What it is for: a secret that is no use is refused before anybody touches a key for it.
+    pub purpose: Purpose,
     /// What to do with the grants that are there.
     pub cache: Cache,
 }
@@ -61,10 +61,21 @@ impl Wanted {
             min_ttl: None,
             reason: None,
             command: None,
-            only_a_token: false,
+            purpose: Purpose::Any,
             cache: Cache::Use,
         }
     }
+}
+
+/// What a credential is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Whatever it is.
+    Any,
+    /// To be printed as a token.
+    Token,
+    /// To be renewed while a command runs.
+    Renewal,
 }
 
 /// What to do with the grants that are there.
@@ -79,7 +90,7 @@ pub enum Cache {
 }
 
 /// A grant in hand.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Held {
     /// The grant.
     pub grant: StoredGrant,
@@ -132,7 +143,10 @@ impl Held {
 }
 
 /// A live grant that covers what is wanted. A keyring that can't be used only costs the cache.
-fn cached(device: &Device, wanted: &Wanted) -> Result<Option<Held>, Error> {
+///
+/// # Errors
+/// Where what is kept is no use, or can't be read.
+pub fn cached(device: &Device, wanted: &Wanted) -> Result<Option<Held>, Error> {
     if wanted.cache != Cache::Use || device.met()?.is_none() {
         return Ok(None);
     }
@@ -253,12 +267,15 @@ fn unsealed(mut response: Box<GrantResponse>, approved: Option<&Approved>) -> Re
 /// [`ErrorCode::Usage`], with what to write.
 fn refuse_useless(wanted: &Wanted, kind: ResourceKind) -> Result<(), Error> {
     let resource = &wanted.resource;
-    match kind {
-        ResourceKind::Secret if wanted.only_a_token => {
-            Err(Error::usage(format!("{resource} is a secret and has no token"))
-                .hint(format!("use `elevate {resource} -- COMMAND` or `elevate env {resource}`")))
+    match (kind, wanted.purpose) {
+        (ResourceKind::Secret, Purpose::Token) => Err(Error::usage(format!("{resource} is a secret and has no token"))
+            .hint(format!("use `elevate {resource} -- COMMAND` or `elevate env {resource}`"))),
+        (ResourceKind::Secret, Purpose::Renewal) => {
+            Err(Error::usage(format!("{resource} is a secret, which is the same after its grant is renewed"))
+                .hint("leave --renew out"))
         }
-        ResourceKind::Secret | ResourceKind::Jwt => Ok(()),
+        (ResourceKind::Secret, Purpose::Any)
+        | (ResourceKind::Jwt, Purpose::Any | Purpose::Token | Purpose::Renewal) => Ok(()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The embedded authority: found beside this program, started at most once, spoken to only when it is our own.
 
 use super::config::Config;
+use super::descriptors::only_streams;
 use super::error::Error;
 use super::patience::{Patience, until_there};
 use super::places::Places;
@@ -157,6 +158,7 @@ fn start(places: &Places, config: &Config, socket: &Path, within: Duration) -> R
     command.arg("--socket").arg(socket).args(["--exit-when-idle", "--detach"]);
     command.env_clear().envs(std::env::vars_os().filter(|(name, _)| name == "ELEVATE_LOG" || name == "LANG"));
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
+    only_streams(&mut command);
     let mut child =
         command.spawn().map_err(|error| unreachable(format!("{} can't be started: {error}", program.display())))?;
     let Some(line) = first_line(&mut child, within) else {

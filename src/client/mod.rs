@@ -6,6 +6,7 @@ pub mod authority_api;
 pub mod cli;
 pub mod config;
 pub mod deliver;
+pub mod descriptors;
 pub mod elevation;
 pub mod embedded;
 pub mod error;
@@ -29,6 +30,7 @@ pub mod verbs;
 use crate::clock::Clock;
 use authority_api::AuthorityApi;
 use config::Config;
+use descriptors::only_streams;
 use error::Error;
 use grant_store::{GrantStore, KeyringError};
 use patience::Patience;
@@ -170,6 +172,7 @@ impl Device {
         let mut command = Command::new(program);
         command.arg("reap-expired-grants").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command.process_group(0);
+        only_streams(&mut command);
         if let Err(error) = command.spawn() {
             self.terminal.note(&format!("expired grants will be removed at the next use only: {error}"));
         }

@@ -2,15 +2,27 @@
 //! the signal. What is due changes: put the terminal back while a question stands, put the lights of security keys out,
 //! send the signal on while a command runs.
 
-use super::terminal::person_is_there;
-use rustix::process::{Pid, Signal, kill_process};
+mod disposition;
+
+use rustix::process::{Pid, getpid, getppid, getsid};
 use rustix::termios::{OptionalActions, Termios};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2};
-use signal_hook::iterator::Signals;
+use signal_hook::consts::{
+    SIGABRT, SIGALRM, SIGCONT, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGTSTP, SIGURG, SIGUSR1, SIGUSR2,
+    SIGVTALRM, SIGWINCH,
+};
+use signal_hook::iterator::SignalsInfo;
+use signal_hook::iterator::exfiltrator::origin::{Origin, WithOrigin};
+use signal_hook::low_level::siginfo::Cause;
 use std::fs::File;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+
+/// What one process sends to another, beside the real-time signals. Those that tell of a fault are not among them.
+const CAUGHT: [i32; 15] = [
+    SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGCONT, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGWINCH,
+    SIGURG, SIGIO, SIGABRT,
+];
 
 /// What a signal leads to.
 pub enum Duty {
@@ -62,6 +74,7 @@ pub fn take_up(duty: Duty) -> OnDuty {
 /// Those of `spawn`; then signals lead to what they led to before.
 pub fn forwarding<T, E>(spawn: impl FnOnce() -> Result<(T, Pid), E>) -> Result<(T, OnDuty), E> {
     START.call_once(start);
+    disposition::children_are_told();
     let mut state = state();
     let (child, pid) = spawn()?;
     state.duty = Duty::Forward(pid);
@@ -111,27 +124,31 @@ impl Drop for OnDuty {
     }
 }
 
-/// Where no handler can be had, signals kill as they always do.
+/// Where no handler can be had, signals kill as they always do. What whoever started us had ignored stays ignored, for us
+/// and for the command: to catch it would end that.
 fn start() {
-    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGUSR1, SIGUSR2]) else { return };
+    let caught: Vec<i32> = CAUGHT.into_iter().chain(disposition::real_time()).collect();
+    let caught: Vec<i32> = caught.into_iter().filter(|signal| !disposition::is_ignored(*signal)).collect();
+    let Ok(mut signals) = SignalsInfo::<WithOrigin>::new(&caught) else { return };
     std::thread::spawn(move || {
-        for signal in &mut signals {
-            obey(signal);
+        disposition::unblock(&caught);
+        for origin in &mut signals {
+            obey(&origin);
         }
     });
 }
 
-fn obey(signal: i32) {
+fn obey(origin: &Origin) {
+    let signal = origin.signal;
     let mut state = state();
     match &state.duty {
-        // A command that stops is stopped by the terminal, or by whoever stopped it; we stop with it.
-        Duty::Forward(_) | Duty::GoOn if signal == SIGTSTP => {
-            let _ = signal_hook::low_level::emulate_default_handler(signal);
-            return;
-        }
-        Duty::Forward(command) => return forward(signal, *command),
+        Duty::Forward(command) => return forward(origin, *command),
+        Duty::GoOn if signal == SIGTSTP => return disposition::stop_by(signal),
         Duty::GoOn => return,
         Duty::Restore(..) | Duty::Die => {}
+    }
+    if matches!(signal, SIGCONT | SIGWINCH | SIGURG) {
+        return;
     }
     INTERRUPTED.store(true, Ordering::SeqCst);
     if let Some(lights_out) = &state.lights_out {
@@ -139,7 +156,7 @@ fn obey(signal: i32) {
     }
     let during = restore(&state.duty);
     if signal == SIGTSTP {
-        let _ = signal_hook::low_level::emulate_default_handler(signal);
+        disposition::stop_by(signal);
         // Here we go on.
         if let (Duty::Restore(terminal, _), Some(during)) = (&state.duty, during) {
             let _ = rustix::termios::tcsetattr(terminal, OptionalActions::Now, &during);
@@ -156,7 +173,23 @@ fn obey(signal: i32) {
     if let Some(will) = will {
         will();
     }
-    let _ = signal_hook::low_level::emulate_default_handler(signal);
+    die_of(signal);
+}
+
+/// Dies of a signal, as the command did that we ran; returns where the signal does not kill.
+pub fn die_of(signal: i32) {
+    disposition::die_of(signal);
+}
+
+/// The command has stopped: we stop as well, by the same signal, so that the shell above sees it. Returns when we go on.
+/// Where no shell waits, nobody would continue us, and we go on waiting.
+pub fn stop_with_the_command(signal: i32) {
+    let session = getsid(None).ok();
+    let above = getppid().and_then(|parent| getsid(Some(parent)).ok());
+    let terminal = File::options().read(true).write(true).open("/dev/tty");
+    if session.is_some() && session == above && terminal.is_ok() {
+        disposition::stop_by(signal);
+    }
 }
 
 /// Puts the terminal back to what it was before a question; returns what it was during it.
@@ -169,16 +202,13 @@ fn restore(duty: &Duty) -> Option<Termios> {
     during
 }
 
-fn forward(signal: i32, command: Pid) {
-    let on = match signal {
-        SIGHUP => Signal::HUP,
-        SIGTERM => Signal::TERM,
-        SIGUSR1 => Signal::USR1,
-        SIGUSR2 => Signal::USR2,
-        // What the terminal sends, it sends to the command as well.
-        _ if person_is_there() => return,
-        SIGQUIT => Signal::QUIT,
-        _ => Signal::INT,
-    };
-    let _ = kill_process(command, on);
+/// What the terminal sends, it sends to all in its foreground, the command among them; of the end of the terminal it tells
+/// only the session's leader, which we may be. What the command itself sends to us it does not mean for itself.
+fn forward(origin: &Origin, command: Pid) {
+    let sender = origin.process.as_ref().map(|process| process.pid);
+    let own = [command, getpid()].iter().any(|pid| sender == Some(pid.as_raw_pid()));
+    let by_kernel = matches!(origin.cause, Cause::Kernel) && !matches!(origin.signal, SIGHUP | SIGCONT);
+    if !own && !by_kernel {
+        disposition::send(command, origin.signal);
+    }
 }

@@ -12,7 +12,7 @@ use crate::protocol::names::ResourceName;
 use crate::protocol::secret::Secret;
 use anstyle::{AnsiColor, Style};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::termios::{LocalModes, OptionalActions, QueueSelector};
+use rustix::termios::{LocalModes, OptionalActions, OutputModes, QueueSelector};
 use rustix::time::Timespec;
 use serde_json::Value;
 use std::fs::File;
@@ -124,6 +124,27 @@ impl Terminal {
         } else if !self.json {
             stderr(&format!("elevate: {}\n", escaped(text)));
         }
+    }
+
+    /// A line in the middle of what a command shows; nothing with `--json`. It never waits: nothing is shown where
+    /// nothing can be, or where a job in the background would be stopped for it.
+    pub fn interject(self, text: &str) {
+        if self.progress {
+            return self.progress(&Event::Note { message: escaped(text) }, None);
+        }
+        let stderr = std::io::stderr();
+        let mode = rustix::termios::tcgetattr(&stderr).ok();
+        let has = |local| mode.as_ref().is_some_and(|it| it.local_modes.contains(local));
+        let in_front = || rustix::termios::tcgetpgrp(&stderr).is_ok_and(|it| it == rustix::process::getpgrp());
+        let mut ready = [PollFd::new(&stderr, PollFlags::OUT)];
+        let takes_it = poll(&mut ready, Some(&Timespec::default())).is_ok_and(|count| count > 0);
+        if self.json || !takes_it || (has(LocalModes::TOSTOP) && !in_front()) {
+            return;
+        }
+        // A terminal in raw mode does not begin a line by itself.
+        let raw = mode.is_some_and(|it| !it.output_modes.contains(OutputModes::OPOST));
+        let (before, end) = if raw { ("\r\n", "\r\n") } else { ("", "\n") };
+        let _ = stderr.lock().write_all(format!("{before}elevate: {}{end}", escaped(text)).as_bytes());
     }
 
     /// An error, on stderr.

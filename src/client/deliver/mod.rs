@@ -1,15 +1,22 @@
 //! Handing a credential over: to a command's environment, to a private file in memory, or to a shell.
 
+mod inherited;
+pub mod renewed;
 pub mod run;
 pub mod shells;
+pub mod watch;
 
 use super::config::Delivery;
 use super::elevation::Held;
 use super::error::Error;
 use crate::protocol::messages::ResourceKind;
 use crate::protocol::secret::Secret;
+use renewed::RenewedFile;
 use rustix::fs::{MemfdFlags, Mode};
 use std::os::fd::{AsRawFd as _, OwnedFd};
+
+/// What files in memory are called.
+const MEMORY_FILE: &str = "elevate";
 
 /// Variables for a command, and the open files they point at.
 pub struct Environment {
@@ -39,12 +46,7 @@ pub const fn variable(kind: ResourceKind) -> &'static str {
 /// # Errors
 /// Where no private file can be made.
 pub fn environment(held: &Held, delivery: &Delivery) -> Result<Environment, Error> {
-    let plain = |text: &str| Secret::new(text.to_owned());
-    let mut variables = vec![
-        ("ELEVATE_RESOURCE".to_owned(), plain(held.grant.resource.as_str())),
-        ("ELEVATE_GRANT_ID".to_owned(), plain(&held.claims.jti)),
-        ("ELEVATE_EXPIRES_AT".to_owned(), plain(&held.grant.expires_at.to_string())),
-    ];
+    let mut variables = about(held);
     let mut files = Vec::new();
     if let Some(name) = &delivery.file {
         let file = private_file(credential(held))?;
@@ -57,10 +59,31 @@ pub fn environment(held: &Held, delivery: &Delivery) -> Result<Environment, Erro
     Ok(Environment { variables, _files: files })
 }
 
+/// What a command gets whose credential is renewed: the variable `name` says where, and what else is said is of the first
+/// grant.
+#[must_use]
+pub fn renewed_environment(held: &Held, name: &str, file: &RenewedFile) -> Environment {
+    let mut variables = about(held);
+    variables.push((name.to_owned(), plain(&file.path().to_string_lossy())));
+    Environment { variables, _files: Vec::new() }
+}
+
+fn about(held: &Held) -> Vec<(String, Secret)> {
+    vec![
+        ("ELEVATE_RESOURCE".to_owned(), plain(held.grant.resource.as_str())),
+        ("ELEVATE_GRANT_ID".to_owned(), plain(&held.claims.jti)),
+        ("ELEVATE_EXPIRES_AT".to_owned(), plain(&held.grant.expires_at.to_string())),
+    ]
+}
+
+fn plain(text: &str) -> Secret {
+    Secret::new(text.to_owned())
+}
+
 /// A file that is in no directory, mode 0600: whoever has it open can read it, and it is gone with them.
 fn private_file(credential: &Secret) -> Result<OwnedFd, Error> {
     let make = || {
-        let file = rustix::fs::memfd_create("elevate", MemfdFlags::empty())?;
+        let file = rustix::fs::memfd_create(MEMORY_FILE, MemfdFlags::empty())?;
         rustix::fs::fchmod(&file, Mode::RUSR | Mode::WUSR)?;
         let mut left = credential.expose().as_bytes();
         while !left.is_empty() {

@@ -125,7 +125,8 @@ fn call_service(device: &Device, held: &Held, port: u16, accepted: bool) -> Resu
         std::env::current_exe().map_err(|error| Error::failed(format!("this program can't be found: {error}")))?;
     let words: [OsString; 3] = [program.into(), "demo-call".into(), port.to_string().into()];
     let environment = environment(held, &device.config.delivery(&held.grant.resource))?;
-    let status = run::supervise(&words, &environment, || {}).map_err(|not_started| not_started.error)?;
+    let running = run::start(&words, environment).map_err(|not_started| not_started.error)?;
+    let status = running.to_its_end().status()?;
     if status.success() == accepted {
         return Ok(());
     }

@@ -1,58 +1,119 @@
 //! `elevate RESOURCE [-- COMMAND]`, `run`, `token`, `env`.
 
 use crate::client::Device;
-use crate::client::cli::AskOptions;
+use crate::client::cli::{AskOptions, RunOptions};
+use crate::client::config::Delivery;
+use crate::client::deliver::renewed::{self, RenewedFile};
+use crate::client::deliver::run::{self, NotStarted};
 use crate::client::deliver::shells::Syntax;
-use crate::client::deliver::{environment, run};
-use crate::client::elevation::{self, Cache, Held, Wanted};
+use crate::client::deliver::watch::{Renewal, Watch};
+use crate::client::deliver::{credential, environment, renewed_environment};
+use crate::client::elevation::{self, Cache, Held, Purpose, Wanted};
 use crate::client::error::Error;
+use crate::client::terminal::Terminal;
 use crate::clock::{human, seconds_between};
 use crate::protocol::messages::ErrorCode;
 use crate::protocol::names::ResourceName;
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::path::Path;
+use std::process::ExitStatus;
 
 /// Without a command: elevates and keeps. With one: runs it with the credential.
 pub fn run(
     device: Device,
     ask: &AskOptions,
+    options: RunOptions,
     renew: bool,
     resource: ResourceName,
     command: &[OsString],
 ) -> Result<u8, Error> {
     if command.is_empty() {
-        return keep(&device, ask, renew, resource);
+        return keep(&device, ask, options, renew, resource);
     }
+    let delivery = device.config.delivery(&resource);
+    let file = if options.keep_fresh { Some(renewable(&device, &resource, &delivery)?) } else { None };
     let mut wanted = wanted(ask, renew, resource);
     wanted.command =
         command.first().and_then(|word| Path::new(word).file_name()).map(|name| name.to_string_lossy().into_owned());
+    if options.keep_fresh {
+        wanted.purpose = Purpose::Renewal;
+    }
     if ask.once {
         // A grant that ends with the command is the command's own.
         wanted.cache = Cache::Ignore;
     }
     let held = elevation::elevate(&device, &wanted)?;
-    let environment = environment(&held, &device.config.delivery(&wanted.resource))?;
-    let not_started = if ask.once {
-        match run::supervise(command, &environment, || end(&device, &held)) {
-            Ok(status) => {
-                drop(device);
-                return Ok(run::end_like(status));
-            }
-            Err(not_started) => {
-                end(&device, &held);
-                not_started
-            }
-        }
+    let terminal = device.terminal;
+    let ended = if ask.once || options != RunOptions::default() {
+        supervise(device, ask.once, options, &wanted, held, file.as_deref(), command)?
     } else {
-        let terminal = device.terminal;
+        let environment = environment(&held, &delivery)?;
         drop(device);
-        let not_started = run::become_command(command, &environment);
-        terminal.error(&not_started.error);
-        return Ok(not_started.status);
+        Err(run::become_command(command, &environment))
     };
-    device.terminal.error(&not_started.error);
-    Ok(not_started.status)
+    match ended {
+        Ok(status) => Ok(run::end_like(status)),
+        Err(not_started) => {
+            terminal.error(&not_started.error);
+            Ok(not_started.status)
+        }
+    }
+}
+
+/// The variable that names the file of a token that is renewed.
+fn renewable(device: &Device, resource: &ResourceName, delivery: &Delivery) -> Result<String, Error> {
+    let Some(name) = delivery.file.clone() else {
+        return Err(Error::usage(format!("{resource} is handed over in a variable, which can't be renewed"))
+            .hint(format!("write in elevate.toml: [resource.{resource}] and below it file = \"VARIABLE\"")));
+    };
+    renewed::check_place(&device.places.run)?;
+    Ok(name)
+}
+
+/// Runs the command as a child; what is still to be done is done when it has ended, and nothing of it is left then.
+fn supervise(
+    device: Device,
+    once: bool,
+    options: RunOptions,
+    wanted: &Wanted,
+    held: Held,
+    file: Option<&str>,
+    command: &[OsString],
+) -> Result<Result<ExitStatus, NotStarted>, Error> {
+    let mut renewal = None;
+    let environment = match file {
+        Some(name) => {
+            let file = RenewedFile::make(&device.places.run, credential(&held))?;
+            let environment = renewed_environment(&held, name, &file);
+            let silent = Terminal { json: true, ..Terminal::default() };
+            let device = Device::new(device.places.clone(), silent, true, device.presence)?;
+            renewal = Some(Renewal::new(device, wanted, file));
+            environment
+        }
+        None => environment(&held, &device.config.delivery(&wanted.resource))?,
+    };
+    let running = match run::start(command, environment) {
+        Ok(running) => running,
+        Err(not_started) => {
+            if once {
+                end(&device, &held);
+            }
+            return Ok(Err(not_started));
+        }
+    };
+    let watch = (options != RunOptions::default())
+        .then(|| Watch::start(running.pid(), &held, options.on_expiry, renewal, device.clock.clone(), device.terminal));
+    // What has to be revoked is kept; without that, no credential stays in our memory.
+    let mut own: Vec<Held> = once.then_some(held).into_iter().collect();
+    let over = running.to_its_end();
+    let renewed = watch.map(Watch::end).unwrap_or_default();
+    if once {
+        own.extend(renewed);
+        let now = device.clock.now();
+        own.iter().filter(|held| !held.grant.is_expired(now)).for_each(|held| end(&device, held));
+    }
+    over.status().map(Ok)
 }
 
 /// Revokes the grant of a command that is over; what keeps it from that is only said.
@@ -63,7 +124,21 @@ pub fn end(device: &Device, held: &Held) {
     }
 }
 
-fn keep(device: &Device, ask: &AskOptions, renew: bool, resource: ResourceName) -> Result<u8, Error> {
+fn keep(
+    device: &Device,
+    ask: &AskOptions,
+    options: RunOptions,
+    renew: bool,
+    resource: ResourceName,
+) -> Result<u8, Error> {
+    if options != RunOptions::default() {
+        let renews = options.keep_fresh;
+        return Err(Error::usage("--renew and --on-expiry are for a command, and there is none").hint(if renews {
+            format!("write: elevate --renew {resource} -- COMMAND; `elevate -v {resource}` renews what is held")
+        } else {
+            format!("write: elevate --on-expiry WHAT {resource} -- COMMAND")
+        }));
+    }
     if ask.once || ask.ignore_cache {
         return Err(Error::usage("--once and -k keep nothing, and there is no command")
             .hint(format!("write: elevate {} {resource} -- COMMAND", if ask.once { "--once" } else { "-k" })));
@@ -90,7 +165,7 @@ fn keep(device: &Device, ask: &AskOptions, renew: bool, resource: ResourceName) 
 pub fn token(device: &Device, ask: &AskOptions, resource: ResourceName) -> Result<u8, Error> {
     no_command(ask)?;
     let mut wanted = wanted(ask, false, resource);
-    wanted.only_a_token = true;
+    wanted.purpose = Purpose::Token;
     let held = elevation::elevate(device, &wanted)?;
     if device.terminal.json {
         let answer = token_json(device, &held);

@@ -22,7 +22,7 @@ pub use key::{enroll, enroll_software};
 pub use status_format::GrantFormat;
 
 use super::Device;
-use super::cli::{Arguments, AskOptions, ColorWhen, Verb, command, command_without_dashes};
+use super::cli::{Arguments, AskOptions, ColorWhen, RunOptions, Verb, command, command_without_dashes};
 use super::error::Error;
 use super::places::Places;
 use super::presence::Presence;
@@ -131,21 +131,27 @@ fn plan(arguments: Arguments, terminal: Terminal) -> Result<u8, Error> {
         return Err(Error::usage("-K and -l stand alone").hint("`elevate drop RESOURCE` ends one grant"));
     }
     if let Some(verb) = arguments.verb {
-        if arguments.resource.is_some() || arguments.ask != AskOptions::default() || arguments.renew {
+        if arguments.resource.is_some()
+            || arguments.ask != AskOptions::default()
+            || arguments.renew
+            || arguments.run != RunOptions::default()
+        {
             return Err(Error::usage("a verb comes first, its options after it").hint("try `elevate VERB --help`"));
         }
         return run_verb(verb, terminal, common.non_interactive, device);
     }
     let device = device()?;
     match arguments.resource {
-        Some(resource) => elevate::run(device, &arguments.ask, arguments.renew, resource, &arguments.command),
+        Some(resource) => {
+            elevate::run(device, &arguments.ask, arguments.run, arguments.renew, resource, &arguments.command)
+        }
         None if arguments.drop_all => drop::run(&device, &Which::Device),
         None if arguments.ask.ignore_cache && arguments.command.is_empty() => drop::run(&device, &Which::Here),
         None if arguments.list => list::run(&device),
         None => {
             // A command alone is more likely a slip than a question.
             let resource = if arguments.command.is_empty() { pick::resource(&device, None) } else { Err(pick::none()) };
-            elevate::run(device, &arguments.ask, arguments.renew, resource?, &arguments.command)
+            elevate::run(device, &arguments.ask, arguments.run, arguments.renew, resource?, &arguments.command)
         }
     }
 }
@@ -157,10 +163,10 @@ fn run_verb(
     device: impl FnOnce() -> Result<Device, Error>,
 ) -> Result<u8, Error> {
     match verb {
-        Verb::Run { ask, resource, command } => {
+        Verb::Run { ask, run, resource, command } => {
             let device = device()?;
             let resource = pick::resource(&device, resource)?;
-            elevate::run(device, &ask, false, resource, &command)
+            elevate::run(device, &ask, run, false, resource, &command)
         }
         Verb::Token { ask, resource } => {
             let device = device()?;

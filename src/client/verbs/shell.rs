@@ -2,20 +2,17 @@
 
 use super::elevate::{end, wanted};
 use crate::client::Device;
-use crate::client::cli::AskOptions;
+use crate::client::cli::{AskOptions, OnExpiry};
+use crate::client::deliver::watch::Watch;
 use crate::client::deliver::{Environment, environment, run};
 use crate::client::elevation::{self, Cache};
 use crate::client::error::Error;
-use crate::client::terminal::Terminal;
-use crate::clock::{Clock, human, seconds_between};
+use crate::clock::{human, seconds_between};
 use crate::files::{own_directory, own_uid, read_trusted, replace};
 use crate::protocol::names::ResourceName;
 use crate::protocol::secret::Secret;
-use jiff::Timestamp;
-use rustix::process::{Signal, getpid, kill_process};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// The resources whose shells this one is in, outermost first, with a colon between them.
 const SHELLS: &str = "ELEVATE_SHELL";
@@ -25,8 +22,6 @@ const BASHRC: &str = include_str!("shell.bash");
 const ZSHENV: &str = include_str!("shell.zsh");
 /// Run after fish's configuration.
 const FISH: &str = include_str!("shell.fish");
-/// How long before the end it is said.
-const WARNING: u64 = 60;
 
 pub fn run(device: Device, ask: &AskOptions, resource: ResourceName) -> Result<u8, Error> {
     let within = std::env::var(SHELLS).unwrap_or_default();
@@ -52,23 +47,21 @@ pub fn run(device: Device, ask: &AskOptions, resource: ResourceName) -> Result<u
             return Err(error);
         }
     };
-    let expires_at = held.grant.expires_at;
-    let left = human(seconds_between(device.clock.now(), expires_at));
+    let left = human(seconds_between(device.clock.now(), held.grant.expires_at));
     device.terminal.note(&format!("a shell with {}, which ends in {left}; `exit` leaves it before", wanted.resource));
-    watch(device.terminal, device.clock.clone(), wanted.resource, expires_at);
-    let ended = run::supervise(&words, &environment, || {
-        if ask.once {
-            end(&device, &held);
-        }
+    let ended = run::start(&words, environment).map(|running| {
+        let (clock, terminal) = (device.clock.clone(), device.terminal);
+        let watch = Watch::start(running.pid(), &held, Some(OnExpiry::HangUp), None, clock, terminal);
+        let over = running.to_its_end();
+        let _ = watch.end();
+        over
     });
+    if ask.once {
+        end(&device, &held);
+    }
     match ended {
-        Ok(status) => Ok(run::end_like(status)),
-        Err(not_started) => {
-            if ask.once {
-                end(&device, &held);
-            }
-            Err(not_started.error.hint("SHELL names the shell that is started"))
-        }
+        Ok(over) => Ok(run::end_like(over.status()?)),
+        Err(not_started) => Err(not_started.error.hint("SHELL names the shell that is started")),
     }
 }
 
@@ -120,26 +113,4 @@ fn startup_file(device: &Device, shell: &str, name: &str, text: &str) -> Result<
         replace(&path, text.as_bytes())?;
     }
     Ok(path)
-}
-
-/// Says it a minute before the end, and ends the shell at the end: what we are sent is sent on to it.
-fn watch(terminal: Terminal, clock: Clock, resource: ResourceName, expires_at: Timestamp) {
-    std::thread::spawn(move || {
-        let left = || seconds_between(clock.now(), expires_at);
-        let mut warned = left() <= WARNING;
-        loop {
-            match left() {
-                0 => break,
-                left if !warned && left <= WARNING => {
-                    warned = true;
-                    terminal.warning(&format!("{resource} ends in {}, and this shell with it", human(left)));
-                }
-                _ => {}
-            }
-            // Short, since a machine that slept or a clock that was set is not seen by a sleeping thread.
-            std::thread::sleep(Duration::from_secs(1));
-        }
-        terminal.warning(&format!("{resource} has ended, and the shell with it"));
-        let _ = kill_process(getpid(), Signal::HUP);
-    });
 }
