@@ -2,6 +2,7 @@
 
 use super::Environment;
 use crate::client::error::Error;
+use crate::client::identity_token;
 use crate::client::signals;
 use rustix::process::Pid;
 use std::ffi::OsString;
@@ -23,7 +24,7 @@ fn command(words: &[OsString], environment: &Environment) -> Option<Command> {
     let mut command = Command::new(program);
     command.args(arguments);
     // One that an elevate around us handed over is not this command's.
-    command.env_remove("ELEVATE_TOKEN").env_remove("ELEVATE_SECRET");
+    command.env_remove("ELEVATE_TOKEN").env_remove("ELEVATE_SECRET").env_remove(identity_token::VARIABLE);
     command.envs(environment.variables.iter().map(|(name, value)| (name, value.expose())));
     Some(command)
 }
