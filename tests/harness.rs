@@ -667,7 +667,7 @@ impl Ask {
         TokenRequest {
             grant_type: TOKEN_EXCHANGE.into(),
             client_id: CLIENT_ID.into(),
-            subject_token: self.subject_token.clone(),
+            subject_token: Secret::new(self.subject_token.clone()),
             subject_token_type: PEER_TOKEN_TYPE.into(),
             resource: format!("urn:elevate:resource:{}", self.resource),
             scope: self.scope.parse().unwrap(),

@@ -1,7 +1,7 @@
 //! Who is on the other end of the socket: the kernel's word (`SO_PEERCRED`), never a claim.
 
 use super::error::Refusal;
-use crate::protocol::messages::PEER_TOKEN_TYPE;
+use crate::protocol::messages::{JWT_TYPE, PEER_TOKEN_TYPE};
 use axum::extract::connect_info::Connected;
 use axum::serve::IncomingStream;
 use tokio::net::UnixListener;
@@ -65,8 +65,11 @@ impl Subject {
     /// Refuses a subject token that speaks for somebody else (RFC 8693 section 2.1).
     ///
     /// # Errors
-    /// [`Refusal::NotTheCaller`].
+    /// [`Refusal::NotTheCaller`]; [`Refusal::IdentityToken`], for what no socket needs.
     pub fn must_be(self, subject_token_type: &str, subject_token: &str) -> Result<(), Refusal> {
+        if subject_token_type == JWT_TYPE {
+            return Err(Refusal::IdentityToken);
+        }
         if subject_token_type != PEER_TOKEN_TYPE {
             return Err(Refusal::Malformed(format!("on a socket, subject_token_type is {PEER_TOKEN_TYPE}")));
         }

@@ -73,7 +73,7 @@ pub async fn elevate(
     let rules = authority.rules().await?;
     let now = authority.clock.now();
     let subject = caller.subject(authority.served)?;
-    subject.must_be(&request.subject_token_type, &request.subject_token)?;
+    subject.must_be(&request.subject_token_type, request.subject_token.expose())?;
     let wanted = Wanted::parse(authority, &rules, subject, jkt, request)?;
     let waiting = step_up::resume(authority, &wanted, request, now).await?;
     let elevation = waiting.as_ref().map_or_else(ElevationId::fresh, Waiting::elevation);

@@ -67,6 +67,9 @@ pub enum Refusal {
     /// Expired, answered already, or never begun.
     #[error("this step-up is over: it was answered already, or its two minutes have passed")]
     SessionGone,
+    /// It trusts nobody who gives out identity tokens; what was sent is neither looked at nor kept.
+    #[error("this authority takes no identity tokens")]
+    IdentityToken,
     /// The proof of possession is not acceptable.
     #[error(transparent)]
     Dpop(#[from] DpopError),
@@ -139,6 +142,7 @@ impl Refusal {
             }
             Self::NoSecurityKey { .. } | Self::NoKeyUnseals { .. } => (403, "access_denied", ErrorCode::NoSecurityKey),
             Self::StepUpFailed { .. } | Self::SessionGone => (400, "invalid_grant", ErrorCode::VerificationFailed),
+            Self::IdentityToken => (400, "invalid_request", ErrorCode::NotSignedIn),
             Self::Dpop(DpopError::NonceNeeded) => (400, "use_dpop_nonce", ErrorCode::Failed),
             Self::Dpop(DpopError::Invalid(_) | DpopError::Clock { .. }) => {
                 (400, "invalid_dpop_proof", ErrorCode::Failed)
@@ -183,6 +187,10 @@ impl Refusal {
                 "enrol a hardware key, or set `allow_software_keys = true` in authority.toml".to_owned()
             }
             Self::Policy(_) => "run `elevate-authority check-config`".to_owned(),
+            Self::IdentityToken => {
+                "it knows you by your account: leave --identity-token-file away and unset ELEVATE_IDENTITY_TOKEN and ELEVATE_IDENTITY_TOKEN_FILE"
+                    .to_owned()
+            }
             Self::Dpop(DpopError::Clock { .. }) => {
                 "set the one that is wrong; `timedatectl` says whether yours is synchronised".to_owned()
             }
@@ -210,6 +218,7 @@ impl Refusal {
             | Self::UnknownResource(_)
             | Self::NotTheCaller { .. }
             | Self::SessionGone
+            | Self::IdentityToken
             | Self::Dpop(_)
             | Self::Token(_)
             | Self::TooMany

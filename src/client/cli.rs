@@ -56,7 +56,7 @@ pub struct Arguments {
 }
 
 /// Options of every verb.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Args)]
 #[allow(clippy::struct_excessive_bools, reason = "each is an option")]
 pub struct Common {
     /// One JSON object on stdout, errors as one on stderr
@@ -69,6 +69,9 @@ pub struct Common {
     /// Ask the program in ELEVATE_ASKPASS for the PIN; -n wins over it
     #[arg(short = 'A', global = true)]
     pub askpass: bool,
+    /// Who asks, where no person does: a file with a JWT, as ELEVATE_IDENTITY_TOKEN_FILE
+    #[arg(long, global = true, value_name = "FILE")]
+    pub identity_token_file: Option<PathBuf>,
     /// Say on stderr what is waited for, one JSON object a line
     #[arg(long, global = true, value_name = "FORMAT")]
     pub progress: Option<ProgressFormat>,

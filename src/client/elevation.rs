@@ -12,7 +12,6 @@ use super::single_flight;
 use super::suggestions;
 use super::terminal::person_is_there;
 use crate::clock::{human, seconds_between};
-use crate::files::own_uid;
 use crate::log::checkpoint::TreeHead;
 use crate::protocol::CLIENT_ID;
 use crate::protocol::access_token::Claims;
@@ -22,10 +21,11 @@ use crate::protocol::display::escaped;
 use crate::protocol::dpop::ProofKey;
 use crate::protocol::encoding::from_base64url;
 use crate::protocol::messages::{
-    AuthorizationDetail, Claimed, ElevateType, ErrorCode, GrantResponse, Operation, PEER_TOKEN_TYPE, ResourceKind,
-    StepUpResponse, TOKEN_EXCHANGE, TokenRequest,
+    AuthorizationDetail, Claimed, ElevateType, ErrorCode, GrantResponse, JWT_TYPE, Operation, PEER_TOKEN_TYPE,
+    ResourceKind, StepUpResponse, TOKEN_EXCHANGE, TokenRequest,
 };
 use crate::protocol::names::{ResourceName, Scope, Ttl};
+use crate::protocol::secret::Secret;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -163,6 +163,10 @@ pub fn cached(device: &Device, wanted: &Wanted) -> Result<Option<Held>, Error> {
     };
     refuse_useless(wanted, grant.kind)?;
     let claims = read_claims(&grant)?;
+    // One that was made out to somebody else is theirs.
+    if claims.sub != device.subject()? {
+        return Ok(None);
+    }
     let granted: Scope = claims.scope.parse()?;
     let left = seconds_between(now, grant.expires_at);
     let long_enough = wanted.min_ttl.is_none_or(|least| left >= least.seconds());
@@ -216,8 +220,8 @@ pub fn ask(
 ) -> Result<(StoredGrant, Claims), Error> {
     let key = ProofKey::generate().map_err(|error| Error::failed(error.to_string()))?;
     let seen = device.trust().seen(api.known())?;
-    let asked = asked(device, api, wanted, operation, &key);
-    let mut request = token_request(&asked, seen, device.non_interactive)?;
+    let asked = asked(device, api, wanted, operation, &key)?;
+    let mut request = token_request(&asked, seen, device)?;
     let mut approved = None;
     device.terminal.progress(&Event::Asking, Some(&wanted.resource));
     let response = match api.token(&request, &key)? {
@@ -279,10 +283,16 @@ fn refuse_useless(wanted: &Wanted, kind: ResourceKind) -> Result<(), Error> {
     }
 }
 
-fn asked(device: &Device, api: &AuthorityApi, wanted: &Wanted, operation: Option<Operation>, key: &ProofKey) -> Asked {
-    Asked {
+fn asked(
+    device: &Device,
+    api: &AuthorityApi,
+    wanted: &Wanted,
+    operation: Option<Operation>,
+    key: &ProofKey,
+) -> Result<Asked, Error> {
+    Ok(Asked {
         issuer: api.known().issuer.clone(),
-        subject: format!("uid:{}", own_uid()),
+        subject: device.subject()?,
         jkt: key.jkt().to_owned(),
         resource: wanted.resource.clone(),
         scope: wanted.scope.clone(),
@@ -293,7 +303,7 @@ fn asked(device: &Device, api: &AuthorityApi, wanted: &Wanted, operation: Option
             operation,
             claimed: claimed(device, wanted),
         },
-    }
+    })
 }
 
 /// What this machine says of itself.
@@ -307,18 +317,22 @@ fn claimed(device: &Device, wanted: &Wanted) -> Claimed {
     }
 }
 
-fn token_request(asked: &Asked, seen: Option<TreeHead>, non_interactive: bool) -> Result<TokenRequest, Error> {
+fn token_request(asked: &Asked, seen: Option<TreeHead>, device: &Device) -> Result<TokenRequest, Error> {
+    let (subject_token, subject_token_type) = match device.identity_token()? {
+        Some(token) => (token.jwt().clone(), JWT_TYPE),
+        None => (Secret::new(asked.subject.clone()), PEER_TOKEN_TYPE),
+    };
     let details = serde_json::to_string(&[&asked.detail]).map_err(|error| Error::failed(error.to_string()))?;
     Ok(TokenRequest {
         grant_type: TOKEN_EXCHANGE.to_owned(),
         client_id: CLIENT_ID.to_owned(),
-        subject_token: asked.subject.clone(),
-        subject_token_type: PEER_TOKEN_TYPE.to_owned(),
+        subject_token,
+        subject_token_type: subject_token_type.to_owned(),
         resource: asked.resource.indicator(),
         scope: asked.scope.clone(),
         authorization_details: details,
         log_size: seen.map_or(0, |head| head.size),
-        prompt: non_interactive.then(|| "none".to_owned()),
+        prompt: device.non_interactive.then(|| "none".to_owned()),
         auth_session: None,
         authn_response: None,
     })

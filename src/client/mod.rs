@@ -11,6 +11,7 @@ pub mod elevation;
 pub mod embedded;
 pub mod error;
 pub mod grant_store;
+pub mod identity_token;
 pub mod notification;
 pub mod operation;
 pub mod patience;
@@ -28,11 +29,13 @@ pub mod trust;
 pub mod verbs;
 
 use crate::clock::Clock;
+use crate::files::own_uid;
 use authority_api::AuthorityApi;
 use config::Config;
 use descriptors::only_streams;
 use error::Error;
 use grant_store::{GrantStore, KeyringError};
+use identity_token::IdentityToken;
 use patience::Patience;
 use places::Places;
 use presence::Presence;
@@ -62,6 +65,9 @@ pub struct Device {
     pub bus: Bus,
     /// The program that is asked for PINs (`-A`).
     pub askpass: Option<PathBuf>,
+    /// The file that holds a workload's identity token, where one was named.
+    pub identity_token_file: Option<PathBuf>,
+    identity_token: OnceCell<Option<IdentityToken>>,
     known: OnceCell<KnownAuthority>,
     api: OnceCell<AuthorityApi>,
     /// A keyring that can't be used is not tried again: each try may take its whole time.
@@ -84,6 +90,8 @@ impl Device {
             presence,
             bus: Bus::system(),
             askpass: None,
+            identity_token_file: None,
+            identity_token: OnceCell::new(),
             known: OnceCell::new(),
             api: OnceCell::new(),
             grant_store: OnceCell::new(),
@@ -106,6 +114,27 @@ impl Device {
         }
         let api = AuthorityApi::connect(&self.places, &self.config, self.clock.clone(), self.patience())?;
         Ok(self.api.get_or_init(|| api))
+    }
+
+    /// The identity token that this call was given, read at first use.
+    ///
+    /// # Errors
+    /// Where it is none.
+    pub fn identity_token(&self) -> Result<Option<&IdentityToken>, Error> {
+        if let Some(token) = self.identity_token.get() {
+            return Ok(token.as_ref());
+        }
+        let token = IdentityToken::given(self.identity_token_file.as_deref(), &self.clock)?;
+        Ok(self.identity_token.get_or_init(|| token).as_ref())
+    }
+
+    /// Whom grants are made out to: whom the identity token names, else this account.
+    ///
+    /// # Errors
+    /// As [`Device::identity_token`].
+    pub fn subject(&self) -> Result<String, Error> {
+        let token = self.identity_token()?;
+        Ok(token.map_or_else(|| format!("uid:{}", own_uid()), |token| token.subject().to_owned()))
     }
 
     /// The authority this device has met, if it has met one.
@@ -171,7 +200,7 @@ impl Device {
         let Ok(program) = std::env::current_exe() else { return };
         let mut command = Command::new(program);
         command.arg("reap-expired-grants").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command.process_group(0);
+        command.process_group(0).env_remove(identity_token::VARIABLE);
         only_streams(&mut command);
         if let Err(error) = command.spawn() {
             self.terminal.note(&format!("expired grants will be removed at the next use only: {error}"));

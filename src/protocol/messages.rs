@@ -18,6 +18,9 @@ pub const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_tok
 /// The subject is whom the kernel says is on the other end of the socket; `subject_token` repeats it as `uid:N`.
 pub const PEER_TOKEN_TYPE: &str = "urn:elevate:token-type:peer-credentials";
 
+/// The subject is whom a JWT names (RFC 8693 section 3), which somebody signed whom the authority trusts.
+pub const JWT_TYPE: &str = "urn:ietf:params:oauth:token-type:jwt";
+
 /// `POST /token`: RFC 8693, RFC 8707, RFC 9396; the last two fields are the second round (OAuth First-Party Apps).
 ///
 /// Parameters it does not know are ignored (RFC 6749 section 3.2).
@@ -28,8 +31,8 @@ pub struct TokenRequest {
     /// The OAuth client.
     pub client_id: String,
     /// Who asks.
-    pub subject_token: String,
-    /// [`PEER_TOKEN_TYPE`].
+    pub subject_token: Secret,
+    /// [`PEER_TOKEN_TYPE`], or [`JWT_TYPE`].
     pub subject_token_type: String,
     /// A [`ResourceName::indicator`].
     pub resource: String,

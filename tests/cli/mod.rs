@@ -32,3 +32,5 @@ mod silence;
 mod surroundings;
 /// What each verb shows.
 mod verbs;
+/// Identity tokens, where no person asks.
+mod workload;

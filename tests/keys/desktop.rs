@@ -27,25 +27,20 @@ enum Seen {
 struct Notifications(Arc<Mutex<Vec<Seen>>>);
 
 #[zbus::interface(name = "org.freedesktop.Notifications")]
-#[allow(
-    clippy::too_many_arguments,
-    clippy::needless_pass_by_value,
-    clippy::used_underscore_binding,
-    reason = "the specification's"
-)]
+#[allow(clippy::too_many_arguments, clippy::needless_pass_by_value, reason = "the specification's")]
 impl Notifications {
     fn notify(
         &self,
         app_name: &str,
         replaces_id: u32,
-        _app_icon: &str,
+        app_icon: &str,
         summary: &str,
         body: &str,
         actions: Vec<String>,
         hints: HashMap<String, OwnedValue>,
         expire_timeout: i32,
     ) -> u32 {
-        assert_eq!((app_name, actions.len()), ("elevate", 0));
+        assert_eq!((app_name, app_icon, actions.len()), ("elevate", "dialog-password", 0));
         assert!(hints.contains_key("urgency") && expire_timeout > 0);
         let mut seen = self.0.lock().unwrap();
         let id = if replaces_id == 0 { 7 + u32::try_from(seen.len()).unwrap() } else { replaces_id };

@@ -6,6 +6,7 @@
 use super::Environment;
 use super::inherited;
 use crate::client::error::Error;
+use crate::client::identity_token;
 use crate::client::signals::{self, OnDuty};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use std::ffi::OsString;
@@ -26,9 +27,11 @@ fn command(words: &[OsString], environment: &Environment) -> Option<Command> {
     let (program, arguments) = words.split_first()?;
     let mut command = Command::new(program);
     command.args(arguments);
+    // What an elevate around us handed over is not this command's, nor is what we signed in with.
     for name in inherited::take_back() {
         command.env_remove(name);
     }
+    command.env_remove(identity_token::VARIABLE);
     command.envs(environment.variables.iter().map(|(name, value)| (name, value.expose())));
     Some(command)
 }

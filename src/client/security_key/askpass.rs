@@ -2,6 +2,7 @@
 //! argument, asks the person in its own way, and prints the PIN.
 
 use crate::client::error::Error;
+use crate::client::identity_token;
 use crate::client::patience::until_there;
 use crate::client::security_key::driver::process::PIN_MAX;
 use crate::files::check_trusted;
@@ -44,7 +45,7 @@ pub fn ask(program: &Path, prompt: &str, limit: Duration) -> Result<Secret, Erro
     };
     let until = Instant::now() + limit;
     let mut command = Command::new(program);
-    command.arg(prompt).stdin(Stdio::null()).stdout(Stdio::piped());
+    command.env_remove(identity_token::VARIABLE).arg(prompt).stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child =
         command.spawn().map_err(|error| failed(format!("{} can't be started: {error}", program.display())))?;
     let (send, receive) = channel();

@@ -4,6 +4,7 @@
 use super::driver::{Command, Event};
 use super::plugged_in::{self, Access, PluggedIn};
 use crate::client::error::Error;
+use crate::client::identity_token;
 use crate::client::signals;
 use crate::protocol::messages::ErrorCode;
 use rustix::process::{Pid, Signal, kill_process};
@@ -237,7 +238,7 @@ impl Fleet {
             Error::new(ErrorCode::NoSecurityKey, format!("the key's driver can't be started: {error}"))
         };
         let mut command = std::process::Command::new(&self.bus.driver);
-        command.arg("drive-security-key").arg(node).process_group(0);
+        command.arg("drive-security-key").arg(node).process_group(0).env_remove(identity_token::VARIABLE);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(fault)?;
         let pid = Pid::from_child(&child);

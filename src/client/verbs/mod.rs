@@ -124,7 +124,7 @@ fn plan(arguments: Arguments, terminal: Terminal) -> Result<u8, Error> {
     let device = || {
         let device = Device::new(Places::of_user()?, terminal, common.non_interactive, Presence::Person)?;
         let askpass = common.askpass.then(askpass::program).transpose()?;
-        Ok(Device { askpass, ..device })
+        Ok(Device { askpass, identity_token_file: common.identity_token_file.clone(), ..device })
     };
     let whole_device = arguments.drop_all || arguments.list;
     if whole_device && (arguments.verb.is_some() || arguments.resource.is_some() || !arguments.command.is_empty()) {
