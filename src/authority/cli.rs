@@ -18,9 +18,18 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Decides, records and issues for elevate.
+const EXAMPLES: &str = "\
+Examples:
+  elevate-authority check-config --config ~/.config/elevate
+                                   whether its files are good
+  elevate-authority reset --data ~/.local/share/elevate/authority
+                                   begin anew after every key was lost
+  elevate-authority accept-clock --data ~/.local/share/elevate/authority
+                                   go on after the clock was wrong";
+
+/// Decides, records and issues for elevate
 #[derive(Debug, Parser)]
-#[command(name = "elevate-authority", version, max_term_width = 80)]
+#[command(name = "elevate-authority", version, max_term_width = 80, after_help = EXAMPLES, disable_help_subcommand = true)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,

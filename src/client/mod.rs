@@ -9,6 +9,7 @@ pub mod deliver;
 pub mod elevation;
 pub mod embedded;
 pub mod error;
+pub mod examples;
 pub mod grant_store;
 pub mod operation;
 pub mod places;
