@@ -16,5 +16,7 @@ mod prompts;
 mod reset;
 /// Running a command with a credential.
 mod running;
+/// `--json` of every verb, held against its schema.
+mod schemas;
 /// What each verb shows.
 mod verbs;

@@ -14,7 +14,7 @@ mod reap;
 mod status;
 
 pub use init::write_rules;
-pub use key::{enroll, enroll_software};
+pub use key::{enroll, enroll_software, pin_changed};
 
 use super::Device;
 use super::cli::{Arguments, AskOptions, Verb, command_without_dashes};
