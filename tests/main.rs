@@ -19,6 +19,8 @@ mod generated;
 mod harness;
 /// Keys that are devices, played by scripts.
 mod keys;
+/// The manual: how it is made, and whether what it says is so.
+mod manual;
 /// Policies as tables.
 mod policy;
 /// Secrets under security keys, and the `age` program.

@@ -21,9 +21,18 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// Decides, records and issues for elevate.
+const EXAMPLES: &str = "\
+Examples:
+  elevate-authority check-config --config ~/.config/elevate
+                                   whether its files are good
+  elevate-authority reset --data ~/.local/share/elevate/authority
+                                   begin anew after every key was lost
+  elevate-authority accept-clock --data ~/.local/share/elevate/authority
+                                   go on after the clock was wrong";
+
+/// Decides, records and issues for elevate
 #[derive(Debug, Parser)]
-#[command(name = "elevate-authority", version, max_term_width = 80)]
+#[command(name = "elevate-authority", version, max_term_width = 80, after_help = EXAMPLES, disable_help_subcommand = true)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -1,6 +1,7 @@
 //! What can be typed: one definition for parsing, help, man pages and completions.
 
 use super::deliver::shells::Syntax;
+use super::examples;
 use super::verbs::GrantFormat;
 use crate::protocol::names::{KeyName, ResourceName, Scope, Ttl};
 use clap::builder::PossibleValue;
@@ -8,23 +9,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-const EXAMPLES: &str = "\
-Examples:
-  elevate prod-db -- psql          run a command with the credential
-  elevate prod-db                  elevate now, use it for a while
-  elevate token prod-api           print the token
-  elevate list                     what you may elevate to
-  elevate status                   what you hold now
-  elevate drop prod-db             end it
-
-Exit status: 0 done, 1 the answer is no, 2 usage, 3 denied, 4 interaction
-required, 6 authority unreachable, 7 no security key, 8 verification failed,
-9 no keyring, 11 other failure. With a command: the command's own status;
-125 if elevate failed before it, 126 not executable, 127 not found.";
-
 /// sudo for databases, clusters, clouds, APIs and hosts
 #[derive(Debug, Parser)]
-#[command(name = "elevate", version, after_help = EXAMPLES, max_term_width = 80, disable_help_subcommand = true)]
+#[command(name = "elevate", version, after_help = examples::ELEVATE, max_term_width = 80, disable_help_subcommand = true)]
 #[command(override_usage = "elevate [OPTIONS] RESOURCE [-- COMMAND [ARG]...]\n       elevate VERB ...")]
 pub struct Arguments {
     /// For every verb.
@@ -129,7 +116,7 @@ pub struct AskOptions {
     /// Least time a grant that is already held must still last
     #[arg(long, value_name = "TIME")]
     pub min_ttl: Option<Ttl>,
-    /// Scope wanted, as words
+    /// Scope wanted: one or more words that the resource declares
     #[arg(long, value_name = "SCOPE")]
     pub scope: Option<Scope>,
     /// Why; shown before the touch and kept in the log
@@ -170,6 +157,7 @@ pub enum OnExpiry {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Run a command with a credential
+    #[command(after_help = examples::RUN)]
     Run {
         /// What is asked.
         #[command(flatten)]
@@ -184,6 +172,7 @@ pub enum Verb {
         command: Vec<OsString>,
     },
     /// Print a token
+    #[command(after_help = examples::TOKEN)]
     Token {
         /// What is asked.
         #[command(flatten)]
@@ -195,6 +184,7 @@ pub enum Verb {
     ///
     /// In a POSIX shell use it as e=$(elevate env RESOURCE) && eval "$e" so that a failure is seen.
     /// In fish: set e (elevate env --shell fish RESOURCE | string collect); and eval $e
+    #[command(after_help = examples::ENV)]
     Env {
         /// What is asked.
         #[command(flatten)]
@@ -214,8 +204,10 @@ pub enum Verb {
         resource: Option<ResourceName>,
     },
     /// What you may elevate to, and what it takes
+    #[command(after_help = examples::LIST)]
     List,
     /// What you hold now
+    #[command(after_help = examples::STATUS)]
     Status {
         /// Only this one; exit status 1 if it is not held
         resource: Option<ResourceName>,
@@ -224,28 +216,33 @@ pub enum Verb {
         format: Option<GrantFormat>,
     },
     /// End grants: the local copies first, then at the authority
+    #[command(after_help = examples::DROP)]
     Drop {
         /// Which; all that this device holds where none is named
         resources: Vec<ResourceName>,
     },
     /// Your security keys
+    #[command(after_help = examples::KEY)]
     Key {
         /// What to do.
         #[command(subcommand)]
         verb: KeyVerb,
     },
     /// What would happen, and why
+    #[command(after_help = examples::EXPLAIN)]
     Explain {
         /// Which resource
         resource: ResourceName,
     },
     /// The log
+    #[command(after_help = examples::AUDIT)]
     Audit {
         /// What to do.
         #[command(subcommand)]
         verb: AuditVerb,
     },
     /// Set up an authority for this account on this machine
+    #[command(after_help = examples::INIT)]
     Init {
         /// Also enrol a key that is a file, of this name
         #[arg(long, value_name = "NAME")]
@@ -258,18 +255,21 @@ pub enum Verb {
         yes: bool,
     },
     /// What keeps elevation from working here, and what to do about it
+    #[command(after_help = examples::DOCTOR)]
     Doctor {
         /// Print the udev rule that lets you open security keys, and nothing else
         #[arg(long)]
         udev_rule: bool,
     },
     /// See all of it work, in a temporary directory
+    #[command(after_help = examples::DEMO)]
     Demo {
         /// Approve unattended
         #[arg(long)]
         yes: bool,
     },
     /// Change the authority: each change is an elevation of its own
+    #[command(after_help = examples::ADMIN)]
     Admin {
         /// What to do.
         #[command(subcommand)]
@@ -296,6 +296,7 @@ pub enum Verb {
 #[derive(Debug, Subcommand)]
 pub enum KeyVerb {
     /// Enrol a key
+    #[command(after_help = examples::KEY_ENROLL)]
     Enroll {
         /// What you call it
         name: KeyName,
@@ -304,10 +305,13 @@ pub enum KeyVerb {
         software: bool,
     },
     /// Your keys
+    #[command(after_help = examples::KEY_LIST)]
     List,
     /// Set the PIN of the key that is plugged in, or change it
+    #[command(after_help = examples::KEY_PIN)]
     Pin,
     /// Remove a key
+    #[command(after_help = examples::KEY_REMOVE)]
     Remove {
         /// Which
         name: KeyName,
@@ -318,8 +322,10 @@ pub enum KeyVerb {
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub enum AuditVerb {
     /// Check every entry against what was signed; name what is wrong
+    #[command(after_help = examples::AUDIT_VERIFY)]
     Verify,
     /// Show the entries
+    #[command(after_help = examples::AUDIT_SHOW)]
     Show {
         /// Only the last N
         #[arg(long, value_name = "N", default_value_t = 20)]
@@ -331,24 +337,28 @@ pub enum AuditVerb {
 #[derive(Debug, Subcommand)]
 pub enum AdminVerb {
     /// Stored passwords and API keys
+    #[command(after_help = examples::ADMIN_SECRET)]
     Secret {
         /// What to do.
         #[command(subcommand)]
         verb: SecretVerb,
     },
     /// Users
+    #[command(after_help = examples::ADMIN_USER)]
     User {
         /// What to do.
         #[command(subcommand)]
         verb: UserVerb,
     },
     /// Everybody's grants
+    #[command(after_help = examples::ADMIN_GRANT)]
     Grant {
         /// What to do.
         #[command(subcommand)]
         verb: GrantVerb,
     },
     /// The keys that sign tokens
+    #[command(after_help = examples::ADMIN_KEYS)]
     Keys {
         /// What to do.
         #[command(subcommand)]
@@ -360,6 +370,7 @@ pub enum AdminVerb {
 #[derive(Debug, Subcommand)]
 pub enum SecretVerb {
     /// Put in or replace a secret, from stdin or a prompt
+    #[command(after_help = examples::ADMIN_SECRET_SET)]
     Set {
         /// Of which resource
         resource: ResourceName,
@@ -371,11 +382,13 @@ pub enum SecretVerb {
         backup: Vec<String>,
     },
     /// Remove a secret
+    #[command(after_help = examples::ADMIN_SECRET_REMOVE)]
     Remove {
         /// Of which resource
         resource: ResourceName,
     },
     /// Which secrets are stored
+    #[command(after_help = examples::ADMIN_SECRET_LIST)]
     List,
 }
 
@@ -383,13 +396,16 @@ pub enum SecretVerb {
 #[derive(Debug, Subcommand)]
 pub enum UserVerb {
     /// Who has asked
+    #[command(after_help = examples::ADMIN_USER_LIST)]
     List,
     /// Shut out; grants end at once
+    #[command(after_help = examples::ADMIN_USER_DISABLE)]
     Disable {
         /// Who, as uid:N
         user: String,
     },
     /// Let in again
+    #[command(after_help = examples::ADMIN_USER_ENABLE)]
     Enable {
         /// Who, as uid:N
         user: String,
@@ -400,8 +416,10 @@ pub enum UserVerb {
 #[derive(Debug, Subcommand)]
 pub enum GrantVerb {
     /// Grants that stand
+    #[command(after_help = examples::ADMIN_GRANT_LIST)]
     List,
     /// End one
+    #[command(after_help = examples::ADMIN_GRANT_REVOKE)]
     Revoke {
         /// Which, as in the list
         grant_id: String,
@@ -412,8 +430,10 @@ pub enum GrantVerb {
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub enum KeysVerb {
     /// The keys there are
+    #[command(after_help = examples::ADMIN_KEYS_LIST)]
     List,
     /// Sign with a new one; old tokens stay good to their end
+    #[command(after_help = examples::ADMIN_KEYS_ROTATE)]
     Rotate,
 }
 

@@ -10,6 +10,7 @@ pub mod descriptors;
 pub mod elevation;
 pub mod embedded;
 pub mod error;
+pub mod examples;
 pub mod grant_store;
 pub mod identity_token;
 pub mod notification;

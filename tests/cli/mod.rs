@@ -24,6 +24,8 @@ mod remove;
 mod reset;
 /// Running a command with a credential.
 mod running;
+/// `--json` of every verb, held against its schema.
+mod schemas;
 /// Prompts, environments and subshells of real shells.
 mod shells;
 /// What does not answer, and how long it is waited for.

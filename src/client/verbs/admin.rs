@@ -32,12 +32,12 @@ pub fn run(device: &Device, verb: AdminVerb) -> Result<u8, Error> {
         }
         AdminVerb::Secret { verb: SecretVerb::Set { resource, .. } } => {
             let secret = read_secret(device, &resource)?;
-            let answer = operate(device, Op::SecretSet, Some(resource.to_string()), Some(secret))?;
-            done(device, answer, &format!("the secret of {resource} is stored, sealed"))
+            let text = format!("the secret of {resource} is stored, sealed");
+            change(device, Op::SecretSet, Some(resource.to_string()), Some(secret), &text)
         }
         AdminVerb::Secret { verb: SecretVerb::Remove { resource } } => {
-            let answer = operate(device, Op::SecretRemove, Some(resource.to_string()), None)?;
-            done(device, answer, &format!("the secret of {resource} is removed"))
+            let text = format!("the secret of {resource} is removed");
+            change(device, Op::SecretRemove, Some(resource.to_string()), None, &text)
         }
         AdminVerb::Secret { verb: SecretVerb::List } => {
             show(device, Op::SecretList, "secrets", &["resource", "set_at"])
@@ -46,26 +46,26 @@ pub fn run(device: &Device, verb: AdminVerb) -> Result<u8, Error> {
             show(device, Op::UserList, "users", &["user", "created_at", "disabled_at"])
         }
         AdminVerb::User { verb: UserVerb::Disable { user } } => {
-            let answer = operate(device, Op::UserDisable, Some(user.clone()), None)?;
-            done(device, answer, &format!("{user} is shut out and holds nothing"))
+            let text = format!("{user} is shut out and holds nothing");
+            change(device, Op::UserDisable, Some(user), None, &text)
         }
         AdminVerb::User { verb: UserVerb::Enable { user } } => {
-            let answer = operate(device, Op::UserEnable, Some(user.clone()), None)?;
-            done(device, answer, &format!("{user} may ask again"))
+            let text = format!("{user} may ask again");
+            change(device, Op::UserEnable, Some(user), None, &text)
         }
         AdminVerb::Grant { verb: GrantVerb::List } => {
             show(device, Op::GrantList, "grants", &["grant_id", "user", "resource", "scope", "acr", "expires_at"])
         }
         AdminVerb::Grant { verb: GrantVerb::Revoke { grant_id } } => {
-            let answer = operate(device, Op::GrantRevoke, Some(grant_id.clone()), None)?;
-            done(device, answer, &format!("{grant_id} is revoked"))
+            let text = format!("{grant_id} is revoked");
+            change(device, Op::GrantRevoke, Some(grant_id), None, &text)
         }
         AdminVerb::Keys { verb: KeysVerb::List } => {
             show(device, Op::KeysList, "keys", &["kid", "created_at", "retired_at"])
         }
         AdminVerb::Keys { verb: KeysVerb::Rotate } => {
-            let answer = operate(device, Op::KeysRotate, None, None)?;
-            done(device, answer, "tokens are signed with a new key; the old one still verifies")
+            let text = "tokens are signed with a new key; the old one still verifies";
+            change(device, Op::KeysRotate, None, None, text)
         }
     }
 }
@@ -98,7 +98,8 @@ fn seal_secret(device: &Device, resource: &ResourceName, to: &[KeyName], backups
         device.terminal.note(&format!("sealed to one key and no backup: without '{}' it is lost", keys[0].name));
     }
     let names: Vec<&str> = keys.iter().map(|key| key.name.as_str()).collect();
-    done(device, answer, &format!("the secret of {resource} is sealed under {}", names.join(" and ")))
+    let text = format!("the secret of {resource} is sealed under {}", names.join(" and "));
+    done(device, OperationName::SecretSet, Some(resource.as_str()), answer, &text)
 }
 
 /// What a key opens: asked of the key itself, over a challenge that goes nowhere.
@@ -155,8 +156,28 @@ fn read_secret(device: &Device, resource: &ResourceName) -> Result<Secret, Error
     Ok(Secret::new(text.to_owned()))
 }
 
-fn done(device: &Device, mut answer: Value, text: &str) -> Result<u8, Error> {
+fn change(
+    device: &Device,
+    operation: OperationName,
+    target: Option<String>,
+    secret: Option<Secret>,
+    text: &str,
+) -> Result<u8, Error> {
+    let answer = operate(device, operation, target.clone(), secret)?;
+    done(device, operation, target.as_deref(), answer, text)
+}
+
+/// What was done, beside what the authority has to show.
+fn done(
+    device: &Device,
+    operation: OperationName,
+    target: Option<&str>,
+    mut answer: Value,
+    text: &str,
+) -> Result<u8, Error> {
     answer["version"] = 1.into();
+    answer["operation"] = operation.name().into();
+    answer["target"] = target.into();
     device.terminal.answer(&answer, || format!("{text}\n"))?;
     Ok(0)
 }

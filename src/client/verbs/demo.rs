@@ -42,6 +42,9 @@ scopes = ["refund"]
 "#;
 
 pub fn run(terminal: Terminal, yes: bool) -> Result<u8, Error> {
+    if terminal.json {
+        return Err(Error::usage("the demo is for people, and has no --json").hint("write: elevate demo"));
+    }
     if !yes && !person_is_there() {
         return Err(Error::new(ErrorCode::InteractionRequired, "the demo waits for Enter, and there is no terminal")
             .hint("write: elevate demo --yes"));

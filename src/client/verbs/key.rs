@@ -10,7 +10,7 @@ use crate::client::security_key::{SecurityKey, software::SoftwareKey};
 use crate::protocol::encoding::{base64url, random};
 use crate::protocol::messages::{EnrolledKey, EnrolmentRequest, EnrolmentResponse, ErrorCode, OperationName};
 use crate::protocol::names::KeyName;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 pub fn run(device: &Device, verb: KeyVerb) -> Result<u8, Error> {
@@ -92,8 +92,14 @@ fn change_pin(device: &Device) -> Result<u8, Error> {
     let shown = "\nelevate: set or change the PIN of a security key?\n".to_owned();
     let hardware = HardwareKeys { bus: device.bus.clone(), enrolled: &[] };
     hardware.change_pin(&Approval::new(device, shown, Duration::from_mins(2)))?;
-    device.terminal.answer(&json!({ "version": 1, "pin": "changed" }), || "the PIN is the new one\n".to_owned())?;
+    device.terminal.answer(&pin_changed(), || "the PIN is the new one\n".to_owned())?;
     Ok(0)
+}
+
+/// What `key pin --json` answers.
+#[must_use]
+pub fn pin_changed() -> Value {
+    json!({ "version": 1, "pin": "changed" })
 }
 
 fn list(device: &Device) -> Result<u8, Error> {

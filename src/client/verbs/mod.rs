@@ -18,7 +18,7 @@ mod status;
 mod status_format;
 
 pub use init::write_rules;
-pub use key::{enroll, enroll_software};
+pub use key::{enroll, enroll_software, pin_changed};
 pub use status_format::GrantFormat;
 
 use super::Device;
