@@ -3,6 +3,7 @@
 use super::config::Config;
 use super::embedded;
 use super::error::Error;
+use super::known_names::KnownNames;
 use super::patience::Patience;
 use super::places::Places;
 use super::trust::{KnownAuthority, Trust};
@@ -140,7 +141,15 @@ impl AuthorityApi {
     /// # Errors
     /// As [`AuthorityApi::token`].
     pub fn resources(&self) -> Result<Catalogue, Error> {
-        self.get(&self.at("/resources"))
+        let catalogue: Catalogue = self.get(&self.at("/resources"))?;
+        self.names().keep_resources(&self.known, &catalogue.resources);
+        Ok(catalogue)
+    }
+
+    /// What this device remembers of names, for completion.
+    #[must_use]
+    pub fn names(&self) -> KnownNames {
+        KnownNames::of(&self.places)
     }
 
     /// `GET /explain`.
@@ -156,7 +165,9 @@ impl AuthorityApi {
     /// # Errors
     /// As [`AuthorityApi::token`].
     pub fn keys(&self) -> Result<Vec<EnrolledKey>, Error> {
-        self.get(&self.at("/keys"))
+        let keys: Vec<EnrolledKey> = self.get(&self.at("/keys"))?;
+        self.names().keep_keys(&self.known, &keys);
+        Ok(keys)
     }
 
     /// `POST /keys`: spends the elevation that vouches for the new key.

@@ -1,11 +1,13 @@
 //! What can be typed: one definition for parsing, help, man pages and completions.
 
+use super::completion::{Shell, grants, keys, resources};
 use super::deliver::shells::Syntax;
 use super::examples;
 use super::verbs::GrantFormat;
 use crate::protocol::names::{KeyName, ResourceName, Scope, Ttl};
 use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -33,6 +35,7 @@ pub struct Arguments {
     #[arg(short = 'l')]
     pub list: bool,
     /// What to elevate to
+    #[arg(add = ArgValueCompleter::new(resources))]
     pub resource: Option<ResourceName>,
     /// Command to run with the credential
     #[arg(last = true)]
@@ -166,6 +169,7 @@ pub enum Verb {
         #[command(flatten)]
         run: RunOptions,
         /// What to elevate to
+        #[arg(add = ArgValueCompleter::new(resources))]
         resource: Option<ResourceName>,
         /// Command to run with the credential
         #[arg(last = true, required = true)]
@@ -178,6 +182,7 @@ pub enum Verb {
         #[command(flatten)]
         ask: AskOptions,
         /// What to elevate to
+        #[arg(add = ArgValueCompleter::new(resources))]
         resource: Option<ResourceName>,
     },
     /// Print the credential as assignments for a shell
@@ -193,6 +198,7 @@ pub enum Verb {
         #[arg(long, value_name = "SHELL", default_value = "posix")]
         shell: Syntax,
         /// What to elevate to
+        #[arg(add = ArgValueCompleter::new(resources))]
         resource: Option<ResourceName>,
     },
     /// Open a shell that has the credential, and ends with the grant
@@ -201,6 +207,7 @@ pub enum Verb {
         #[command(flatten)]
         ask: AskOptions,
         /// What to elevate to
+        #[arg(add = ArgValueCompleter::new(resources))]
         resource: Option<ResourceName>,
     },
     /// What you may elevate to, and what it takes
@@ -210,6 +217,7 @@ pub enum Verb {
     #[command(after_help = examples::STATUS)]
     Status {
         /// Only this one; exit status 1 if it is not held
+        #[arg(add = ArgValueCompleter::new(grants))]
         resource: Option<ResourceName>,
         /// A line a grant, for prompts: {resource} {left} {expires_at} {acr} {scope}; exit status 1 if nothing is held
         #[arg(long, conflicts_with = "json")]
@@ -219,6 +227,7 @@ pub enum Verb {
     #[command(after_help = examples::DROP)]
     Drop {
         /// Which; all that this device holds where none is named
+        #[arg(add = ArgValueCompleter::new(grants))]
         resources: Vec<ResourceName>,
     },
     /// Your security keys
@@ -232,6 +241,7 @@ pub enum Verb {
     #[command(after_help = examples::EXPLAIN)]
     Explain {
         /// Which resource
+        #[arg(add = ArgValueCompleter::new(resources))]
         resource: ResourceName,
     },
     /// The log
@@ -275,6 +285,21 @@ pub enum Verb {
         #[command(subcommand)]
         verb: AdminVerb,
     },
+    /// Print a shell's completion script; its first line says where it goes
+    #[command(after_help = examples::COMPLETION)]
+    Completion {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Says what a word could become, to completion scripts.
+    #[command(hide = true)]
+    Complete {
+        /// Which word
+        index: usize,
+        /// The command line, the program first
+        #[arg(last = true)]
+        words: Vec<OsString>,
+    },
     /// Removes expired grants until none is left.
     #[command(hide = true)]
     ReapExpiredGrants,
@@ -314,6 +339,7 @@ pub enum KeyVerb {
     #[command(after_help = examples::KEY_REMOVE)]
     Remove {
         /// Which
+        #[arg(add = ArgValueCompleter::new(keys))]
         name: KeyName,
     },
 }
@@ -373,9 +399,11 @@ pub enum SecretVerb {
     #[command(after_help = examples::ADMIN_SECRET_SET)]
     Set {
         /// Of which resource
+        #[arg(add = ArgValueCompleter::new(resources))]
         resource: ResourceName,
         /// Seal it under this security key; may be given several times
         #[arg(long, value_name = "KEY")]
+        #[arg(add = ArgValueCompleter::new(keys))]
         seal_to: Vec<KeyName>,
         /// Also seal it to this age recipient, whose other half is kept offline
         #[arg(long, value_name = "AGE1...", requires = "seal_to")]
@@ -385,6 +413,7 @@ pub enum SecretVerb {
     #[command(after_help = examples::ADMIN_SECRET_REMOVE)]
     Remove {
         /// Of which resource
+        #[arg(add = ArgValueCompleter::new(resources))]
         resource: ResourceName,
     },
     /// Which secrets are stored

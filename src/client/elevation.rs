@@ -127,6 +127,7 @@ pub fn elevate(device: &Device, wanted: &Wanted) -> Result<Held, Error> {
     let granted = device.api().and_then(|api| ask(device, api, wanted, None));
     let granted = granted.map_err(|error| suggestions::with_nearest(device, &wanted.resource, error));
     let (grant, claims) = granted.inspect_err(|error| flight.leave(error))?;
+    hear_names(device);
     let kept_in = if wanted.cache == Cache::Ignore { None } else { keep(device, &grant) };
     Ok(Held { grant, claims, kept_in, cached: false }.announced(device))
 }
@@ -139,6 +140,15 @@ impl Held {
             device.terminal.progress(&event, Some(&self.grant.resource));
         }
         self
+    }
+}
+
+/// Completion asks nobody, so now and then whoever talks to the authority anyhow asks for the names.
+fn hear_names(device: &Device) {
+    if let Ok(api) = device.api()
+        && api.names().is_stale(device.clock.now())
+    {
+        let _ = api.resources();
     }
 }
 

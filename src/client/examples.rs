@@ -229,3 +229,11 @@ Examples:
 pub const ADMIN_KEYS_ROTATE: &str = "\
 Examples:
   elevate admin keys rotate        old tokens stay good to their end";
+
+/// `elevate completion`.
+pub const COMPLETION: &str = "\
+Examples:
+  source <(elevate completion bash)
+                                   in ~/.bashrc, for bash
+  elevate completion fish >~/.config/fish/completions/elevate.fish
+                                   for fish";

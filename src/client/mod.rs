@@ -4,6 +4,7 @@
 
 pub mod authority_api;
 pub mod cli;
+pub mod completion;
 pub mod config;
 pub mod deliver;
 pub mod descriptors;
@@ -13,6 +14,7 @@ pub mod error;
 pub mod examples;
 pub mod grant_store;
 pub mod identity_token;
+pub mod known_names;
 pub mod notification;
 pub mod operation;
 pub mod patience;

@@ -23,6 +23,7 @@ pub use status_format::GrantFormat;
 
 use super::Device;
 use super::cli::{Arguments, AskOptions, ColorWhen, RunOptions, Verb, command, command_without_dashes};
+use super::completion::candidates;
 use super::error::Error;
 use super::places::Places;
 use super::presence::Presence;
@@ -102,7 +103,11 @@ fn usage(terminal: Terminal, error: &clap::Error) -> Option<Error> {
     let text = error.render().to_string();
     let mut lines = text.lines().map(|line| line.trim().trim_start_matches("error: ")).filter(|line| !line.is_empty());
     let message = lines.next().unwrap_or("what was typed can't be understood").to_owned();
-    let rest: Vec<&str> = lines.filter(|line| line.starts_with("tip:") || line.starts_with('<')).collect();
+    // Missing values are all named; of tips the first is the likely one.
+    let mut rest: Vec<&str> = lines.filter(|line| line.starts_with("tip:") || line.starts_with('<')).collect();
+    if let Some(tip) = rest.iter().position(|line| line.starts_with("tip:")) {
+        rest = vec![rest[tip].trim_start_matches("tip: ")];
+    }
     let hint = if rest.is_empty() { "try `elevate --help`".to_owned() } else { rest.join(" ") };
     Some(Error::usage(message).hint(hint))
 }
@@ -200,6 +205,8 @@ fn run_verb(
         Verb::Doctor { udev_rule } => doctor::run(terminal, udev_rule),
         Verb::Demo { yes } => demo::run(terminal, yes),
         Verb::Admin { verb } => admin::run(&device()?, verb),
+        Verb::Completion { shell } => terminal.data(shell.script()).map(|()| 0),
+        Verb::Complete { index, words } => terminal.data(&candidates(words, index)).map(|()| 0),
         Verb::ReapExpiredGrants => reap::run(&device()?),
         Verb::DriveSecurityKey { node } => driver::process::run(&node)
             .map(|()| 0)

@@ -1,0 +1,108 @@
+//! The names that this device last heard of: resources with what they are, and the user's keys. For completion alone,
+//! which must not ask anybody: nothing is decided by it. Whoever can write here runs as the user, and could make them
+//! see a name; what it stands for is shown before it is approved.
+
+use super::places::Places;
+use super::trust::{KnownAuthority, Trust};
+use crate::files::{own_directory, read_trusted, replace};
+use crate::protocol::display::escaped;
+use crate::protocol::messages::{CatalogueEntry, EnrolledKey};
+use jiff::{SignedDuration, Timestamp};
+use std::path::PathBuf;
+
+/// Bytes a list may have.
+const MAX: u64 = 16 << 20;
+/// After how long the resources are asked for anew when the authority is talked to anyhow.
+const STALE: SignedDuration = SignedDuration::from_hours(1);
+
+/// What names are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Resources,
+    Keys,
+}
+
+/// A name, and what to say of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// The name.
+    pub name: String,
+    /// A line, without control characters; may be empty.
+    pub about: String,
+}
+
+/// The lists of one device, in its data directory. A list is a file: the authority's id, and then a name a line, a tab
+/// before what it is.
+#[derive(Debug, Clone)]
+pub struct KnownNames {
+    places: Places,
+}
+
+impl KnownNames {
+    /// Those of a device.
+    #[must_use]
+    pub fn of(places: &Places) -> Self {
+        Self { places: places.clone() }
+    }
+
+    fn path(&self, of: Of) -> PathBuf {
+        self.places.device.join(match of {
+            Of::Resources => "names-of-resources",
+            Of::Keys => "names-of-keys",
+        })
+    }
+
+    /// Keeps what the authority said. Where it can't be kept, completion knows less.
+    pub fn keep_resources(&self, known: &KnownAuthority, entries: &[CatalogueEntry]) {
+        self.keep(
+            known,
+            Of::Resources,
+            entries.iter().map(|entry| (entry.resource.as_str(), entry.description.as_str())),
+        );
+    }
+
+    /// As [`KnownNames::keep_resources`].
+    pub fn keep_keys(&self, known: &KnownAuthority, keys: &[EnrolledKey]) {
+        let about = |key: &EnrolledKey| if key.software { "software key" } else { "security key" };
+        self.keep(known, Of::Keys, keys.iter().map(|key| (key.name.as_str(), about(key))));
+    }
+
+    fn keep<'a>(&self, known: &KnownAuthority, of: Of, names: impl Iterator<Item = (&'a str, &'a str)>) {
+        let mut text = format!("{}\n", known.id());
+        for (name, about) in names {
+            text = text + name + "\t" + &escaped(about) + "\n";
+        }
+        let _ = own_directory(&self.places.device).and_then(|()| replace(&self.path(of), text.as_bytes()));
+    }
+
+    /// Whether the resources were not heard of for a while.
+    #[must_use]
+    pub fn is_stale(&self, now: Timestamp) -> bool {
+        let kept = std::fs::metadata(self.path(Of::Resources)).and_then(|it| it.modified());
+        let kept = kept.ok().and_then(|at| Timestamp::try_from(at).ok());
+        kept.is_none_or(|at| now.duration_since(at).abs() > STALE)
+    }
+
+    /// The resources whose names begin so; none where nothing good is kept.
+    #[must_use]
+    pub fn resources(&self, beginning: &str) -> Vec<Named> {
+        self.read(Of::Resources, beginning).unwrap_or_default()
+    }
+
+    /// The keys whose names begin so.
+    #[must_use]
+    pub fn keys(&self, beginning: &str) -> Vec<Named> {
+        self.read(Of::Keys, beginning).unwrap_or_default()
+    }
+
+    fn read(&self, of: Of, beginning: &str) -> Option<Vec<Named>> {
+        let known = Trust::new(&self.places).known().ok()??;
+        let text = read_trusted(&self.path(of), MAX).ok()??;
+        let names = text.strip_prefix(&known.id())?.strip_prefix('\n')?;
+        let named = names.lines().filter(|line| line.starts_with(beginning)).filter_map(|line| {
+            let (name, about) = line.split_once('\t')?;
+            Some(Named { name: name.to_owned(), about: about.to_owned() })
+        });
+        Some(named.collect())
+    }
+}
