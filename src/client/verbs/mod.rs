@@ -137,7 +137,8 @@ fn run_verb(verb: Verb, terminal: Terminal, device: impl FnOnce() -> Result<Devi
         Verb::Doctor { udev_rule } => doctor::run(terminal, udev_rule),
         Verb::Demo { yes } => demo::run(terminal, yes),
         Verb::Admin { verb } => admin::run(&device()?, verb),
-        Verb::ReapExpiredGrants => reap::run(&device()?),
+        // In the background nobody is prompted to unlock a keyring.
+        Verb::ReapExpiredGrants => reap::run(&Device { non_interactive: true, ..device()? }),
         Verb::DriveSecurityKey { node } => driver::process::run(&node)
             .map(|()| 0)
             .map_err(|error| Error::failed(format!("the key can't be driven: {error}"))),
