@@ -625,3 +625,19 @@ fn what_a_key_waits_for_is_told_to_programs() {
     assert!(told[2]["message"].as_str().unwrap().contains("8 tries left"), "{stderr}");
     assert!(!stderr.contains("1234"), "the PIN is told to nobody: {stderr}");
 }
+
+/// Also one that has given its PIN has to end in time.
+#[test]
+fn an_askpass_that_never_ends_is_ended() {
+    let signer = Signer::new(b"one");
+    let mut machine = Machine::new(&[&signer]).verifying();
+    let program = machine.home.path().join("lingers");
+    std::fs::write(&program, "#!/bin/sh\necho 1234\nexec >&-\nexec sleep 60\n").unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    machine.device.askpass = Some(program);
+    machine.plug_in("hidraw0", &with_pin(&signer, &[8], &json!([])));
+    let started = Instant::now();
+    let error = machine.assert_within(Duration::from_secs(3)).unwrap_err();
+    assert!(started.elapsed() < Duration::from_secs(12), "{:?}", started.elapsed());
+    assert_eq!((error.code, error.message.as_str()), (ErrorCode::VerificationFailed, "the program of -A gave no PIN"));
+}

@@ -187,10 +187,7 @@ impl Refusal {
                 "enrol a hardware key, or set `allow_software_keys = true` in authority.toml".to_owned()
             }
             Self::Policy(_) => "run `elevate-authority check-config`".to_owned(),
-            Self::IdentityToken => {
-                "it knows you by your account: leave --identity-token-file away and unset ELEVATE_IDENTITY_TOKEN and ELEVATE_IDENTITY_TOKEN_FILE"
-                    .to_owned()
-            }
+            Self::IdentityToken => "it knows you by your account: run it without one".to_owned(),
             Self::Dpop(DpopError::Clock { .. }) => {
                 "set the one that is wrong; `timedatectl` says whether yours is synchronised".to_owned()
             }

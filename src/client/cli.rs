@@ -59,11 +59,12 @@ pub struct Common {
     /// Ask the program in ELEVATE_ASKPASS for the PIN; -n wins over it
     #[arg(short = 'A', global = true)]
     pub askpass: bool,
-    /// Who asks, where no person does: a file with a JWT, as ELEVATE_IDENTITY_TOKEN_FILE
-    #[arg(long, global = true, value_name = "FILE")]
+    // Not in the help until there is an authority that takes one.
+    /// A workload's identity: a file with a JWT
+    #[arg(long, global = true, value_name = "FILE", hide = true)]
     pub identity_token_file: Option<PathBuf>,
     /// Say on stderr what is waited for, one JSON object a line
-    #[arg(long, global = true, value_name = "FORMAT")]
+    #[arg(long, global = true, value_name = "json", hide_possible_values = true)]
     pub progress: Option<ProgressFormat>,
     /// Only what was asked for, and errors
     #[arg(short, long, global = true)]

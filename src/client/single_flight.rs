@@ -95,7 +95,7 @@ fn waited_in_vain(resource: &ResourceName, patience: Patience) -> Error {
         ),
         Patience::Somebody => (
             format!("another elevate has been asking for {resource} for {}", human(patience.turn().as_secs())),
-            "it may have been stopped: `pgrep -a elevate` shows which there are; end it, then run the command again",
+            "it may have been stopped: `pgrep -a elevate` shows which there are",
         ),
     };
     Error::new(ErrorCode::InteractionRequired, message).hint(hint)

@@ -331,7 +331,15 @@ fn a_secret_service_that_stands_still_and_one_that_is_locked() {
         elevate wiki || exit 91
         dbus-send --session --print-reply --dest=org.freedesktop.secrets /org/freedesktop/secrets \
             org.freedesktop.Secret.Service.Lock array:objpath:/org/freedesktop/secrets/collection/login >/dev/null || exit 92
+        dbus-monitor --session "interface='org.freedesktop.Secret.Service',member='Unlock'" >"$HOME/unlocks" &
+        monitor=$!
+        until grep -q NameAcquired "$HOME/unlocks"; do sleep 0.05; done
         elevate -n wiki; echo "locked $?"
+        dbus-send --session --print-reply --dest=org.freedesktop.DBus / org.freedesktop.DBus.GetId >/dev/null
+        echo "prompts $(grep -c 'member=Unlock' "$HOME/unlocks")"
+        elevate wiki 2>/dev/null
+        until grep -q 'member=Unlock' "$HOME/unlocks"; do sleep 0.05; done
+        kill $monitor
         pid=$(dbus-send --session --print-reply --dest=org.freedesktop.DBus / \
             org.freedesktop.DBus.GetConnectionUnixProcessID string:org.freedesktop.secrets | sed -n 's/.*uint32 //p')
         kill -STOP "$pid"
@@ -341,7 +349,7 @@ fn a_secret_service_that_stands_still_and_one_that_is_locked() {
         echo $(($(date +%s) - began < 30))
         kill -KILL "$pid""#;
     let done = in_desktop_session(&home, script).ok();
-    assert_eq!(done.stdout, "locked 9\nstopped 9\n1\n1\n", "{done:?}");
+    assert_eq!(done.stdout, "locked 9\nprompts 0\nstopped 9\n1\n1\n", "{done:?}");
     assert!(done.stderr.contains("elevate: the Secret Service is locked\n"), "nobody was prompted: {done:?}");
     assert!(done.stderr.contains("elevate: the Secret Service did not answer within 5 s\n"), "{done:?}");
 }

@@ -207,7 +207,8 @@ fn run_verb(
         Verb::Admin { verb } => admin::run(&device()?, verb),
         Verb::Completion { shell } => terminal.data(shell.script()).map(|()| 0),
         Verb::Complete { index, words } => terminal.data(&candidates(words, index)).map(|()| 0),
-        Verb::ReapExpiredGrants => reap::run(&device()?),
+        // In the background nobody is prompted to unlock a keyring.
+        Verb::ReapExpiredGrants => reap::run(&Device { non_interactive: true, ..device()? }),
         Verb::DriveSecurityKey { node } => driver::process::run(&node)
             .map(|()| 0)
             .map_err(|error| Error::failed(format!("the key can't be driven: {error}"))),
