@@ -250,15 +250,14 @@ fn unsealed(mut response: Box<GrantResponse>, approved: Option<&Approved>) -> Re
 fn refuse_useless(wanted: &Wanted, kind: ResourceKind) -> Result<(), Error> {
     let resource = &wanted.resource;
     match (kind, wanted.purpose) {
-        (ResourceKind::Secret, Purpose::Token) => {
-            Err(Error::usage(format!("{resource} is a secret and has no token"))
-                .hint(format!("use `elevate {resource} -- COMMAND` or `elevate env {resource}`")))
-        }
+        (ResourceKind::Secret, Purpose::Token) => Err(Error::usage(format!("{resource} is a secret and has no token"))
+            .hint(format!("use `elevate {resource} -- COMMAND` or `elevate env {resource}`"))),
         (ResourceKind::Secret, Purpose::Renewal) => {
             Err(Error::usage(format!("{resource} is a secret, which is the same after its grant is renewed"))
                 .hint("leave --renew out"))
         }
-        (ResourceKind::Secret, Purpose::Any) | (ResourceKind::Jwt, Purpose::Any | Purpose::Token | Purpose::Renewal) => Ok(()),
+        (ResourceKind::Secret, Purpose::Any)
+        | (ResourceKind::Jwt, Purpose::Any | Purpose::Token | Purpose::Renewal) => Ok(()),
     }
 }
 

@@ -20,8 +20,8 @@ use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 /// What one process sends to another, beside the real-time signals. Those that tell of a fault are not among them.
 const CAUGHT: [i32; 15] = [
-    SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGCONT, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGWINCH, SIGURG,
-    SIGIO, SIGABRT,
+    SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGCONT, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGWINCH,
+    SIGURG, SIGIO, SIGABRT,
 ];
 
 /// What a signal leads to.

@@ -86,7 +86,9 @@ pub fn check_place(run: &Path) -> Result<(), Error> {
 /// Whether a path is one that an elevate gave to a command.
 pub fn is_one(path: &Path) -> bool {
     let directory = path.parent().and_then(Path::file_name).map(|name| name.to_string_lossy());
-    path.is_absolute() && path.file_name().is_some_and(|it| it == FILE) && directory.is_some_and(|it| it.starts_with(PREFIX))
+    path.is_absolute()
+        && path.file_name().is_some_and(|it| it == FILE)
+        && directory.is_some_and(|it| it.starts_with(PREFIX))
 }
 
 fn cannot(path: &Path, error: &dyn std::fmt::Display) -> Error {

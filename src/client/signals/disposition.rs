@@ -1,6 +1,9 @@
 //! What the kernel does with a signal that comes to this process, and sending one by its number: system calls that have
 //! no safe form.
-#![allow(unsafe_code, reason = "sigaction(2), pthread_sigmask(3), raise(3) and kill(2), for signals known by number only")]
+#![allow(
+    unsafe_code,
+    reason = "sigaction(2), pthread_sigmask(3), raise(3) and kill(2), for signals known by number only"
+)]
 
 use rustix::process::Pid;
 use std::mem::zeroed;

@@ -45,7 +45,7 @@ pub fn run(
     let held = elevation::elevate(&device, &wanted)?;
     let terminal = device.terminal;
     let ended = if ask.once || options != RunOptions::default() {
-        supervise(device, ask.once, options, &wanted, held, file.as_deref(), command)?
+        supervise(&device, ask.once, options, &wanted, held, file.as_deref(), command)?
     } else {
         let environment = environment(&held, &delivery)?;
         drop(device);
@@ -72,7 +72,7 @@ fn renewable(device: &Device, resource: &ResourceName, delivery: &Delivery) -> R
 
 /// Runs the command as a child; what is still to be done is done when it has ended, and nothing of it is left then.
 fn supervise(
-    device: Device,
+    device: &Device,
     once: bool,
     options: RunOptions,
     wanted: &Wanted,
@@ -96,14 +96,13 @@ fn supervise(
         Ok(running) => running,
         Err(not_started) => {
             if once {
-                end(&device, &held);
+                end(device, &held);
             }
             return Ok(Err(not_started));
         }
     };
-    let watch = (options != RunOptions::default()).then(|| {
-        Watch::start(running.pid(), &held, options.on_expiry, renewal, device.clock.clone(), device.terminal)
-    });
+    let watch = (options != RunOptions::default())
+        .then(|| Watch::start(running.pid(), &held, options.on_expiry, renewal, device.clock.clone(), device.terminal));
     // What has to be revoked is kept; without that, no credential stays in our memory.
     let mut own: Vec<Held> = once.then_some(held).into_iter().collect();
     let over = running.to_its_end();
@@ -111,7 +110,7 @@ fn supervise(
     if once {
         own.extend(renewed);
         let now = device.clock.now();
-        own.iter().filter(|held| !held.grant.is_expired(now)).for_each(|held| end(&device, held));
+        own.iter().filter(|held| !held.grant.is_expired(now)).for_each(|held| end(device, held));
     }
     over.status().map(Ok)
 }

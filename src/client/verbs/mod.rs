@@ -91,8 +91,11 @@ fn plan(arguments: Arguments, terminal: Terminal) -> Result<u8, Error> {
         return Err(Error::usage("-K and -l stand alone").hint("`elevate drop RESOURCE` ends one grant"));
     }
     if let Some(verb) = arguments.verb {
-        if arguments.resource.is_some() || arguments.ask != AskOptions::default() || arguments.renew
-            || arguments.run != RunOptions::default() {
+        if arguments.resource.is_some()
+            || arguments.ask != AskOptions::default()
+            || arguments.renew
+            || arguments.run != RunOptions::default()
+        {
             return Err(Error::usage("a verb comes first, its options after it").hint("try `elevate VERB --help`"));
         }
         return run_verb(verb, terminal, device);
