@@ -59,9 +59,9 @@ impl Terminal {
         }
     }
 
-    /// A line in the middle of what a command shows; nothing with `--json`. It never waits: nothing is shown where
+    /// A line in the middle of what a command shows, and one below it that says what to do; nothing with `--json`. It never waits: nothing is shown where
     /// nothing can be, or where a job in the background would be stopped for it.
-    pub fn interject(self, text: &str) {
+    pub fn interject(self, text: &str, hint: Option<&str>) {
         let stderr = std::io::stderr();
         let mode = rustix::termios::tcgetattr(&stderr).ok();
         let has = |local| mode.as_ref().is_some_and(|it| it.local_modes.contains(local));
@@ -74,7 +74,8 @@ impl Terminal {
         // A terminal in raw mode does not begin a line by itself.
         let raw = mode.is_some_and(|it| !it.output_modes.contains(OutputModes::OPOST));
         let (before, end) = if raw { ("\r\n", "\r\n") } else { ("", "\n") };
-        let _ = stderr.lock().write_all(format!("{before}elevate: {}{end}", escaped(text)).as_bytes());
+        let hint = hint.map(|hint| format!("  {}{end}", escaped(hint))).unwrap_or_default();
+        let _ = stderr.lock().write_all(format!("{before}elevate: {}{end}{hint}", escaped(text)).as_bytes());
     }
 
     /// An error, on stderr.

@@ -16,7 +16,7 @@ fn home() -> (Home, TempDir) {
     fs::set_permissions(memory.path(), fs::Permissions::from_mode(0o700)).unwrap();
     let mut home = Home::empty();
     home.set("XDG_RUNTIME_DIR", memory.path().to_str().unwrap());
-    home.runtime = memory.path().to_owned();
+    memory.path().clone_into(&mut home.runtime);
     home.found(CATALOGUE);
     home.write_config(
         "elevate.toml",
@@ -94,7 +94,7 @@ fn where_it_takes_a_touch_that_is_said_once_and_one_got_elsewhere_is_taken() {
     let mut tty = home.at_terminal(&["--renew", "--ttl", "30s", "prod-api", "--", "sh", "-c", &script]);
     tty.approve();
     tty.wait_for("ready");
-    tty.wait_for("and renewing it takes a touch: run `elevate -v prod-api` in another terminal\r\n");
+    tty.wait_for(", and renewing it takes a touch\r\n  run `elevate -v prod-api` in another terminal\r\n");
     home.approve(&["-v", "prod-api"]).ok();
     tty.wait_for("another one");
     let ended = tty.end().ok();

@@ -91,8 +91,8 @@ fn a_shell_stops_and_continues_both_as_one_job() {
     let home = Home::set_up();
     let script = "
 import os, signal
-signal.signal(10, lambda *_: os.write(1, b'got 10 .\n'))
-os.write(1, b'ready %d\n' % os.getpid())
+signal.signal(10, lambda *_: os.write(1, b'got 10 .\\n'))
+os.write(1, b'ready %d\\n' % os.getpid())
 while True: signal.pause()
 ";
     fs::write(home.beside("job.py"), script).unwrap();
@@ -123,7 +123,7 @@ while True: signal.pause()
     tty.wait_for(&job);
     wait_until("it goes on", || state_of(command) == 'S');
     tty.send("\u{3}");
-    tty.wait_for("^C");
+    tty.wait_for("KeyboardInterrupt");
     tty.send("echo status-$?\n");
     tty.wait_for("status-130");
     tty.send("exit 0\n");
