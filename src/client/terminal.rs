@@ -126,11 +126,12 @@ impl Terminal {
         }
     }
 
-    /// A line in the middle of what a command shows; nothing with `--json`. It never waits: nothing is shown where
-    /// nothing can be, or where a job in the background would be stopped for it.
-    pub fn interject(self, text: &str) {
+    /// A line in the middle of what a command shows, and one below it that says what to do; nothing with `--json`. It
+    /// never waits: nothing is shown where nothing can be, or where a job in the background would be stopped for it.
+    pub fn interject(self, text: &str, hint: Option<&str>) {
         if self.progress {
-            return self.progress(&Event::Note { message: escaped(text) }, None);
+            let message = hint.map_or_else(|| escaped(text), |hint| format!("{}; {}", escaped(text), escaped(hint)));
+            return self.progress(&Event::Note { message }, None);
         }
         let stderr = std::io::stderr();
         let mode = rustix::termios::tcgetattr(&stderr).ok();
@@ -144,7 +145,8 @@ impl Terminal {
         // A terminal in raw mode does not begin a line by itself.
         let raw = mode.is_some_and(|it| !it.output_modes.contains(OutputModes::OPOST));
         let (before, end) = if raw { ("\r\n", "\r\n") } else { ("", "\n") };
-        let _ = stderr.lock().write_all(format!("{before}elevate: {}{end}", escaped(text)).as_bytes());
+        let hint = hint.map(|hint| format!("  {}{end}", escaped(hint))).unwrap_or_default();
+        let _ = stderr.lock().write_all(format!("{before}elevate: {}{end}{hint}", escaped(text)).as_bytes());
     }
 
     /// An error, on stderr.

@@ -726,6 +726,12 @@ impl Tty {
         Ended { status, signal, stdout: output("stdout"), stderr: output("stderr"), tty: self.shown() }
     }
 
+    /// Its window is given another size.
+    pub fn resize(&self, columns: u16, rows: u16) {
+        let size = rustix::termios::Winsize { ws_col: columns, ws_row: rows, ws_xpixel: 0, ws_ypixel: 0 };
+        rustix::termios::tcsetwinsize(&self.keyboard, size).unwrap();
+    }
+
     /// Whether what is typed is shown.
     pub fn echoes(&self) -> bool {
         self.process.get_echo().unwrap()

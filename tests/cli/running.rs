@@ -1,5 +1,12 @@
 //! Running a command with a credential: what it gets, how its end is ours, and where nothing may leak.
 
+/// A grant that ends before the command.
+mod expiry;
+/// A token that is renewed while the command runs.
+mod renewal;
+/// Signals, jobs, open files.
+mod signalled;
+
 use super::harness::*;
 use rustix::process::Signal;
 use std::fs;

@@ -116,7 +116,7 @@ impl Watched {
             // Where it is renewed, that is what is said if it fails.
             None if self.renewal.is_none() && !self.warned && left <= AHEAD_S.min(self.period.lasts / 4) => {
                 self.warned = true;
-                self.terminal.interject(&format!("{} ends in {}", self.resource, human(left)));
+                self.terminal.interject(&format!("{} ends in {}", self.resource, human(left)), None);
             }
             None => {}
             Some(at) => self.kill_after(at),
@@ -139,9 +139,9 @@ impl Watched {
             let _ = kill_process(self.command, signal);
             let _ = kill_process(self.command, Signal::CONT);
             let line = format!("{} has ended: the command was told to end, and is killed in {GRACE_S}s", self.resource);
-            self.terminal.interject(&line);
+            self.terminal.interject(&line, None);
         } else {
-            self.terminal.interject(&format!("{} has ended, and the command goes on without it", self.resource));
+            self.terminal.interject(&format!("{} has ended, and the command goes on without it", self.resource), None);
         }
     }
 
@@ -227,13 +227,14 @@ impl Renewal {
         if !self.said {
             self.said = true;
             let left = human(left);
-            terminal.interject(&if why.code == ErrorCode::InteractionRequired {
-                format!(
-                    "{resource} ends in {left} and renewing it takes a touch: run `elevate -v {resource}` in another terminal"
-                )
+            if why.code == ErrorCode::InteractionRequired {
+                let hint = format!("run `elevate -v {resource}` in another terminal");
+                let fact = format!("{resource} ends in {left}, and renewing it takes a touch");
+                terminal.interject(&fact, Some(&hint));
             } else {
-                format!("{resource} ends in {left} and can't be renewed: {why}")
-            });
+                terminal
+                    .interject(&format!("{resource} ends in {left} and can't be renewed: {why}"), why.hint.as_deref());
+            }
         }
         None
     }
@@ -256,7 +257,7 @@ impl Renewal {
         if let Err(error) = self.file.put(&held.grant.access_token) {
             if !self.said {
                 self.said = true;
-                terminal.interject(&error.to_string());
+                terminal.interject(&error.message, error.hint.as_deref());
             }
             return None;
         }

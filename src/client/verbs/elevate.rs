@@ -46,7 +46,7 @@ pub fn run(
     let held = elevation::elevate(&device, &wanted)?;
     let terminal = device.terminal;
     let ended = if ask.once || options != RunOptions::default() {
-        supervise(device, ask.once, options, &wanted, held, file.as_deref(), command)?
+        supervise(&device, ask.once, options, &wanted, held, file.as_deref(), command)?
     } else {
         let environment = environment(&held, &delivery)?;
         drop(device);
@@ -73,7 +73,7 @@ fn renewable(device: &Device, resource: &ResourceName, delivery: &Delivery) -> R
 
 /// Runs the command as a child; what is still to be done is done when it has ended, and nothing of it is left then.
 fn supervise(
-    device: Device,
+    device: &Device,
     once: bool,
     options: RunOptions,
     wanted: &Wanted,
@@ -97,7 +97,7 @@ fn supervise(
         Ok(running) => running,
         Err(not_started) => {
             if once {
-                end(&device, &held);
+                end(device, &held);
             }
             return Ok(Err(not_started));
         }
@@ -111,7 +111,7 @@ fn supervise(
     if once {
         own.extend(renewed);
         let now = device.clock.now();
-        own.iter().filter(|held| !held.grant.is_expired(now)).for_each(|held| end(&device, held));
+        own.iter().filter(|held| !held.grant.is_expired(now)).for_each(|held| end(device, held));
     }
     over.status().map(Ok)
 }
