@@ -15,6 +15,9 @@ use clap_complete::engine::{CompletionCandidate, complete};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 
+/// Marks candidates that are names, and not of the command line itself. A tag: of those with one id only one is left.
+const NAME: &str = "name";
+
 /// The shells that have a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Shell {
@@ -53,10 +56,15 @@ pub fn candidates(mut words: Vec<OsString>, index: usize) -> String {
     if words.len() == index {
         words.push(OsString::new());
     }
+    let begun = words.get(index).is_some_and(|word| !word.is_empty());
     let current_dir = std::env::current_dir().ok();
-    let candidates = complete(&mut command(), words, index, current_dir.as_deref()).unwrap_or_default();
+    let mut candidates = complete(&mut command(), words, index, current_dir.as_deref()).unwrap_or_default();
+    // Where nothing is typed yet, options would hide the rest; names come before verbs, since they are what is looked for.
+    let is_option = |candidate: &CompletionCandidate| candidate.get_value().as_encoded_bytes().starts_with(b"-");
+    candidates.retain(|candidate| !candidate.is_hide_set() && (begun || !is_option(candidate)));
+    candidates.sort_by_key(|candidate| candidate.get_tag().is_none_or(|tag| tag.to_string() != NAME));
     let mut text = String::new();
-    for candidate in candidates.iter().filter(|candidate| !candidate.is_hide_set()) {
+    for candidate in &candidates {
         // What is no text, or would break the line, can't be handed over.
         let Some(value) = candidate.get_value().to_str().filter(|value| !value.contains(char::is_control)) else {
             continue;
@@ -107,8 +115,7 @@ fn held(beginning: &str) -> Option<Vec<Named>> {
 fn offered(names: Vec<Named>) -> Vec<CompletionCandidate> {
     let candidate = |named: Named| {
         let about = (!named.about.is_empty()).then(|| named.about.into());
-        // Before the verbs: they are what is looked for.
-        CompletionCandidate::new(named.name).help(about).display_order(Some(0))
+        CompletionCandidate::new(&named.name).help(about).tag(Some(NAME.into()))
     };
     names.into_iter().map(candidate).collect()
 }

@@ -186,6 +186,10 @@ impl Home {
         self.variables.push((name.to_owned(), value.to_owned()));
     }
 
+    pub fn variable(&self, name: &str) -> String {
+        self.variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()).unwrap_or_default()
+    }
+
     pub fn unset(&mut self, name: &str) {
         self.variables.retain(|(known, _)| known != name);
     }
@@ -251,6 +255,13 @@ impl Home {
     pub fn sh_at_terminal(&self, script: &str) -> Tty {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
+        self.start_at_terminal(command)
+    }
+
+    /// Starts any program at a terminal.
+    pub fn program_at_terminal(&self, words: &[&str]) -> Tty {
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]);
         self.start_at_terminal(command)
     }
 
@@ -656,11 +667,6 @@ impl Tty {
 
     pub fn send(&mut self, text: &str) {
         self.keyboard.write_all(text.as_bytes()).unwrap();
-    }
-
-    /// The window becomes this wide.
-    pub fn resize(&mut self, columns: u16) {
-        self.process.set_window_size(columns, 24).unwrap();
     }
 
     /// Waits until this is shown, after what was waited for before.

@@ -167,7 +167,7 @@ fn a_prompt_survives_a_window_that_changes() {
     let mut tty = home.prompting(&["prod-api"]);
     tty.wait_for("Ctrl-C to refuse: ");
     for columns in [40, 10, 120] {
-        tty.resize(columns);
+        tty.resize(columns, 24);
         signal(tty.pid(), Signal::WINCH);
     }
     tty.send("\n");

@@ -2,6 +2,8 @@
 
 /// What is typed, written or planted wrong.
 mod bad_input;
+/// Completion, in real shells.
+mod completion;
 /// What keeps it from working, and what to do.
 mod doctor;
 /// A home, a terminal, programs.

@@ -8,6 +8,7 @@ use crate::client::Device;
 use crate::client::cli::OnExpiry;
 use crate::client::elevation::{self, Cache, Held, Wanted};
 use crate::client::error::Error;
+use crate::client::grant_store::Reach;
 use crate::client::terminal::Terminal;
 use crate::clock::{Clock, human, seconds_between};
 use crate::protocol::messages::ErrorCode;
@@ -228,7 +229,12 @@ impl Renewal {
             self.said = true;
             let left = human(left);
             if why.code == ErrorCode::InteractionRequired {
-                let hint = format!("run `elevate -v {resource}` in another terminal");
+                let hint = match self.device.config.grants_reach() {
+                    Ok(Reach::User) => format!("run `elevate -v {resource}` in another terminal"),
+                    Ok(Reach::Session) => format!("run `elevate -v {resource}` in another terminal of this login"),
+                    // No other terminal's grant reaches the command.
+                    Ok(Reach::Terminal) | Err(_) => "end the command before, and run it again".to_owned(),
+                };
                 let fact = format!("{resource} ends in {left}, and renewing it takes a touch");
                 terminal.interject(&fact, Some(&hint));
             } else {

@@ -103,10 +103,12 @@ fn usage(terminal: Terminal, error: &clap::Error) -> Option<Error> {
     let text = error.render().to_string();
     let mut lines = text.lines().map(|line| line.trim().trim_start_matches("error: ")).filter(|line| !line.is_empty());
     let message = lines.next().unwrap_or("what was typed can't be understood").to_owned();
-    // Missing values are all named; of tips the first is the likely one.
-    let mut rest: Vec<&str> = lines.filter(|line| line.starts_with("tip:") || line.starts_with('<')).collect();
-    if let Some(tip) = rest.iter().position(|line| line.starts_with("tip:")) {
-        rest = vec![rest[tip].trim_start_matches("tip: ")];
+    // Missing values are all named; else the values there are, or the likeliest of the tips.
+    let mut rest: Vec<&str> = lines.filter(|line| line.starts_with(['<', '[']) || line.starts_with("tip:")).collect();
+    if let Some(best) =
+        rest.iter().find(|line| line.starts_with('[')).or(rest.iter().find(|line| line.starts_with("tip:")))
+    {
+        rest = vec![best.trim_start_matches("tip: ").trim_matches(['[', ']'])];
     }
     let hint = if rest.is_empty() { "try `elevate --help`".to_owned() } else { rest.join(" ") };
     Some(Error::usage(message).hint(hint))
