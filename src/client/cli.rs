@@ -38,6 +38,7 @@ pub struct Arguments {
 
 /// Options of every verb.
 #[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Options of every verb")]
 #[allow(clippy::struct_excessive_bools, reason = "each is an option")]
 pub struct Common {
     /// One JSON object on stdout, errors as one on stderr
