@@ -229,3 +229,17 @@ Examples:
 pub const ADMIN_KEYS_ROTATE: &str = "\
 Examples:
   elevate admin keys rotate        old tokens stay good to their end";
+
+/// `elevate shell`.
+pub const SHELL: &str = "\
+Examples:
+  elevate shell prod-db            until exit, or until the grant ends
+  elevate shell --ttl 5m prod-db   for five minutes at most";
+
+/// `elevate completion`.
+pub const COMPLETION: &str = "\
+Examples:
+  eval \"$(elevate completion bash)\"
+                                   for bash, in ~/.bashrc
+  elevate completion fish | source
+                                   for fish, in config.fish";
