@@ -47,6 +47,7 @@ pub struct Arguments {
 
 /// Options of every verb.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every verb")]
 #[allow(clippy::struct_excessive_bools, reason = "each is an option")]
 pub struct Common {
     /// One JSON object on stdout, errors as one on stderr
@@ -203,6 +204,7 @@ pub enum Verb {
         resource: Option<ResourceName>,
     },
     /// Open a shell that has the credential, and ends with the grant
+    #[command(after_help = examples::SHELL)]
     Shell {
         /// What is asked.
         #[command(flatten)]

@@ -230,6 +230,12 @@ pub const ADMIN_KEYS_ROTATE: &str = "\
 Examples:
   elevate admin keys rotate        old tokens stay good to their end";
 
+/// `elevate shell`.
+pub const SHELL: &str = "\
+Examples:
+  elevate shell prod-db            until exit, or until the grant ends
+  elevate shell --ttl 5m prod-db   for five minutes at most";
+
 /// `elevate completion`.
 pub const COMPLETION: &str = "\
 Examples:

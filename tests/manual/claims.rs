@@ -213,8 +213,8 @@ fn describes(file: &str, keys: &[String]) {
     let page = page(file);
     assert!(!keys.is_empty());
     for key in keys {
-        let own = |line: &str| line.split([' ', '=']).next() == Some(key) || line.contains(&format!("[{key}"));
-        assert!(page.lines().any(own), "{key} is not in {file}");
+        let own = page.contains(&format!("\n.TP\n{key} = ")) || page.contains(&format!("\n.SH [{key}"));
+        assert!(own, "{key} is not in {file}");
     }
 }
 

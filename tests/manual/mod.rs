@@ -68,7 +68,7 @@ fn of_command(command: &Command, name: &str, section: &str) -> (String, String) 
     page.section("NAME", &format!("{} \\- {}\n", escaped(name), escaped(&first_lower(&about))));
     page.section("SYNOPSIS", &page::synopsis(command));
     let own_words = command.get_long_about().filter(|_| written.get("DESCRIPTION").is_none());
-    let description = own_words.map(|text| format!("{}\n", marked_up(&text.to_string())));
+    let description = own_words.map(|text| format!("{}.\n", marked_up(&text.to_string())));
     page.section("DESCRIPTION", &description.or_else(|| written.get("DESCRIPTION")).unwrap_or_default());
     let list = page::option_list(command, false) + &page::option_list(command, true);
     page.section("OPTIONS", &list);
@@ -83,7 +83,7 @@ fn of_command(command: &Command, name: &str, section: &str) -> (String, String) 
         let mut text = written.get(section).unwrap_or_default();
         if section == "EXAMPLES" {
             text = page::examples(command, top) + &text;
-        } else if is_client && (text.is_empty() || section == "EXIT STATUS") {
+        } else if is_client && (text.is_empty() || section == "EXIT STATUS" || section == "ENVIRONMENT") {
             // Each page of a verb tells what is its own; what all have in common has one source.
             text += &shared.get(section).unwrap_or_default();
         }

@@ -35,7 +35,7 @@ fn filled(text: &str) -> String {
         while !literal && !rest.starts_with('.') && rest.len() > 78 {
             // A line that began with a dot would be a macro.
             let breaks = |(at, _): &(usize, &str)| *at > 0 && *at <= 78 && !rest[at + 1..].starts_with('.');
-            let Some((at, _)) = rest.match_indices(' ').filter(breaks).last() else { break };
+            let Some((at, _)) = rest.match_indices(' ').rfind(breaks) else { break };
             out.push(&rest[..at]);
             rest = &rest[at + 1..];
         }
@@ -107,12 +107,11 @@ pub fn escaped(text: &str) -> String {
 
 /// The same for a help text, where `this` is something to type.
 pub fn marked_up(text: &str) -> String {
-    let mut out = String::new();
-    for (at, part) in text.split('`').enumerate() {
-        let part = escaped(part);
-        out += &if at % 2 == 1 { format!("\\fB{part}\\fR") } else { part };
-    }
-    out.replace("\n\n", "\n.PP\n").replace("\\e\n", "\n")
+    let parts = text.split('`').map(escaped).enumerate();
+    let parts = parts.map(|(at, part)| if at % 2 == 1 { format!("\\fB{part}\\fR") } else { part });
+    let out: String = parts.collect();
+    let paragraphs: Vec<&str> = out.split("\n\n").map(|text| text.trim_end_matches('.')).collect();
+    paragraphs.join(".\n.PP\n")
 }
 
 fn value(arg: &Arg) -> String {
@@ -147,8 +146,12 @@ pub fn synopsis(command: &Command) -> String {
         );
         lines.push("\\fBelevate\\fR \\fIVERB\\fR ...".to_owned());
     } else if super::verbs(command).next().is_none() {
+        let required = command.get_opts().filter(|option| option.is_required_set());
+        let required =
+            required.map(|it| format!("\\fB\\-\\-{}\\fR {} ", escaped(it.get_long().unwrap_or_default()), value(it)));
         let words: Vec<String> = command.get_positionals().map(positional).collect();
-        lines.push(format!("\\fB{}\\fR [\\fIOPTION\\fR]... {}", escaped(path), words.join(" ")).trim_end().to_owned());
+        let (required, words) = (required.collect::<String>(), words.join(" "));
+        lines.push(format!("\\fB{}\\fR {required}[\\fIOPTION\\fR]... {words}", escaped(path)).trim_end().to_owned());
     }
     let mut text = lines.join("\n.br\n");
     if command.get_name() != "elevate" {
@@ -174,10 +177,16 @@ pub fn option_list(command: &Command, of_every_verb: bool) -> String {
             let between = if arg.get_num_args().is_some_and(|count| count.min_values() == 0) { "=" } else { " " };
             names.join(", ") + &if takes { format!("{between}{}", value(arg)) } else { String::new() }
         };
+        let values: Vec<String> = arg.get_possible_values().iter().map(|it| it.get_name().to_owned()).collect();
+        let values =
+            if takes && !values.is_empty() { format!(": {}", escaped(&values.join(", "))) } else { String::new() };
         let default: Vec<_> = arg.get_default_values().iter().map(|it| it.to_string_lossy()).collect();
-        let default =
-            if takes && !default.is_empty() { format!(" (default: {})", default.join(" ")) } else { String::new() };
-        let _ = write!(text, ".TP\n{term}\n{}{default}.\n", marked_up(&help));
+        let default = if takes && !default.is_empty() && !arg.is_hide_default_value_set() {
+            format!(" (default: {})", default.join(" "))
+        } else {
+            String::new()
+        };
+        let _ = write!(text, ".TP\n{term}\n{}{values}{default}.\n", marked_up(&help));
     }
     if of_every_verb && !text.is_empty() {
         text = format!(".SS Options of every verb\n{text}");
@@ -222,7 +231,7 @@ pub fn example_lines(command: &Command) -> Vec<(String, String)> {
         let (command, description) =
             line.strip_prefix("  ").unwrap_or(line).split_once("  ").unwrap_or((&line[2..], ""));
         match (command, examples.last_mut()) {
-            ("", Some((_, words))) => *words = format!("{words} {}", description.trim()).trim().to_owned(),
+            ("", Some((_, words))) => words.push_str(description.trim()),
             (command, _) => examples.push((command.to_owned(), description.trim().to_owned())),
         }
     }

@@ -33,11 +33,11 @@ pub fn run(device: &Device, verb: AdminVerb) -> Result<u8, Error> {
         AdminVerb::Secret { verb: SecretVerb::Set { resource, .. } } => {
             let secret = read_secret(device, &resource)?;
             let text = format!("the secret of {resource} is stored, sealed");
-            change(device, Op::SecretSet, Some(resource.to_string()), Some(secret), &text)
+            change(device, Op::SecretSet, Some(resource.as_str()), Some(secret), &text)
         }
         AdminVerb::Secret { verb: SecretVerb::Remove { resource } } => {
             let text = format!("the secret of {resource} is removed");
-            change(device, Op::SecretRemove, Some(resource.to_string()), None, &text)
+            change(device, Op::SecretRemove, Some(resource.as_str()), None, &text)
         }
         AdminVerb::Secret { verb: SecretVerb::List } => {
             show(device, Op::SecretList, "secrets", &["resource", "set_at"])
@@ -47,18 +47,18 @@ pub fn run(device: &Device, verb: AdminVerb) -> Result<u8, Error> {
         }
         AdminVerb::User { verb: UserVerb::Disable { user } } => {
             let text = format!("{user} is shut out and holds nothing");
-            change(device, Op::UserDisable, Some(user), None, &text)
+            change(device, Op::UserDisable, Some(&user), None, &text)
         }
         AdminVerb::User { verb: UserVerb::Enable { user } } => {
             let text = format!("{user} may ask again");
-            change(device, Op::UserEnable, Some(user), None, &text)
+            change(device, Op::UserEnable, Some(&user), None, &text)
         }
         AdminVerb::Grant { verb: GrantVerb::List } => {
             show(device, Op::GrantList, "grants", &["grant_id", "user", "resource", "scope", "acr", "expires_at"])
         }
         AdminVerb::Grant { verb: GrantVerb::Revoke { grant_id } } => {
             let text = format!("{grant_id} is revoked");
-            change(device, Op::GrantRevoke, Some(grant_id), None, &text)
+            change(device, Op::GrantRevoke, Some(&grant_id), None, &text)
         }
         AdminVerb::Keys { verb: KeysVerb::List } => {
             show(device, Op::KeysList, "keys", &["kid", "created_at", "retired_at"])
@@ -159,12 +159,12 @@ fn read_secret(device: &Device, resource: &ResourceName) -> Result<Secret, Error
 fn change(
     device: &Device,
     operation: OperationName,
-    target: Option<String>,
+    target: Option<&str>,
     secret: Option<Secret>,
     text: &str,
 ) -> Result<u8, Error> {
-    let answer = operate(device, operation, target.clone(), secret)?;
-    done(device, operation, target.as_deref(), answer, text)
+    let answer = operate(device, operation, target.map(str::to_owned), secret)?;
+    done(device, operation, target, answer, text)
 }
 
 /// What was done, beside what the authority has to show.
