@@ -119,7 +119,8 @@ pub fn main() -> ExitCode {
         }
         Command::CheckConfig { config } => match Rules::load(&config) {
             Ok(rules) => {
-                say(&json!({ "resources": rules.config.resources.len(), "digest": rules.digest }));
+                let (resources, policies) = (rules.config.resources.len(), rules.policy.count());
+                say(&json!({ "resources": resources, "policies": policies, "digest": rules.digest }));
                 ExitCode::SUCCESS
             }
             Err(error) => failed(&error.to_string(), 1),

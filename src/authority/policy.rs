@@ -134,6 +134,12 @@ impl Policy {
         Ok(set)
     }
 
+    /// How many policies there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.policies.policies().count()
+    }
+
     fn check_annotations(&self, file: &Path, text: &str) -> Result<(), RulesError> {
         let mut ids = HashSet::new();
         for policy in self.policies.policies() {

@@ -389,7 +389,7 @@ async fn metadata(State(authority): Shared) -> Answered {
         dpop_signing_alg_values_supported: list(&["ES256"]),
         authorization_details_types_supported: list(&["elevate"]),
         acr_values_supported: Assurance::LADDER.iter().map(|rung| rung.acr().to_owned()).collect(),
-        elevate_protocol_versions: vec![1],
+        elevate_protocol_versions: vec![crate::protocol::VERSION],
         elevate_log_key: authority.audit.log_key().to_owned(),
     })
 }

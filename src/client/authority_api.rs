@@ -16,6 +16,7 @@ use crate::protocol::messages::{
 };
 use crate::protocol::names::ResourceName;
 use crate::protocol::secret::Secret;
+use jiff::Timestamp;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 use std::cell::{Cell, RefCell};
@@ -41,6 +42,8 @@ pub struct AuthorityApi {
     trust: Trust,
     clock: Clock,
     nonce: RefCell<Option<String>>,
+    /// The last answer's `Date`.
+    date: RefCell<Option<String>>,
     places: Places,
     config: Config,
     patience: Patience,
@@ -78,8 +81,8 @@ impl AuthorityApi {
         let known = known.unwrap_or_else(|| KnownAuthority { issuer: String::new(), log_key: String::new() });
         let nonce = RefCell::new(trust.nonce());
         let (places, config) = (places.clone(), config.clone());
-        let silent = Cell::new(false);
-        let mut api = Self { http, runtime, known, trust, clock, nonce, places, config, patience, silent };
+        let (date, silent) = (RefCell::default(), Cell::new(false));
+        let mut api = Self { http, runtime, known, trust, clock, nonce, date, places, config, patience, silent };
         if first_contact {
             let metadata: Metadata = api.get(WELL_KNOWN)?;
             api.known = api.trust.check(&metadata)?;
@@ -91,6 +94,14 @@ impl AuthorityApi {
     #[must_use]
     pub const fn known(&self) -> &KnownAuthority {
         &self.known
+    }
+
+    /// What the authority's clock said in its last answer (RFC 9110, section 6.6.1).
+    #[must_use]
+    pub fn date(&self) -> Option<Timestamp> {
+        let date = self.date.borrow();
+        let date = jiff::civil::DateTime::strptime("%a, %d %b %Y %H:%M:%S GMT", date.as_deref()?).ok()?;
+        jiff::tz::Offset::UTC.to_timestamp(date).ok()
     }
 
     /// `POST /token`.
@@ -309,6 +320,8 @@ impl AuthorityApi {
         if let Some(nonce) = response.headers().get("dpop-nonce").and_then(|nonce| nonce.to_str().ok()) {
             *self.nonce.borrow_mut() = Some(nonce.to_owned());
         }
+        let date = response.headers().get("date").and_then(|date| date.to_str().ok());
+        *self.date.borrow_mut() = date.map(str::to_owned);
         let status = response.status();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {

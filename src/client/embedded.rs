@@ -196,7 +196,10 @@ fn first_line(child: &mut Child, within: Duration) -> Option<String> {
 }
 
 /// `elevate-authority`, as configured or beside this program; never from `PATH`.
-fn program(config: &Config) -> Result<PathBuf, Error> {
+///
+/// # Errors
+/// [`ErrorCode::AuthorityUnreachable`], where there is none or somebody else could have changed it.
+pub fn program(config: &Config) -> Result<PathBuf, Error> {
     let beside = || std::env::current_exe().ok()?.parent().map(|directory| directory.join("elevate-authority"));
     let program = config.authority_program.clone().or_else(beside);
     let program = program.ok_or_else(|| unreachable("it can't be told where elevate-authority is"))?;

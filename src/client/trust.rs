@@ -10,6 +10,7 @@ use crate::log::leaf::Event;
 use crate::log::receipt::Receipt;
 use crate::protocol::encoding::{base64url, from_base64url, sha256};
 use crate::protocol::messages::{ErrorCode, Metadata};
+use jiff::Timestamp;
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use std::io::Write as _;
@@ -69,6 +70,14 @@ impl Trust {
             Error::failed(format!("{} can't be read", path.display())).hint("remove it to trust the authority anew")
         });
         known.map(Some)
+    }
+
+    /// Since when it is trusted: the time of the file that says so.
+    #[must_use]
+    pub fn since(&self) -> Option<Timestamp> {
+        let modified = std::fs::metadata(self.file("authority.json")).ok()?.modified().ok()?;
+        let since = Timestamp::try_from(modified).ok()?;
+        Timestamp::from_second(since.as_second()).ok()
     }
 
     /// Holds `metadata` to what is known, or takes it as known at first contact.

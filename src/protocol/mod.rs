@@ -11,6 +11,9 @@ pub mod messages;
 pub mod names;
 pub mod secret;
 
+/// Version of what both sides say to each other.
+pub const VERSION: u32 = 1;
+
 /// The OAuth client that this CLI is (RFC 6749 section 2.2): public, known to every authority.
 pub const CLIENT_ID: &str = "elevate-cli";
 

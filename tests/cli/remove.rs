@@ -36,7 +36,7 @@ fn everything_is_listed_and_a_typed_yes_removes_it() {
     tty.send("yes\n");
     let done = tty.end().ok();
     similar(
-        &home.plain(&done.tty.replace("yes\n", "")),
+        &home.plain(&done.tty.replace("yes\n", "\n")),
         "
 elevate: delete all of this, and revoke the grants that are held?
   ~/.config/elevate/authority.toml
@@ -48,7 +48,8 @@ elevate: delete all of this, and revoke the grants that are held?
     what this device remembers, and its software keys
   $XDG_RUNTIME_DIR/elevate
     locks and the socket
-Nothing brings it back. Type yes to go on: ",
+Nothing brings it back. Type yes to go on:
+",
     );
     done.says(
         &home,

@@ -110,6 +110,7 @@ fn home_with(shell: &str) -> Home {
     let mut home = Home::set_up();
     home.set("SHELL", shell);
     home.set("TERM", "xterm");
+    home.set("NO_COLOR", "1");
     fs::write(home.path.join(".bashrc"), "PS1='mine> '\nread_it=bashrc\n").unwrap();
     fs::write(home.path.join(".zshenv"), "from_env=zshenv\n").unwrap();
     fs::write(home.path.join(".zshrc"), "PROMPT='mine> '\nread_it=$from_env+zshrc\nunsetopt prompt_cr prompt_sp\n")

@@ -235,18 +235,25 @@ fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     table_of(header, rows, width())
 }
 
+/// What the last column of a table needs at least to be readable.
+const LAST_COLUMN: u16 = 16;
+
 fn table_of(header: &[&str], rows: Vec<Vec<String>>, columns: u16) -> String {
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
     table.set_width(columns);
     table.set_header(header);
-    // Only the last column is broken where the terminal is too narrow.
-    for column in table.column_iter_mut().rev().skip(1) {
-        column.set_constraint(comfy_table::ColumnConstraint::ContentWidth);
-    }
     let shown = |row: Vec<String>| row.into_iter().map(|cell| escaped(&cell)).collect::<Vec<_>>();
     table.add_rows(rows.into_iter().map(shown));
+    // Only the last column is broken, unless the others leave it no room.
+    let widths = table.column_max_content_widths();
+    let before: u16 = widths.iter().rev().skip(1).map(|width| width + 2).sum();
+    if before + LAST_COLUMN <= columns {
+        for column in table.column_iter_mut().rev().skip(1) {
+            column.set_constraint(comfy_table::ColumnConstraint::ContentWidth);
+        }
+    }
     let lines: Vec<String> = table.lines().map(|line| line.trim_end().trim_start_matches(' ').to_owned()).collect();
     format!("{}\n", lines.join("\n"))
 }
