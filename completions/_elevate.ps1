@@ -5,7 +5,7 @@ Register-ArgumentCompleter -Native -CommandName elevate -ScriptBlock {
     $words = @($commandAst.CommandElements | Where-Object { $_.Extent.EndOffset -lt $cursorPosition -or
         $_.Extent.EndOffset -eq $cursorPosition } | ForEach-Object { $_.ToString() })
     $index = if ($wordToComplete) { $words.Count - 1 } else { $words.Count }
-    elevate complete $index -- @words 2>$null | ForEach-Object {
+    elevate complete-words $index -- @words 2>$null | ForEach-Object {
         $value, $about = $_ -split "`t", 2
         $tip = if ($about) { $about } else { $value }
         $text = if ($value -match '[^A-Za-z0-9_./=-]') { "'" + ($value -replace "'", "''") + "'" } else { $value }

@@ -28,7 +28,7 @@ _elevate() {
         value=${line%%$'\t'*}
         printf -v value %q "${value:offset}"
         COMPREPLY+=("$value")
-    done < <(elevate complete "$current" -- "${words[@]}" 2>/dev/null)
+    done < <(command elevate complete-words "$current" -- "${words[@]}" 2>/dev/null)
     if [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *[/=] ]]; then
         compopt -o nospace
     fi

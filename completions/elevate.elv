@@ -7,7 +7,7 @@ set edit:completion:arg-completer[elevate] = {|@words|
         edit:complete-filename $@words
     } else {
         try {
-            elevate complete (- (count $words) 1) -- $@words 2>/dev/null | each {|line|
+            e:elevate complete-words (- (count $words) 1) -- $@words 2>/dev/null | each {|line|
                 var value about = (str:split &max=2 "\t" $line)
                 if (eq $about '') {
                     put $value

@@ -2,7 +2,7 @@
 
 function __elevate_words
     set -l words (commandline -opc) (commandline -ct)
-    elevate complete (math (count $words) - 1) -- $words 2>/dev/null
+    command elevate complete-words (math (count $words) - 1) -- $words 2>/dev/null
 end
 
 function __elevate_before_command

@@ -296,7 +296,7 @@ pub enum Verb {
     },
     /// Says what a word could become, to completion scripts.
     #[command(hide = true)]
-    Complete {
+    CompleteWords {
         /// Which word
         index: usize,
         /// The command line, the program first

@@ -25,7 +25,7 @@ fn heard() -> Home {
 
 fn offered(home: &Home, words: &[&str]) -> Vec<String> {
     let index = (words.len() - 1).to_string();
-    let ended = home.elevate(&[&["complete", &index, "--"], words].concat()).ok();
+    let ended = home.elevate(&[&["complete-words", &index, "--"], words].concat()).ok();
     assert_eq!(ended.stderr, "");
     ended.stdout.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect()
 }
@@ -62,7 +62,7 @@ fn what_is_offered_where() {
 #[test]
 fn descriptions_of_others_are_one_plain_line() {
     let home = heard();
-    let ended = home.elevate(&["complete", "1", "--", "elevate", "trap"]).ok();
+    let ended = home.elevate(&["complete-words", "1", "--", "elevate", "trap"]).ok();
     let expected = "trap\t$(touch pwned) `touch pwned` '; touch pwned; ' \\u{1b}[31mred\\u{7} a\\u{9}tab\n";
     assert_eq!(ended.stdout, expected);
 }
@@ -100,7 +100,7 @@ fn where_something_is_wrong_less_is_offered() {
         offered(&home, &["elevate", "drop", ""]);
         assert!(begun.elapsed() < Duration::from_secs(5), "{what}");
     }
-    assert_eq!(home.elevate(&["complete", "99", "--", "elevate"]).ok().stdout, "");
+    assert_eq!(home.elevate(&["complete-words", "99", "--", "elevate"]).ok().stdout, "");
 }
 
 /// The keyring of a desktop may ask somebody to unlock it: it is not looked into.
@@ -165,7 +165,7 @@ const SHELLS: &[Shell] = &[
 
 /// In the place of `elevate`: completes as it does, and writes down what else it is called with.
 const WRITES_DOWN: &str = r#"#!/bin/sh
-case $1 in complete|completion) exec "$ELEVATE_ITSELF" "$@";; esac
+case $1 in complete-words|completion) exec "$ELEVATE_ITSELF" "$@";; esac
 printf '%s\n' "$*" >"$HOME/ran.new" && mv "$HOME/ran.new" "$HOME/ran"
 "#;
 

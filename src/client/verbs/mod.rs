@@ -208,7 +208,7 @@ fn run_verb(
         Verb::Demo { yes } => demo::run(terminal, yes),
         Verb::Admin { verb } => admin::run(&device()?, verb),
         Verb::Completion { shell } => terminal.data(shell.script()).map(|()| 0),
-        Verb::Complete { index, words } => terminal.data(&candidates(words, index)).map(|()| 0),
+        Verb::CompleteWords { index, words } => terminal.data(&candidates(words, index)).map(|()| 0),
         // In the background nobody is prompted to unlock a keyring.
         Verb::ReapExpiredGrants => reap::run(&Device { non_interactive: true, ..device()? }),
         Verb::DriveSecurityKey { node } => driver::process::run(&node)
