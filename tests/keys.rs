@@ -140,7 +140,8 @@ impl Machine {
         }
         let at = |name: &str| home.path().join(name);
         let places = Places { config: at("config"), authority: at("authority"), device: at("device"), run: at("run") };
-        let mut device = Device::new(places, Terminal { json: true, ..Terminal::default() }, false, Presence::Person).unwrap();
+        let mut device =
+            Device::new(places, Terminal { json: true, ..Terminal::default() }, false, Presence::Person).unwrap();
         device.askpass = Some(askpass);
         device.bus = Bus {
             sysfs: at("sys"),

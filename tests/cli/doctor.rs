@@ -7,17 +7,24 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-/// Its lines but those of security keys.
+/// Its lines but those of security keys, and without the details of what is well.
 fn lines(home: &Home, ended: &Ended) -> String {
     let mut lines = String::new();
     let mut left_out = false;
     for line in home.plain(&ended.stdout).split_inclusive('\n') {
-        left_out = line.contains("security key: ") || (left_out && line.starts_with("        "));
+        let detail = line.starts_with("        ");
+        left_out = line.contains("security key: ") || (left_out && detail) || (detail && well_before(&lines));
         if !left_out {
             lines.push_str(line);
         }
     }
-    lines
+    let kernel = rustix::system::uname();
+    lines.replace(&*kernel.release().to_string_lossy(), "KERNEL").replace(env!("CARGO_PKG_VERSION"), "VERSION")
+}
+
+/// Whether what was said last is well.
+fn well_before(lines: &str) -> bool {
+    lines.lines().rev().find(|line| !line.starts_with("        ")).is_some_and(|line| line.starts_with("ok "))
 }
 
 /// With `--json`: each check's verdict, but those of security keys.
@@ -26,7 +33,13 @@ fn verdicts(ended: &Ended) -> BTreeMap<String, bool> {
     assert_eq!(fields(&report), ["checks", "version"]);
     let checks = report["checks"].as_array().unwrap().iter().filter(|check| check["check"] != "security key");
     let verdict = |check: &serde_json::Value| {
-        assert!(matches!(fields(check)[..], ["check", "ok", "says"] | ["check", "hint", "ok", "says"]), "{check}");
+        assert!(
+            matches!(
+                fields(check)[..],
+                ["check", "ok", "says"] | ["check", "hint", "ok", "says"] | ["check", "details", "ok", "says"]
+            ),
+            "{check}"
+        );
         (check["check"].as_str().unwrap().to_owned(), check["ok"].as_bool().unwrap())
     };
     checks.map(verdict).collect()
@@ -45,8 +58,10 @@ const GOOD: &str = "ok  settings: there is no elevate.toml, and there need not b
 ok  directories: none but you can enter them
 ok  rules: authority.toml, policy.cedar and schema.cedarschema are good
 ok  authority: it runs and answers
+ok  clock: it is SKEW the authority's
 ok  enrolled keys: one, and on this device is laptop
 ok  keyring: grants are kept in the kernel keyring
+ok  versions: elevate and elevate-authority VERSION, protocol 1, Linux KERNEL
 ok  terminal: you can be asked here
 ";
 
@@ -54,14 +69,26 @@ ok  terminal: you can be asked here
 fn a_home_that_is_well() {
     let home = Home::set_up();
     let said = home.prompting(&["doctor"]).end();
-    similar(&lines(&home, &said), GOOD);
+    let shown = lines(&home, &said);
+    let skew = shown.split_once("clock: it is ").unwrap().1.split_once(" the authority's").unwrap().0;
+    similar(&shown.replace(skew, "SKEW"), GOOD);
+    let details = home.plain(&said.stdout);
+    for detail in [
+        "        keyring = auto (default)\n",
+        " policies in ~/.config/elevate/policy.cedar\n",
+        "        5 resources, SHA-256 of the files ID\n",
+        "        https://localhost/",
+        ", trusted since TIME\n",
+    ] {
+        assert!(details.contains(detail), "{detail:?}: {details}");
+    }
     assert_eq!((said.stderr.as_str(), said.tty.as_str()), ("", ""), "nobody is asked");
     let longest = said.stdout.lines().map(str::len).max();
     assert!(longest <= Some(80), "{said:?}");
 
     let json = home.prompting(&["doctor", "--json"]).end();
     assert_eq!(wrong(&json), Vec::<String>::new());
-    assert_eq!(verdicts(&json).len(), 7);
+    assert_eq!(verdicts(&json).len(), 9);
 }
 
 #[test]
@@ -93,6 +120,7 @@ ok  directories: none but you can enter them
 not ok  authority: there is no authority on this machine yet
         run `elevate init` to set one up
 ok  keyring: grants are kept in the kernel keyring
+ok  versions: elevate and elevate-authority VERSION, protocol 1, Linux KERNEL
 not ok  terminal: this runs in the foreground of none: you can't be asked
         elevate in a terminal first: the grant is then kept for a while
 ",
@@ -181,4 +209,27 @@ fn the_udev_rule_alone_is_printed_for_tee() {
     let json = home.elevate(&["--json", "doctor", "--udev-rule"]).ok().json();
     assert_eq!(fields(&json), ["file", "rule", "version"]);
     assert_eq!((&json["file"], &json["rule"]), (&UDEV_RULE_FILE.into(), &UDEV_RULE.into()));
+}
+
+#[test]
+fn each_setting_is_shown_with_where_it_comes_from() {
+    let mut home = Home::set_up();
+    home.write_config("elevate.toml", "# mine\nkeyring = \"kernel\"\n");
+    let said = home.elevate(&["doctor"]).exits(1);
+    assert!(said.stdout.contains("\n        keyring = kernel (elevate.toml line 2)\n"), "{said:?}");
+    home.set("ELEVATE_KEYRING", "auto");
+    let said = home.elevate(&["doctor"]).exits(1);
+    assert!(said.stdout.contains("\n        keyring = auto (ELEVATE_KEYRING)\n"), "{said:?}");
+}
+
+#[test]
+fn an_authority_that_hangs_does_not_hang_it() {
+    let home = Home::set_up();
+    let pid = home.authority();
+    signal(pid, rustix::process::Signal::STOP);
+    wait_until("it is stopped", || state_of(pid) == 'T');
+    let said = home.elevate(&["doctor"]).exits(1);
+    signal(pid, rustix::process::Signal::CONT);
+    assert!(said.stdout.contains("not ok  authority: the authority did not answer in time"), "{said:?}");
+    assert!(said.stdout.contains("ok      versions: "), "the others are said: {said:?}");
 }

@@ -39,7 +39,11 @@ fn the_headline_of_a_prompt_is_bold_where_that_is_shown() {
     let mut home = Home::set_up();
     home.set("TERM", "xterm");
     let done = home.approve(&["prod-api"]).ok();
-    assert!(done.tty.contains("\n\u{1b}[1melevate: approve elevation to prod-api?\u{1b}[0m\n  scope "), "{:?}", done.tty);
+    assert!(
+        done.tty.contains("\n\u{1b}[1melevate: approve elevation to prod-api?\u{1b}[0m\n  scope "),
+        "{:?}",
+        done.tty
+    );
 }
 
 #[test]

@@ -8,10 +8,10 @@ mod doctor;
 pub mod harness;
 /// Where grants are kept.
 mod keyrings;
-/// Many at once, and processes that die in the middle.
-mod parallel;
 /// What it looks like: colour, quiet, tables, the picker.
 mod look;
+/// Many at once, and processes that die in the middle.
+mod parallel;
 /// The moment somebody is asked.
 mod prompts;
 /// Everything gone again.

@@ -96,7 +96,10 @@ fn unattended_it_takes_yes_on_the_command_line() {
     let done = home.elevate(&["--json", "-n", "init", "--remove", "--yes"]).ok();
     let said = done.json();
     assert_eq!(fields(&said), ["kept", "left", "removed", "version"]);
-    assert_eq!((said["removed"].as_array().unwrap().len(), &said["kept"], &said["left"]), (9, &[0; 0].into(), &[0; 0].into()));
+    assert_eq!(
+        (said["removed"].as_array().unwrap().len(), &said["kept"], &said["left"]),
+        (9, &[0; 0].into(), &[0; 0].into())
+    );
     assert_eq!(done.stderr, "");
     gone(&home);
 }

@@ -113,7 +113,8 @@ fn home_with(shell: &str) -> Home {
     home.set("NO_COLOR", "1");
     fs::write(home.path.join(".bashrc"), "PS1='mine> '\nread_it=bashrc\n").unwrap();
     fs::write(home.path.join(".zshenv"), "from_env=zshenv\n").unwrap();
-    fs::write(home.path.join(".zshrc"), "PROMPT='mine> '\nread_it=$from_env+zshrc\nunsetopt prompt_cr prompt_sp\n").unwrap();
+    fs::write(home.path.join(".zshrc"), "PROMPT='mine> '\nread_it=$from_env+zshrc\nunsetopt prompt_cr prompt_sp\n")
+        .unwrap();
     fs::create_dir_all(home.path.join(".config/fish")).unwrap();
     let fish = "function fish_prompt; printf 'mine> '; end\nset -g fish_greeting\nset -g read_it fish\n";
     fs::write(home.path.join(".config/fish/config.fish"), fish).unwrap();

@@ -32,8 +32,9 @@ pub fn resource(device: &Device, named: Option<ResourceName>) -> Result<Resource
     let Some(mut tty) = Tty::open() else { return Err(none()) };
     let mut entries = device.api()?.resources()?.resources;
     if entries.is_empty() {
-        return Err(Error::usage("there is nothing you may elevate to")
-            .hint("resources are declared in authority.toml"));
+        return Err(
+            Error::usage("there is nothing you may elevate to").hint("resources are declared in authority.toml")
+        );
     }
     loop {
         tty.show(&list(&entries, tty.columns()));
@@ -62,8 +63,9 @@ fn chosen(entries: &[CatalogueEntry], answer: &str) -> Chosen {
         return Chosen::One(entry.resource.clone());
     }
     let part = answer.to_lowercase();
-    let holds =
-        |entry: &&CatalogueEntry| entry.resource.as_str().contains(&part) || entry.description.to_lowercase().contains(&part);
+    let holds = |entry: &&CatalogueEntry| {
+        entry.resource.as_str().contains(&part) || entry.description.to_lowercase().contains(&part)
+    };
     let mut some: Vec<CatalogueEntry> = entries.iter().filter(holds).cloned().collect();
     match some.len() {
         0 => Chosen::Nothing,

@@ -74,7 +74,8 @@ pub fn run(terminal: Terminal, non_interactive: bool, yes: bool) -> Result<u8, E
 /// A directory that is a link or somebody else's: then nothing is.
 fn look(places: Places) -> Result<Found, Error> {
     let config = Config::load(&places).unwrap_or_default();
-    let mut found = Found { config, whole: Vec::new(), files: Vec::new(), around: Vec::new(), kept: Vec::new(), places };
+    let mut found =
+        Found { config, whole: Vec::new(), files: Vec::new(), around: Vec::new(), kept: Vec::new(), places };
     let data = found.places.authority.parent().map(Path::to_path_buf);
     for directory in [Some(found.places.config.clone()), data].into_iter().flatten() {
         if is_own_directory(&directory)? {

@@ -91,11 +91,13 @@ mod tests {
 
     #[test]
     fn what_is_no_placeholder_is_refused() {
-        for good in ["", "plain", "{resource}", "{{literal}}", "{resource}:{left} {acr} {scope} {expires_at}", "{{{left}}}"]
+        for good in
+            ["", "plain", "{resource}", "{{literal}}", "{resource}:{left} {acr} {scope} {expires_at}", "{{{left}}}"]
         {
             assert!(good.parse::<GrantFormat>().is_ok(), "{good}");
         }
-        for bad in ["{", "}", "{}", "{Resource}", "{left", "left}", "{resource }", "{grant_id}", "{\u{1b}}", "{{left}"] {
+        for bad in ["{", "}", "{}", "{Resource}", "{left", "left}", "{resource }", "{grant_id}", "{\u{1b}}", "{{left}"]
+        {
             assert!(bad.parse::<GrantFormat>().is_err(), "{bad}");
         }
     }

@@ -37,7 +37,10 @@ pub fn rules(places: &Places, config: &Config) -> Option<Finding> {
             let good = Finding::good(NAME, "authority.toml, policy.cedar and schema.cedarschema are good");
             return Some(match serde_json::from_slice::<Checked>(&output.stdout) {
                 Ok(Checked { resources, policies, digest }) => good.with(vec![
-                    format!("{policies} policies in {}", escaped(&places.config.join("policy.cedar").to_string_lossy())),
+                    format!(
+                        "{policies} policies in {}",
+                        escaped(&places.config.join("policy.cedar").to_string_lossy())
+                    ),
                     format!("{resources} resources, SHA-256 of the files {}", escaped(&digest)),
                 ]),
                 // One of another version.

@@ -97,9 +97,9 @@ fn begin<T: Send + 'static>(
     std::thread::spawn(move || send.send(check(&places, &config)));
     move || {
         let seconds = LIMIT.as_secs();
-        receive
-            .recv_timeout(LIMIT)
-            .map_err(|_| Error::failed(format!("there was no answer within {seconds} s")).hint("look at what hangs there"))
+        receive.recv_timeout(LIMIT).map_err(|_| {
+            Error::failed(format!("there was no answer within {seconds} s")).hint("look at what hangs there")
+        })
     }
 }
 

@@ -45,7 +45,9 @@ fn values(text: &str, environment: impl Fn(&str) -> Option<String>) -> Vec<Strin
         let written = in_file.iter().position(|(known, _, _)| known == name).map(|at| in_file.remove(at));
         match (from_environment(variable), written) {
             (Some(value), _) => lines.push(format!("{name} = {} ({variable})", escaped(&value))),
-            (None, Some((_, value, line))) => lines.push(format!("{name} = {} (elevate.toml line {line})", escaped(&value))),
+            (None, Some((_, value, line))) => {
+                lines.push(format!("{name} = {} (elevate.toml line {line})", escaped(&value)))
+            }
             // What nobody changed is worth a line only where it decides much.
             (None, None) if name == "keyring" || name == "authority_program" => {
                 lines.push(format!("{name} = {default} (default)"));
@@ -54,7 +56,9 @@ fn values(text: &str, environment: impl Fn(&str) -> Option<String>) -> Vec<Strin
         }
     }
     lines.extend(
-        in_file.into_iter().map(|(name, value, line)| format!("{name} = {} (elevate.toml line {line})", escaped(&value))),
+        in_file
+            .into_iter()
+            .map(|(name, value, line)| format!("{name} = {} (elevate.toml line {line})", escaped(&value))),
     );
     lines
 }
@@ -69,7 +73,11 @@ fn collect(text: &str, within: &str, table: &DeTable<'_>, found: &mut Vec<(Strin
                 found.push((escaped(&name), value.to_string(), line));
             }
             // The file takes no others.
-            DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Array(_) => {}
+            DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_) => {}
         }
     }
 }
