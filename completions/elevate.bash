@@ -1,4 +1,4 @@
-# bash completion for elevate. Put into ~/.bashrc: source <(elevate completion bash)
+# bash completion for elevate. Put into ~/.bashrc: eval "$(elevate completion bash)"
 
 _elevate() {
     # Words as they were typed: bash has broken them at each = and : as well.

@@ -239,7 +239,7 @@ Examples:
 /// `elevate completion`.
 pub const COMPLETION: &str = "\
 Examples:
-  source <(elevate completion bash)
+  eval \"$(elevate completion bash)\"
                                    in ~/.bashrc, for bash
   elevate completion fish >~/.config/fish/completions/elevate.fish
                                    for fish";

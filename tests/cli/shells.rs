@@ -123,18 +123,19 @@ fn home_with(shell: &str) -> Home {
 
 #[test]
 fn a_shell_shows_where_it_is_and_reads_the_users_own_files() {
-    for (shell, read) in [("bash", "bashrc"), ("zsh", "zshenv+zshrc"), ("fish", "fish")] {
+    for (shell, read, status) in [("bash", "bashrc", "$?"), ("zsh", "zshenv+zshrc", "$?"), ("fish", "fish", "$status")]
+    {
         let home = home_with(&format!("/usr/bin/{shell}"));
         let mut tty = home.at_terminal(&["shell", "wiki"]);
         tty.wait_for("elevate: a shell with wiki, which ends in ");
         tty.wait_for("(wiki) ");
         tty.wait_for("mine> ");
-        tty.send("echo read $read_it, $ELEVATE_RESOURCE, $ELEVATE_SHELL, dir=$ZDOTDIR,\n");
+        tty.send("echo \"read $read_it, $ELEVATE_RESOURCE, $ELEVATE_SHELL, dir=$ZDOTDIR,\"\n");
         tty.wait_for(&format!("read {read}, wiki, wiki, dir=,"));
         tty.wait_for("(wiki) ");
-        tty.send("elevate shell wiki; echo \"status\" $status$?\n");
+        tty.send(&format!("elevate shell wiki; echo status=\"{status}\"\n"));
         tty.wait_for("elevate: this is a shell of wiki already");
-        tty.wait_for(if shell == "zsh" { "status 22" } else { "status 2" });
+        tty.wait_for("status=2");
         tty.send("exit 7\n");
         tty.end().exits(7);
         home.elevate(&["status", "wiki", "-q"]).ok();
