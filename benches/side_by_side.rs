@@ -103,7 +103,7 @@ impl Founded {
 impl Drop for Founded {
     fn drop(&mut self) {
         let _ = self.0.grant_store().and_then(|store| Ok(store.clear()?));
-        embedded::stop(&self.0.places);
+        let _ = embedded::stop(&self.0.places);
     }
 }
 
@@ -155,7 +155,7 @@ fn kernel() {
     );
     touch_to_grant();
     let start = || {
-        embedded::stop(&founded.0.places);
+        let _ = embedded::stop(&founded.0.places);
         let started = Instant::now();
         embedded::ensure(&founded.0.places, &founded.0.config, elevate::client::patience::Patience::Somebody).unwrap();
         started.elapsed()

@@ -1,4 +1,5 @@
 //! What can be typed: one definition for parsing, help, man pages and completions.
+#![allow(clippy::doc_markdown, reason = "these are the texts of --help")]
 
 use super::completion::{Shell, grants, keys, resources};
 use super::deliver::shells::Syntax;

@@ -76,16 +76,19 @@ pub fn candidates(mut words: Vec<OsString>, index: usize) -> String {
 }
 
 /// The resources that this device heard of.
+#[must_use]
 pub fn resources(current: &OsStr) -> Vec<CompletionCandidate> {
     known_names().map(|names| offered(names.resources(&current.to_string_lossy()))).unwrap_or_default()
 }
 
 /// The keys that this device heard of.
+#[must_use]
 pub fn keys(current: &OsStr) -> Vec<CompletionCandidate> {
     known_names().map(|names| offered(names.keys(&current.to_string_lossy()))).unwrap_or_default()
 }
 
 /// What is held now, where that can be known without asking anybody; else every resource.
+#[must_use]
 pub fn grants(current: &OsStr) -> Vec<CompletionCandidate> {
     held(&current.to_string_lossy()).map_or_else(|| resources(current), offered)
 }

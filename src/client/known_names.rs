@@ -98,8 +98,8 @@ impl KnownNames {
     fn read(&self, of: Of, beginning: &str) -> Option<Vec<Named>> {
         let known = Trust::new(&self.places).known().ok()??;
         let text = read_trusted(&self.path(of), MAX).ok()??;
-        let names = text.strip_prefix(&known.id())?.strip_prefix('\n')?;
-        let named = names.lines().filter(|line| line.starts_with(beginning)).filter_map(|line| {
+        let lines = text.strip_prefix(&known.id())?.strip_prefix('\n')?;
+        let named = lines.lines().filter(|line| line.starts_with(beginning)).filter_map(|line| {
             let (name, about) = line.split_once('\t')?;
             Some(Named { name: name.to_owned(), about: about.to_owned() })
         });

@@ -73,27 +73,16 @@ fn where_something_is_wrong_less_is_offered() {
     let mut home = heard();
     let names = home.data().join("device/names-of-resources");
     let good = std::fs::read(&names).unwrap();
-    let mut breaks: Vec<(&str, Box<dyn Fn(&mut Home)>)> = Vec::new();
-    breaks.push((
-        "cut off",
-        Box::new(|home| {
-            std::fs::write(home.data().join("device/names-of-resources"), "b\u{0}\nprod").unwrap();
-        }),
-    ));
-    breaks.push((
-        "another authority's",
-        Box::new(move |home| {
-            let mut other = good.clone();
-            other[0] ^= 1;
-            std::fs::write(home.data().join("device/names-of-resources"), other).unwrap();
-        }),
-    ));
-    breaks
-        .push(("gone", Box::new(|home| std::fs::remove_file(home.data().join("device/names-of-resources")).unwrap())));
-    breaks.push(("no elevate.toml", Box::new(|home| home.write_config("elevate.toml", "keyring = 7 oops"))));
-    breaks.push(("no home", Box::new(|home| home.set("HOME", "/nowhere"))));
-    for (what, spoil) in breaks {
-        spoil(&mut home);
+    let mut others = good.clone();
+    others[0] ^= 1;
+    for what in ["cut off", "another authority's", "gone", "no elevate.toml", "no home"] {
+        match what {
+            "cut off" => std::fs::write(&names, "b\0\nprod").unwrap(),
+            "another authority's" => std::fs::write(&names, &others).unwrap(),
+            "gone" => std::fs::remove_file(&names).unwrap(),
+            "no elevate.toml" => home.write_config("elevate.toml", "keyring = 7 oops"),
+            _ => home.set("HOME", "/nowhere"),
+        }
         let begun = Instant::now();
         assert!(!offered(&home, &["elevate", "pro"]).contains(&"prod-api".to_owned()), "{what}");
         assert!(offered(&home, &["elevate", "do"]).contains(&"doctor".to_owned()), "{what}");

@@ -36,7 +36,7 @@ fn everything_is_listed_and_a_typed_yes_removes_it() {
     tty.send("yes\n");
     let done = tty.end().ok();
     similar(
-        &home.plain(&done.tty.replace("yes\n", "\n")),
+        &home.plain(&format!("{}\n", done.tty.trim_end_matches(['y', 'e', 's', '\n']))),
         "
 elevate: delete all of this, and revoke the grants that are held?
   ~/.config/elevate/authority.toml

@@ -341,7 +341,7 @@ fn every_example_can_be_typed() {
     }
     assert!(seen > 50, "{seen}");
     assert!(accepted("elevate token --no-such prod-api").is_err());
-    assert!(accepted("e=$(elevate env) && eval \"$e\"").is_err());
+    assert!(accepted("e=$(elevate env --no-such prod-db) && eval \"$e\"").is_err());
 }
 
 #[test]

@@ -186,7 +186,7 @@ fn run_verb(
         Verb::Shell { ask, resource } => {
             let device = device()?;
             let resource = pick::resource(&device, resource)?;
-            shell::run(device, &ask, resource)
+            shell::run(&device, &ask, resource)
         }
         Verb::List => list::run(&device()?),
         Verb::Status { resource, format } => {

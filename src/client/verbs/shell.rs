@@ -23,7 +23,7 @@ const ZSHENV: &str = include_str!("shell.zsh");
 /// Run after fish's configuration.
 const FISH: &str = include_str!("shell.fish");
 
-pub fn run(device: Device, ask: &AskOptions, resource: ResourceName) -> Result<u8, Error> {
+pub fn run(device: &Device, ask: &AskOptions, resource: ResourceName) -> Result<u8, Error> {
     let within = std::env::var(SHELLS).unwrap_or_default();
     if within.split(':').any(|name| name == resource.as_str()) {
         return Err(Error::usage(format!("this is a shell of {resource} already")).hint("`exit` leaves it"));
@@ -34,15 +34,15 @@ pub fn run(device: Device, ask: &AskOptions, resource: ResourceName) -> Result<u
     if ask.once {
         wanted.cache = Cache::Ignore;
     }
-    let held = elevation::elevate(&device, &wanted)?;
+    let held = elevation::elevate(device, &wanted)?;
     let mut environment = environment(&held, &device.config.delivery(&wanted.resource))?;
     let separator = if within.is_empty() { "" } else { ":" };
     set(&mut environment, SHELLS, &format!("{within}{separator}{}", wanted.resource));
-    let words = match words(&device, &shell, &mut environment) {
+    let words = match words(device, &shell, &mut environment) {
         Ok(words) => words,
         Err(error) => {
             if ask.once {
-                end(&device, &held);
+                end(device, &held);
             }
             return Err(error);
         }
@@ -57,7 +57,7 @@ pub fn run(device: Device, ask: &AskOptions, resource: ResourceName) -> Result<u
         over
     });
     if ask.once {
-        end(&device, &held);
+        end(device, &held);
     }
     match ended {
         Ok(over) => Ok(run::end_like(over.status()?)),

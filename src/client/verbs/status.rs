@@ -27,12 +27,9 @@ pub fn run(device: &Device, only: Option<&ResourceName>, format: Option<&GrantFo
     if device.terminal.quiet && !device.terminal.json {
         return Ok(u8::from(grants.is_empty()));
     }
-    if let Some(only) = only {
-        if grants.is_empty() {
-            return Err(
-                Error::new(ErrorCode::No, format!("{only} is not held")).hint(format!("`elevate {only}` asks for it"))
-            );
-        }
+    if let (Some(only), true) = (only, grants.is_empty()) {
+        let error = Error::new(ErrorCode::No, format!("{only} is not held"));
+        return Err(error.hint(format!("`elevate {only}` asks for it")));
     }
     let rows = grants.iter().map(|grant| row(device, grant, keyring)).collect::<Result<Vec<_>, _>>()?;
     let shown = |grant: &StoredGrant| {

@@ -41,7 +41,7 @@ pub fn rules(places: &Places, config: &Config) -> Option<Finding> {
                         "{policies} policies in {}",
                         escaped(&places.config.join("policy.cedar").to_string_lossy())
                     ),
-                    format!("{resources} resources, SHA-256 of the files {}", escaped(&digest)),
+                    format!("{resources} resources, digest {}", escaped(&digest)),
                 ]),
                 // One of another version.
                 Err(_) => good,
@@ -142,7 +142,7 @@ pub fn versions(config: &Config) -> Finding {
     match theirs.as_deref() {
         Some(OWN) => Finding::good(
             NAME,
-            format!("elevate and elevate-authority {OWN}, protocol {}, {}", crate::protocol::VERSION, escaped(&kernel)),
+            format!("both programs are {OWN}, protocol {}, on {}", crate::protocol::VERSION, escaped(&kernel)),
         ),
         Some(theirs) => Finding::bad(
             NAME,

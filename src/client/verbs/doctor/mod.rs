@@ -68,10 +68,10 @@ pub fn run(terminal: Terminal, udev_rule: bool) -> Result<u8, Error> {
 fn checks(places: &Places) -> Vec<Finding> {
     let (settings, config) = settings::settings(places);
     // Those that could hang go side by side.
-    let rules = begin(places, &config, |places, config| authority::rules(places, config));
-    let authority = begin(places, &config, |places, config| authority::authority(places, config));
+    let rules = begin(places, &config, authority::rules);
+    let authority = begin(places, &config, authority::authority);
     let versions = begin(places, &config, |_, config| authority::versions(config));
-    let keyring = begin(places, &config, |places, config| keys::keyring(places, config));
+    let keyring = begin(places, &config, keys::keyring);
     let plugged_in = Bus::system().plugged_in();
     let mut checks = vec![settings, settings::directories(places)];
     checks.extend(rules().unwrap_or_else(|hangs| Some(Finding::bad("rules", hangs))));

@@ -46,7 +46,7 @@ fn values(text: &str, environment: impl Fn(&str) -> Option<String>) -> Vec<Strin
         match (from_environment(variable), written) {
             (Some(value), _) => lines.push(format!("{name} = {} ({variable})", escaped(&value))),
             (None, Some((_, value, line))) => {
-                lines.push(format!("{name} = {} (elevate.toml line {line})", escaped(&value)))
+                lines.push(format!("{name} = {} (elevate.toml line {line})", escaped(&value)));
             }
             // What nobody changed is worth a line only where it decides much.
             (None, None) if name == "keyring" || name == "authority_program" => {
