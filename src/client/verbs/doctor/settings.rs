@@ -99,7 +99,7 @@ mod tests {
     fn each_value_is_shown_with_where_it_comes_from() {
         let nothing = |_: &str| None;
         assert_eq!(values("", nothing), ["keyring = auto (default)", "authority_program = beside elevate (default)"]);
-        let file = "# mine\nkeyring = \"file\"\n\n[resource.db]\nvariable = \"PG\u{7}PASS\"\n";
+        let file = "# mine\nkeyring = \"file\"\n\n[resource.db]\nvariable = \"PG\\u0007PASS\"\n";
         let expected = [
             "keyring = file (elevate.toml line 2)",
             "authority_program = beside elevate (default)",
