@@ -20,6 +20,7 @@ pub mod operation;
 pub mod patience;
 pub mod places;
 pub mod presence;
+pub mod process;
 pub mod progress;
 pub mod sealing;
 pub mod security_key;

@@ -4,7 +4,8 @@
 
 mod disposition;
 
-use rustix::process::{Pid, getpid, getppid, getsid};
+use super::process::Stat;
+use rustix::process::{Pid, getpid};
 use rustix::termios::{OptionalActions, Termios};
 use signal_hook::consts::{
     SIGABRT, SIGALRM, SIGCONT, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGTSTP, SIGURG, SIGUSR1, SIGUSR2,
@@ -184,10 +185,8 @@ pub fn die_of(signal: i32) {
 /// The command has stopped: we stop as well, by the same signal, so that the shell above sees it. Returns when we go on.
 /// Where no shell waits, nobody would continue us, and we go on waiting.
 pub fn stop_with_the_command(signal: i32) {
-    let session = getsid(None).ok();
-    let above = getppid().and_then(|parent| getsid(Some(parent)).ok());
-    let terminal = File::options().read(true).write(true).open("/dev/tty");
-    if session.is_some() && session == above && terminal.is_ok() {
+    let shell_waits = Stat::own().is_ok_and(|own| Stat::of(own.parent).is_ok_and(|above| above.session == own.session));
+    if shell_waits && File::options().read(true).write(true).open("/dev/tty").is_ok() {
         disposition::stop_by(signal);
     }
 }

@@ -2,6 +2,7 @@
 //! sudo's tickets). It keeps a touch from serving more than it was meant for; it is no wall between processes of one
 //! user, who can read each other's keyrings.
 
+use crate::client::process::Stat;
 use crate::protocol::display::escaped;
 use crate::protocol::encoding::{base64url, sha256};
 use crate::protocol::names::Malformed;
@@ -60,38 +61,10 @@ fn login() -> Result<String, String> {
 /// The terminal, its session, and when the session's first process started: both numbers may be used again once all
 /// of the session's processes have ended.
 fn terminal() -> Result<String, String> {
-    let own = Stat::of("self")?;
-    let leader = Stat::of(&own.session.to_string())
-        .map_err(|_| "the process that opened this terminal's session has ended".to_owned())?;
+    let own = Stat::own()?;
+    let leader =
+        Stat::of(own.session).map_err(|_| "the process that opened this terminal's session has ended".to_owned())?;
     Ok(format!("terminal {} {} {}", own.terminal, own.session, leader.started))
-}
-
-/// Of a process (proc(5), `/proc/pid/stat`).
-#[derive(Debug, PartialEq)]
-struct Stat {
-    session: u32,
-    /// Device number; 0 where there is none.
-    terminal: i32,
-    /// Clock ticks since boot.
-    started: u64,
-}
-
-impl Stat {
-    fn of(process: &str) -> Result<Self, String> {
-        let path = format!("/proc/{process}/stat");
-        Self::parse(&read(&path)?).ok_or_else(|| format!("{path} can't be understood"))
-    }
-
-    /// The second field is the program's name in parentheses, and may hold anything.
-    fn parse(text: &str) -> Option<Self> {
-        let fields: Vec<&str> = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace().collect();
-        let field = |number: usize| fields.get(number - 3).copied();
-        Some(Self {
-            session: field(6)?.parse().ok()?,
-            terminal: field(7)?.parse().ok()?,
-            started: field(22)?.parse().ok()?,
-        })
-    }
 }
 
 fn read(path: &str) -> Result<String, String> {
@@ -100,16 +73,7 @@ fn read(path: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Reach, Stat};
-
-    #[test]
-    fn a_name_with_parentheses_moves_no_field() {
-        let text = "42 (a) 7 (b) S 1 42 41 34816 42 4194304 1 2 3 4 5 6 7 8 20 0 1 0 98765 1 2";
-        assert_eq!(Stat::parse(text), Some(Stat { session: 41, terminal: 34816, started: 98765 }));
-        assert_eq!(Stat::parse("42 (sh) S 1"), None);
-        assert_eq!(Stat::parse(""), None);
-        assert_eq!(Stat::parse("42 (sh"), None);
-    }
+    use super::Reach;
 
     #[test]
     fn each_reach_is_told_apart_and_stays_the_same() {
