@@ -6,8 +6,7 @@ use super::deliver::shells::Syntax;
 use super::examples;
 use super::verbs::GrantFormat;
 use crate::protocol::names::{KeyName, ResourceName, Scope, Ttl};
-use clap::builder::PossibleValue;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -73,7 +72,7 @@ pub struct Common {
     pub quiet: bool,
     /// When to use colour; NO_COLOR also turns it off
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_default_value = true)]
-    pub color: ColorWhen,
+    pub color: ColorChoice,
     /// Say on stderr what is done
     #[arg(long, global = true)]
     pub debug: bool,
@@ -84,33 +83,6 @@ pub struct Common {
 pub enum ProgressFormat {
     /// Newline-delimited JSON
     Json,
-}
-
-/// When to use colour.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum ColorWhen {
-    /// Where the stream is a terminal that can show it
-    #[default]
-    Auto,
-    /// Also into files and pipes
-    Always,
-    /// Not at all
-    Never,
-}
-
-// By hand: values with texts of their own would make `--help` three times as long.
-impl ValueEnum for ColorWhen {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Auto, Self::Always, Self::Never]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(match self {
-            Self::Auto => "auto",
-            Self::Always => "always",
-            Self::Never => "never",
-        }))
-    }
 }
 
 /// What is asked of the authority.
@@ -148,7 +120,7 @@ pub struct RunOptions {
 }
 
 /// What is done when a grant ends before the command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OnExpiry {
     /// Say it, before and when
     Warn,

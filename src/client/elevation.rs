@@ -127,8 +127,9 @@ pub fn elevate(device: &Device, wanted: &Wanted) -> Result<Held, Error> {
     let granted = device.api().and_then(|api| ask(device, api, wanted, None));
     let granted = granted.map_err(|error| suggestions::with_nearest(device, &wanted.resource, error));
     let (grant, claims) = granted.inspect_err(|error| flight.leave(error))?;
-    hear_names(device);
     let kept_in = if wanted.cache == Cache::Ignore { None } else { keep(device, &grant) };
+    drop(flight);
+    hear_names(device);
     Ok(Held { grant, claims, kept_in, cached: false }.announced(device))
 }
 

@@ -24,6 +24,7 @@ pub mod process;
 pub mod progress;
 pub mod sealing;
 pub mod security_key;
+pub mod session_bus;
 pub mod signals;
 pub mod single_flight;
 pub mod stdout_at_start;

@@ -4,6 +4,7 @@
 //! All of it runs in a thread of its own, since a bus or a desktop may never answer. Who can speak on the session bus runs
 //! as this user: they could show a notification of their own, and see ours.
 
+use super::session_bus::is_on_this_machine;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -79,9 +80,7 @@ impl Drop for Notification {
 pub fn desktop_session(variable: impl Fn(&str) -> Option<OsString>) -> bool {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
     let has_screen = set("DISPLAY").is_some() || set("WAYLAND_DISPLAY").is_some();
-    let is_local =
-        |address: OsString| address.to_str().is_some_and(|it| it.split(';').all(|it| it.starts_with("unix:")));
-    has_screen && set("DBUS_SESSION_BUS_ADDRESS").is_some_and(is_local)
+    has_screen && set("DBUS_SESSION_BUS_ADDRESS").is_some_and(|addresses| is_on_this_machine(&addresses))
 }
 
 fn serve(text: &str, stands_for: Duration, ready: &Sender<bool>, orders: &Receiver<Order>) {

@@ -1,7 +1,6 @@
 //! The one writer to stdout, stderr and the terminal. Stdout carries what was asked for and nothing else; prompts go to
 //! `/dev/tty`, and only when we are in its foreground.
 
-use super::cli::ColorWhen;
 use super::error::Error;
 use super::progress::{self, Event};
 use super::signals::{self, Duty, OnDuty};
@@ -11,18 +10,20 @@ use crate::protocol::messages::ErrorCode;
 use crate::protocol::names::ResourceName;
 use crate::protocol::secret::Secret;
 use anstyle::{AnsiColor, Style};
+use clap::ColorChoice;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::termios::{LocalModes, OptionalActions, OutputModes, QueueSelector};
 use rustix::time::Timespec;
 use serde_json::Value;
 use std::fs::File;
 use std::io::{ErrorKind, IsTerminal as _, Read as _, Write as _};
+use std::os::fd::AsFd;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 /// What `--color` said, for the life of the process.
-static COLOR: OnceLock<ColorWhen> = OnceLock::new();
+static COLOR: OnceLock<ColorChoice> = OnceLock::new();
 
 /// What is ended, refused or asked.
 pub const BOLD: Style = Style::new().bold();
@@ -32,7 +33,7 @@ pub const GOOD: Style = AnsiColor::Green.on_default();
 pub const BAD: Style = AnsiColor::Red.on_default().bold();
 
 /// Says once for all when colour is used.
-pub fn set_color(when: ColorWhen) {
+pub fn set_color(when: ColorChoice) {
     let _ = COLOR.set(when);
 }
 
@@ -40,10 +41,10 @@ pub fn set_color(when: ColorWhen) {
 #[must_use]
 pub fn shows_color(stream: &impl std::io::IsTerminal) -> bool {
     match COLOR.get().copied().unwrap_or_default() {
-        ColorWhen::Always => true,
-        ColorWhen::Never => false,
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
         // https://no-color.org
-        ColorWhen::Auto => {
+        ColorChoice::Auto => {
             stream.is_terminal() && !is_dumb() && std::env::var_os("NO_COLOR").is_none_or(|text| text.is_empty())
         }
     }
@@ -186,8 +187,13 @@ fn stderr(text: &str) {
 /// Columns of the terminal that stdout is; where it is none, lines are not broken.
 #[must_use]
 pub fn width() -> u16 {
-    let size = rustix::termios::tcgetwinsize(std::io::stdout());
-    size.map_or(u16::MAX, |size| if size.ws_col == 0 { 80 } else { size.ws_col })
+    columns(std::io::stdout()).unwrap_or(u16::MAX)
+}
+
+/// Columns of a terminal; `None` where it is none.
+fn columns(terminal: impl AsFd) -> Option<u16> {
+    let size = rustix::termios::tcgetwinsize(terminal).ok()?;
+    Some(if size.ws_col == 0 { 80 } else { size.ws_col })
 }
 
 /// Whether stdin is a terminal.
@@ -276,7 +282,7 @@ impl Tty {
     /// Columns of the terminal, as wide as it is now.
     #[must_use]
     pub fn columns(&self) -> u16 {
-        rustix::termios::tcgetwinsize(&self.file).map_or(80, |size| if size.ws_col == 0 { 80 } else { size.ws_col })
+        columns(&self.file).unwrap_or(80)
     }
 
     /// Shows one line that the next one replaces, escaped by the caller. Where lines can't be replaced, it is said as one

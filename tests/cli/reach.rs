@@ -162,3 +162,19 @@ fn a_word_that_is_no_reach_is_refused() {
         "elevate: ~/.config/elevate/elevate.toml: grants can't reach 'tty': write user, session or terminal\n",
     );
 }
+
+/// It is only not revoked: nobody can tell what it was.
+#[test]
+fn what_can_not_be_read_goes_with_the_rest() {
+    let home = Home::set_up();
+    home.elevate(&["list"]).ok();
+    home.elevate(&["wiki"]).ok();
+    let names = std::fs::read_to_string(home.data().join("device/names-of-resources")).unwrap();
+    let id = names.lines().next().unwrap();
+    let key = format!("elevate:{id}:tv");
+    home.sh(&format!("printf 'elevate-grant 1 {id} tv\\nnonsense' | keyctl padd user {key} @u")).ok();
+    home.elevate(&["status"]).exits(9);
+    home.elevate(&["-k"]).ok();
+    assert_ne!(home.sh(&format!("keyctl search @u user {key}")).status, Some(0), "-k left it");
+    assert_eq!(home.elevate(&["status"]).ok().stdout, "no grants\n");
+}

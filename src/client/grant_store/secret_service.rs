@@ -9,6 +9,7 @@
 //! and take longer than all the rest. What stays in buffers, here and in the bus's daemon, is not wiped.
 
 use super::{Keyring, KeyringError, StoredGrant, read_grant};
+use crate::client::session_bus::is_on_this_machine;
 use jiff::Timestamp;
 use secret_service::blocking::{Item, SecretService as Service};
 use secret_service::{EncryptionType, Error};
@@ -212,10 +213,7 @@ fn find_bus(address: Option<std::ffi::OsString>, runtime_dir: Option<std::ffi::O
         (Some(address), _) if address.as_encoded_bytes().starts_with(b"autolaunch:") => {
             absent("DBUS_SESSION_BUS_ADDRESS asks for a bus to be started")
         }
-        // What passes is not encrypted: it must not leave this machine.
-        (Some(address), _) if !address.to_string_lossy().split(';').all(|it| it.starts_with("unix:")) => {
-            absent("DBUS_SESSION_BUS_ADDRESS is no Unix socket")
-        }
+        (Some(address), _) if !is_on_this_machine(&address) => absent("DBUS_SESSION_BUS_ADDRESS is no Unix socket"),
         (Some(_), _) => Ok(()),
         (None, Some(dir)) if std::path::Path::new(&dir).join("bus").exists() => Ok(()),
         (None, _) => absent("there is no session bus"),

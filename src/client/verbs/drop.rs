@@ -26,21 +26,21 @@ pub fn run(device: &Device, which: &Which) -> Result<u8, Error> {
     let mut failed = None;
     if device.met()?.is_some() {
         let store = device.grant_store()?;
+        let here = if matches!(which, Which::Here) { store.reach_id()? } else { None };
         match which {
+            Which::Here if here.is_some() => {
+                held = store.readable(now)?;
+                held.retain(|grant| grant.reach == here);
+                held.iter().try_for_each(|grant| store.remove(&grant.resource).map(|_| ()))?;
+            }
             // What can't be read goes as well; it is only not revoked.
-            Which::Device => {
+            Which::Here | Which::Device => {
                 let readable = store.readable(now);
                 store.clear()?;
                 match readable {
                     Ok(grants) => held = grants,
                     Err(error) => failed = Some(unread(error.into())),
                 }
-            }
-            Which::Here => {
-                let here = store.reach_id()?;
-                held = store.readable(now)?;
-                held.retain(|grant| grant.reach == here);
-                held.iter().try_for_each(|grant| store.remove(&grant.resource).map(|_| ()))?;
             }
             Which::Of(resources) => {
                 for resource in *resources {

@@ -1,13 +1,13 @@
 //! `elevate RESOURCE [-- COMMAND]`, `run`, `token`, `env`.
 
 use crate::client::Device;
-use crate::client::cli::{AskOptions, RunOptions};
+use crate::client::cli::{AskOptions, OnExpiry, RunOptions};
 use crate::client::config::Delivery;
-use crate::client::deliver::renewed::{self, RenewedFile};
+use crate::client::deliver::renewed::{RenewedFile, check_place};
 use crate::client::deliver::run::{self, NotStarted};
 use crate::client::deliver::shells::Syntax;
 use crate::client::deliver::watch::{Renewal, Watch};
-use crate::client::deliver::{credential, environment, renewed_environment};
+use crate::client::deliver::{Environment, credential, environment, renewed_environment};
 use crate::client::elevation::{self, Cache, Held, Purpose, Wanted};
 use crate::client::error::Error;
 use crate::client::terminal::Terminal;
@@ -46,7 +46,11 @@ pub fn run(
     let held = elevation::elevate(&device, &wanted)?;
     let terminal = device.terminal;
     let ended = if ask.once || options != RunOptions::default() {
-        supervise(&device, ask.once, options, &wanted, held, file.as_deref(), command)?
+        let prepared = match file {
+            Some(name) => renewed(&device, &wanted, &held, &name).map(|(environment, it)| (environment, Some(it))),
+            None => environment(&held, &delivery).map(|environment| (environment, None)),
+        };
+        supervise(&device, ask.once, held, prepared, options.on_expiry, command)?
     } else {
         let environment = environment(&held, &delivery)?;
         drop(device);
@@ -67,43 +71,45 @@ fn renewable(device: &Device, resource: &ResourceName, delivery: &Delivery) -> R
         return Err(Error::usage(format!("{resource} is handed over in a variable, which can't be renewed"))
             .hint(format!("write in elevate.toml: [resource.{resource}] and below it file = \"VARIABLE\"")));
     };
-    renewed::check_place(&device.places.run)?;
+    check_place(&device.places.run)?;
     Ok(name)
 }
 
-/// Runs the command as a child; what is still to be done is done when it has ended, and nothing of it is left then.
-fn supervise(
+/// What a command gets whose token is renewed, and what renews it: on a device that prompts nobody and says nothing.
+fn renewed(device: &Device, wanted: &Wanted, held: &Held, name: &str) -> Result<(Environment, Renewal), Error> {
+    let file = RenewedFile::make(&device.places.run, credential(held))?;
+    let environment = renewed_environment(held, name, &file);
+    let silent = Terminal { json: true, ..Terminal::default() };
+    let identity_token_file = device.identity_token_file.clone();
+    let device = Device::new(device.places.clone(), silent, true, device.presence)?;
+    Ok((environment, Renewal::new(Device { identity_token_file, ..device }, wanted, file)))
+}
+
+/// Runs the command as a child; what is still to be done is done when it has ended, and nothing of it is left then. With
+/// `once` nor is a grant left, also where nothing could be `prepared`.
+pub fn supervise(
     device: &Device,
     once: bool,
-    options: RunOptions,
-    wanted: &Wanted,
     held: Held,
-    file: Option<&str>,
+    prepared: Result<(Environment, Option<Renewal>), Error>,
+    on_expiry: Option<OnExpiry>,
     command: &[OsString],
 ) -> Result<Result<ExitStatus, NotStarted>, Error> {
-    let mut renewal = None;
-    let environment = match file {
-        Some(name) => {
-            let file = RenewedFile::make(&device.places.run, credential(&held))?;
-            let environment = renewed_environment(&held, name, &file);
-            let silent = Terminal { json: true, ..Terminal::default() };
-            let device = Device::new(device.places.clone(), silent, true, device.presence)?;
-            renewal = Some(Renewal::new(device, wanted, file));
-            environment
+    let revoke = || {
+        if once {
+            end(device, &held);
         }
-        None => environment(&held, &device.config.delivery(&wanted.resource))?,
     };
+    let (environment, renewal) = prepared.inspect_err(|_| revoke())?;
     let running = match run::start(command, environment) {
         Ok(running) => running,
         Err(not_started) => {
-            if once {
-                end(device, &held);
-            }
+            revoke();
             return Ok(Err(not_started));
         }
     };
-    let watch = (options != RunOptions::default())
-        .then(|| Watch::start(running.pid(), &held, options.on_expiry, renewal, device.clock.clone(), device.terminal));
+    let watch = (on_expiry.is_some() || renewal.is_some())
+        .then(|| Watch::start(running.pid(), &held, on_expiry, renewal, device.clock.clone(), device.terminal));
     // What has to be revoked is kept; without that, no credential stays in our memory.
     let mut own: Vec<Held> = once.then_some(held).into_iter().collect();
     let over = running.to_its_end();
@@ -117,7 +123,7 @@ fn supervise(
 }
 
 /// Revokes the grant of a command that is over; what keeps it from that is only said.
-pub fn end(device: &Device, held: &Held) {
+fn end(device: &Device, held: &Held) {
     if let Err(error) = device.api().and_then(|api| api.revoke(&held.grant.access_token)) {
         let left = human(seconds_between(device.clock.now(), held.grant.expires_at));
         device.terminal.warning(&format!("the grant could not be revoked and ends by itself in {left}: {error}"));

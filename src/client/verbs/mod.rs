@@ -22,7 +22,7 @@ pub use key::{enroll, enroll_software, pin_changed};
 pub use status_format::GrantFormat;
 
 use super::Device;
-use super::cli::{Arguments, AskOptions, ColorWhen, RunOptions, Verb, command, command_without_dashes};
+use super::cli::{Arguments, AskOptions, RunOptions, Verb, command, command_without_dashes};
 use super::completion::candidates;
 use super::error::Error;
 use super::places::Places;
@@ -32,7 +32,7 @@ use super::terminal::{Terminal, set_color, shows_color, width};
 use crate::files::has_rights_of_its_file;
 use crate::protocol::display::escaped;
 use clap::error::ErrorKind;
-use clap::{FromArgMatches as _, ValueEnum as _};
+use clap::{ColorChoice, FromArgMatches as _, ValueEnum as _};
 use drop::Which;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -46,10 +46,10 @@ pub fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
     let ours = || words.iter().take_while(|word| *word != "--");
     // Known before anything can go wrong: errors of what was typed are written so as well.
-    let progress = ours().any(|word| word == "--progress=json")
-        || ours().zip(ours().skip(1)).any(|(option, value)| option == "--progress" && value == "json");
+    let value = |option| value_of(option, ours().filter_map(|word| word.to_str()));
+    let progress = value("--progress") == Some("json");
     let terminal = Terminal { json: ours().any(|word| word == "--json"), progress, quiet: false };
-    set_color(color_of(ours().filter_map(|word| word.to_str())));
+    set_color(value("--color").and_then(|when| ColorChoice::from_str(when, false).ok()).unwrap_or_default());
     let with_command = words.iter().any(|word| word == "--");
     match act(&words, terminal) {
         Ok(status) => ExitCode::from(status),
@@ -78,20 +78,21 @@ fn act(words: &[OsString], terminal: Terminal) -> Result<u8, Option<Error>> {
     }
 }
 
-/// What `--color` said, looked for before the rest: what is said of the rest follows it.
-fn color_of<'a>(words: impl Iterator<Item = &'a str>) -> ColorWhen {
-    let mut found = ColorWhen::default();
+/// What an option was given last, looked for before the rest: what is said of the rest follows it.
+fn value_of<'a>(option: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let mut found = None;
     let mut expected = false;
     for word in words {
-        let value = if expected { Some(word) } else { word.strip_prefix("--color=") };
-        expected = !expected && word == "--color";
-        found = value.and_then(|value| ColorWhen::from_str(value, false).ok()).unwrap_or(found);
+        let value =
+            if expected { Some(word) } else { word.strip_prefix(option).and_then(|rest| rest.strip_prefix('=')) };
+        expected = !expected && word == option;
+        found = value.or(found);
     }
     found
 }
 
 fn parse(words: &[OsString]) -> Result<Arguments, clap::Error> {
-    let color = if shows_color(&std::io::stdout()) { clap::ColorChoice::Always } else { clap::ColorChoice::Never };
+    let color = if shows_color(&std::io::stdout()) { ColorChoice::Always } else { ColorChoice::Never };
     Arguments::from_arg_matches(&command().color(color).try_get_matches_from(words)?)
 }
 

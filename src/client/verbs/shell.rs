@@ -1,9 +1,8 @@
 //! `elevate shell`: a shell that has the credential, shows so in its prompt, and ends with the grant.
 
-use super::elevate::{end, wanted};
+use super::elevate::{supervise, wanted};
 use crate::client::Device;
 use crate::client::cli::{AskOptions, OnExpiry};
-use crate::client::deliver::watch::Watch;
 use crate::client::deliver::{Environment, environment, run};
 use crate::client::elevation::{self, Cache};
 use crate::client::error::Error;
@@ -35,32 +34,18 @@ pub fn run(device: &Device, ask: &AskOptions, resource: ResourceName) -> Result<
         wanted.cache = Cache::Ignore;
     }
     let held = elevation::elevate(device, &wanted)?;
-    let mut environment = environment(&held, &device.config.delivery(&wanted.resource))?;
-    let separator = if within.is_empty() { "" } else { ":" };
-    set(&mut environment, SHELLS, &format!("{within}{separator}{}", wanted.resource));
-    let words = match words(device, &shell, &mut environment) {
-        Ok(words) => words,
-        Err(error) => {
-            if ask.once {
-                end(device, &held);
-            }
-            return Err(error);
-        }
-    };
     let left = human(seconds_between(device.clock.now(), held.grant.expires_at));
-    device.terminal.note(&format!("a shell with {}, which ends in {left}; `exit` leaves it before", wanted.resource));
-    let ended = run::start(&words, environment).map(|running| {
-        let (clock, terminal) = (device.clock.clone(), device.terminal);
-        let watch = Watch::start(running.pid(), &held, Some(OnExpiry::HangUp), None, clock, terminal);
-        let over = running.to_its_end();
-        let _ = watch.end();
-        over
+    let mut words = Vec::new();
+    let prepared = environment(&held, &device.config.delivery(&wanted.resource)).and_then(|mut environment| {
+        let separator = if within.is_empty() { "" } else { ":" };
+        set(&mut environment, SHELLS, &format!("{within}{separator}{}", wanted.resource));
+        words = shell_words(device, &shell, &mut environment)?;
+        let resource = &wanted.resource;
+        device.terminal.note(&format!("a shell with {resource}, which ends in {left}; `exit` leaves it before"));
+        Ok((environment, None))
     });
-    if ask.once {
-        end(device, &held);
-    }
-    match ended {
-        Ok(over) => Ok(run::end_like(over.status()?)),
+    match supervise(device, ask.once, held, prepared, Some(OnExpiry::HangUp), &words)? {
+        Ok(status) => Ok(run::end_like(status)),
         Err(not_started) => Err(not_started.error.hint("SHELL names the shell that is started")),
     }
 }
@@ -84,7 +69,7 @@ fn login_shell() -> PathBuf {
 }
 
 /// How each shell is made to show where it is, after the user's own files were read.
-fn words(device: &Device, shell: &Path, environment: &mut Environment) -> Result<Vec<OsString>, Error> {
+fn shell_words(device: &Device, shell: &Path, environment: &mut Environment) -> Result<Vec<OsString>, Error> {
     let name = shell.file_name().unwrap_or_default().to_string_lossy();
     let mut words = vec![shell.as_os_str().to_owned()];
     match &*name {

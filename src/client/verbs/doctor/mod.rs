@@ -1,5 +1,5 @@
-//! `elevate doctor`: what keeps elevation from working here, a line each. Asks nobody, starts no authority, changes nothing,
-//! and waits for no check longer than [`LIMIT`].
+//! `elevate doctor`: what keeps elevation from working here, a line each. Asks nobody, starts no authority, changes nothing
+//! but the names that completion remembers, and waits for no check longer than [`LIMIT`].
 
 mod authority;
 mod keys;
