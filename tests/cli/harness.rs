@@ -258,6 +258,15 @@ impl Home {
         self.start_at_terminal(command)
     }
 
+    /// Starts a shell script at a terminal of another size. The pty library sets its own once more after a program has
+    /// begun: the script waits until that is done.
+    pub fn sh_in_window(&self, columns: u16, rows: u16, script: &str) -> Tty {
+        let mut tty = self.sh_at_terminal(&format!("read go; {script}"));
+        tty.resize(columns, rows);
+        tty.send("\n");
+        tty
+    }
+
     /// Starts any program at a terminal.
     pub fn program_at_terminal(&self, words: &[&str]) -> Tty {
         let mut command = Command::new(words[0]);

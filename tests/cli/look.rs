@@ -81,11 +81,10 @@ fn tables_fit_narrow_terminals_also_with_long_and_wide_texts() {
     home.elevate(&["wiki"]).ok();
     for columns in [80, 40] {
         for verb in ["list", "status"] {
-            let script = format!("stty cols {columns}; elevate {verb}");
-            let shown = home.sh_at_terminal(&script).end().ok().tty;
+            let shown = home.sh_in_window(columns, 24, &format!("elevate {verb}")).end().ok().tty;
             for line in shown.lines() {
                 let width = dialoguer::console::measure_text_width(line);
-                assert!(width <= columns, "{width} of {columns}: {line}");
+                assert!(width <= usize::from(columns), "{width} of {columns}: {line}");
             }
         }
     }

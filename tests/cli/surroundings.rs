@@ -85,13 +85,13 @@ fn without_any_terminal_or_stdin_it_says_what_to_do() {
 fn a_terminal_of_one_column_and_one_row() {
     let home = Home::set_up();
     for words in ["list", "status", "doctor", "key list", "audit show", "explain wiki", "--help"] {
-        let ended = home.sh_at_terminal(&format!("stty cols 1 rows 1; elevate {words}; echo ended $?")).end().ok();
+        let ended = home.sh_in_window(1, 1, &format!("elevate {words}; echo ended $?")).end().ok();
         assert!(ended.tty.contains("ended 0") || (words == "doctor" && ended.tty.contains("ended 1")), "{ended:?}");
         assert!(!ended.tty.contains("panicked"), "{ended:?}");
     }
     for (columns, rows) in [(1, 1), (0, 0), (2, 1), (65535, 65535)] {
-        let script = format!("stty cols {columns} rows {rows}; elevate list && elevate token -k prod-api >/dev/null");
-        let mut tty = home.sh_at_terminal(&script);
+        let script = "elevate list && elevate token -k prod-api >/dev/null";
+        let mut tty = home.sh_in_window(columns, rows, script);
         tty.approve();
         tty.end().ok();
     }
