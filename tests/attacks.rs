@@ -611,7 +611,7 @@ async fn subject_token_of_somebody_else() {
 fn a_caller_whom_nobody_vouches_for_is_nobody() {
     assert!(Caller::with_uid(7).subject(Served::Only(8)).is_err());
     assert_eq!(Caller::with_uid(7).subject(Served::Only(7)).unwrap().sub(), "uid:7");
-    assert_eq!(Caller::with_uid(7).subject(Served::Everybody).unwrap().uid(), 7);
+    assert_eq!(Caller::with_uid(7).subject(Served::Everybody).unwrap().uid(), Some(7));
 }
 
 /// A step-up session is its user's: under another name it is as if it had never been.

@@ -28,7 +28,7 @@ use elevate::protocol::messages::{
     PEER_TOKEN_TYPE, SealedFor, StepUpResponse, TOKEN_EXCHANGE, TokenRequest,
 };
 use elevate::protocol::secret::Secret;
-use elevate::protocol::{CLIENT_ID, LOCAL_RP_ID, SOFTWARE_AAGUID};
+use elevate::protocol::{CLIENT_ID, LOCAL_HOST, SOFTWARE_AAGUID};
 use jiff::Timestamp;
 use makers::{Attestation, Maker};
 use serde_json::{Value, json};
@@ -863,7 +863,7 @@ impl TestKey {
         let mut says = Says {
             ceremony: "webauthn.create".into(),
             challenge: options.challenge.clone(),
-            origin: format!("https://{LOCAL_RP_ID}"),
+            origin: format!("https://{LOCAL_HOST}"),
             cross_origin: false,
             rp_id: options.rp.id.clone(),
             flags: self.flags | AT | if makes_secret { ED } else { 0 },

@@ -1,40 +1,70 @@
-//! Who is on the other end of the socket: the kernel's word (`SO_PEERCRED`), never a claim.
+//! Who is asking. On a socket that is the kernel's word (`SO_PEERCRED`), never a claim; over the network it is nobody,
+//! until a token says who.
 
 use super::error::Refusal;
 use crate::protocol::messages::{JWT_TYPE, PEER_TOKEN_TYPE};
 use axum::extract::connect_info::Connected;
 use axum::serve::IncomingStream;
+use std::net::IpAddr;
 use tokio::net::UnixListener;
 
-/// A caller, by peer uid; `None` where the kernel would not say.
+/// The other end of a connection, as far as the transport knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Caller {
-    uid: Option<u32>,
+pub enum Caller {
+    /// An account of this host, by the kernel; `None` where it would not say.
+    Peer(Option<u32>),
+    /// An address, behind which anybody may be.
+    Remote(IpAddr),
 }
 
 impl Caller {
     /// For callers inside this process: tests and start-up.
     #[must_use]
     pub const fn with_uid(uid: u32) -> Self {
-        Self { uid: Some(uid) }
+        Self::Peer(Some(uid))
     }
 
-    /// The subject that grants are made out to.
+    /// The account that the transport itself vouches for; `None` where it vouches for nobody.
     ///
     /// # Errors
     /// Where the kernel would not say who it is, or it is somebody this authority does not serve.
-    pub fn subject(self, served: Served) -> Result<Subject, Refusal> {
-        let uid = self.uid.ok_or_else(|| Refusal::Malformed("the kernel does not say who is calling".into()))?;
+    pub fn account(self, served: Served) -> Result<Option<Subject>, Refusal> {
+        let uid = match self {
+            Self::Remote(_) => return Ok(None),
+            Self::Peer(uid) => {
+                uid.ok_or_else(|| Refusal::Malformed("the kernel does not say who is calling".into()))?
+            }
+        };
         match served {
             Served::Only(owner) if owner != uid => {
                 Err(Refusal::NotTheCaller { claimed: format!("uid:{owner}"), observed: format!("uid:{uid}") })
             }
-            Served::Only(_) | Served::Everybody => Ok(Subject { uid }),
+            Served::Only(_) | Served::Everybody => Ok(Some(Subject::account(uid))),
+        }
+    }
+
+    /// The account behind a socket.
+    ///
+    /// # Errors
+    /// As for [`Caller::account`]; [`Refusal::NotSignedIn`] over the network.
+    pub fn subject(self, served: Served) -> Result<Subject, Refusal> {
+        self.account(served)?.ok_or(Refusal::NotSignedIn)
+    }
+
+    /// Refuses a token that speaks for somebody other than whom the transport vouches for. Over the network the token
+    /// itself is all there is.
+    ///
+    /// # Errors
+    /// [`Refusal::Token`]; as for [`Caller::account`].
+    pub fn may_speak_for(self, sub: &str, served: Served) -> Result<(), Refusal> {
+        match self.account(served)? {
+            Some(subject) if subject.sub() != sub => Err(Refusal::Token("it was issued to somebody else")),
+            Some(_) | None => Ok(()),
         }
     }
 }
 
-/// Whom an authority serves.
+/// Whom an authority serves on its socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Served {
     /// The embedded authority: the account it runs as.
@@ -43,30 +73,43 @@ pub enum Served {
     Everybody,
 }
 
-/// A subject: an account of this host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A subject: an account of this host, or whoever a trusted issuer says it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
-    uid: u32,
+    sub: String,
+    uid: Option<u32>,
 }
 
 impl Subject {
-    /// The peer's user id.
+    /// An account of this host.
     #[must_use]
-    pub const fn uid(self) -> u32 {
+    pub fn account(uid: u32) -> Self {
+        Self { sub: format!("uid:{uid}"), uid: Some(uid) }
+    }
+
+    /// `sub` as `issuer` calls it: written `ISSUER#SUB`, so that two issuers never mean the same subject.
+    #[must_use]
+    pub fn of_issuer(issuer: &str, sub: &str) -> Self {
+        Self { sub: format!("{issuer}#{sub}"), uid: None }
+    }
+
+    /// The user id, of an account of this host.
+    #[must_use]
+    pub const fn uid(&self) -> Option<u32> {
         self.uid
     }
 
     /// The `sub` claim.
     #[must_use]
-    pub fn sub(self) -> String {
-        format!("uid:{}", self.uid)
+    pub fn sub(&self) -> &str {
+        &self.sub
     }
 
     /// Refuses a subject token that speaks for somebody else (RFC 8693 section 2.1).
     ///
     /// # Errors
     /// [`Refusal::NotTheCaller`]; [`Refusal::IdentityToken`], for what no socket needs.
-    pub fn must_be(self, subject_token_type: &str, subject_token: &str) -> Result<(), Refusal> {
+    pub fn must_be(&self, subject_token_type: &str, subject_token: &str) -> Result<(), Refusal> {
         if subject_token_type == JWT_TYPE {
             return Err(Refusal::IdentityToken);
         }
@@ -76,12 +119,13 @@ impl Subject {
         if subject_token == self.sub() {
             return Ok(());
         }
-        Err(Refusal::NotTheCaller { claimed: crate::protocol::display::escaped(subject_token), observed: self.sub() })
+        let claimed = crate::protocol::display::escaped(subject_token);
+        Err(Refusal::NotTheCaller { claimed, observed: self.sub.clone() })
     }
 }
 
 impl Connected<IncomingStream<'_, UnixListener>> for Caller {
     fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        Self { uid: stream.io().peer_cred().ok().map(|credentials| credentials.uid()) }
+        Self::Peer(stream.io().peer_cred().ok().map(|credentials| credentials.uid()))
     }
 }

@@ -1,6 +1,5 @@
 //! `elevate-authority`: serve, check-config, accept-clock, reset. Whatever else changes an authority goes through its own flow.
 
-use super::OpenError;
 use super::audit::{Audit, Entry};
 use super::elevation::ElevationId;
 use super::reset::reset;
@@ -8,10 +7,10 @@ use super::rules::Rules;
 use super::server::{Places, lock, serve};
 use super::signer::MasterKey;
 use super::store::{Faults, Store};
+use super::{OpenError, issuer_of};
 use crate::clock::Clock;
 use crate::files::own_directory;
 use crate::log::leaf::Event;
-use crate::protocol::LOCAL_RP_ID;
 use clap::{Parser, Subcommand};
 use serde_json::json;
 use std::io::{IsTerminal as _, Write as _};
@@ -182,9 +181,9 @@ async fn accept_clock(data: PathBuf) -> Result<(), OpenError> {
     let _lock = lock(&places).await?;
     let store = Store::open(&places.data.join("authority.db"), Faults::default()).await?;
     let master = MasterKey::load_or_create(&places.data.join("authority.key"))?;
-    let instance = store.meta("instance").await?;
-    let instance = instance.ok_or_else(|| OpenError::Other("this authority has never been started".into()))?;
-    let signer = master.log_signer(&format!("https://{LOCAL_RP_ID}/{instance}"))?;
+    let issuer = issuer_of(&store).await?;
+    let issuer = issuer.ok_or_else(|| OpenError::Other("this authority has never been started".into()))?;
+    let signer = master.log_signer(issuer.as_str())?;
     let audit = Audit::start(store, signer, Clock::system());
     audit.record(Entry::new(Event::ClockAccepted, ElevationId::fresh(), json!({})), Vec::new()).await?;
     Ok(())

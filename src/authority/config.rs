@@ -4,6 +4,7 @@ use super::attestation::AttestationConfig;
 use super::rules::RulesError;
 use crate::protocol::AUTHORITY_RESOURCE;
 use crate::protocol::display::escaped;
+use crate::protocol::issuer::Issuer;
 use crate::protocol::messages::ResourceKind;
 use crate::protocol::names::{ResourceName, Scope, Ttl};
 use serde::Deserialize;
@@ -18,6 +19,9 @@ pub const UNBOUND_MAX: u64 = 300;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// Who the authority is, for devices, services and keys; absent, it is `https://localhost/<instance id>`.
+    #[serde(default)]
+    pub issuer: Option<Issuer>,
     /// Whether keys that are files may be enrolled and used.
     #[serde(default)]
     pub allow_software_keys: bool,
@@ -133,11 +137,11 @@ impl Resource {
 
     /// The authority itself, as a resource: operations on keys, secrets, users.
     #[must_use]
-    pub fn authority(issuer: &str) -> Self {
+    pub fn authority(issuer: &Issuer) -> Self {
         Self {
             kind: ResourceKind::Jwt,
             description: "this authority".to_owned(),
-            audience: Some(issuer.to_owned()),
+            audience: Some(issuer.to_string()),
             sensitivity: Sensitivity::Critical,
             scopes: Vec::new(),
             environment: String::new(),

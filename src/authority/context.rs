@@ -64,8 +64,8 @@ pub struct Context {
 /// What the authority saw.
 #[derive(Debug, Clone)]
 pub struct Observed {
-    /// The peer's uid.
-    pub uid: u32,
+    /// The peer's uid, where the caller is an account of this host.
+    pub uid: Option<u32>,
     /// Hour of the day, UTC.
     pub hour: i8,
     /// How many keys the user has.
@@ -83,17 +83,17 @@ impl Observed {
     /// [`StoreError`]: without history nobody gets in.
     pub async fn look(
         store: &Store,
-        subject: Subject,
+        subject: &Subject,
         resource: &ResourceName,
         keys: &[SecurityKeyRow],
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         let sub = subject.sub();
         let mut signals = Vec::new();
-        if !store.used_before(&sub, resource.as_str()).await? {
+        if !store.used_before(sub, resource.as_str()).await? {
             signals.push(Signal::FirstUseOfResource);
         }
-        if store.recent_failures(&sub, now).await? >= FAILURES {
+        if store.recent_failures(sub, now).await? >= FAILURES {
             signals.push(Signal::RecentFailures);
         }
         Ok(Self {
@@ -115,14 +115,18 @@ impl Context {
 
     /// The Cedar context of the schema, for one rung.
     pub(super) fn to_cedar(&self, question: &Question<'_>, assurance: Assurance) -> serde_json::Value {
+        let mut observed = json!({
+            "hour": self.observed.hour,
+            "enrolled_keys": self.observed.enrolled_keys,
+            "can_verify": self.observed.can_verify,
+            "signals": self.signal_names(),
+        });
+        // What there is not is left out: a policy that needs it then denies.
+        if let Some(uid) = self.observed.uid {
+            observed["uid"] = json!(uid);
+        }
         json!({
-            "observed": {
-                "uid": self.observed.uid,
-                "hour": self.observed.hour,
-                "enrolled_keys": self.observed.enrolled_keys,
-                "can_verify": self.observed.can_verify,
-                "signals": self.signal_names(),
-            },
+            "observed": observed,
             "claimed": {
                 "host": self.claimed.host,
                 "os": self.claimed.os,

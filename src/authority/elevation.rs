@@ -72,7 +72,7 @@ pub async fn elevate(
     // caller
     let rules = authority.rules().await?;
     let now = authority.clock.now();
-    let subject = caller.subject(authority.served)?;
+    let subject = &caller.subject(authority.served)?;
     subject.must_be(&request.subject_token_type, request.subject_token.expose())?;
     let wanted = Wanted::parse(authority, &rules, subject, jkt, request)?;
     let waiting = step_up::resume(authority, &wanted, request, now).await?;
@@ -80,7 +80,7 @@ pub async fn elevate(
     admit(authority, subject, &elevation, &wanted, now).await?;
 
     // context
-    let keys = authority.store.security_keys(&subject.sub()).await?;
+    let keys = authority.store.security_keys(subject.sub()).await?;
     let context = wanted.context(authority, subject, &keys, now).await?;
 
     // policy
@@ -123,7 +123,7 @@ impl Wanted {
     fn parse(
         authority: &Authority,
         rules: &Rules,
-        subject: Subject,
+        subject: &Subject,
         jkt: &str,
         request: &TokenRequest,
     ) -> Result<Self, Refusal> {
@@ -144,8 +144,8 @@ impl Wanted {
         let (resource, action) = find(authority, rules, &name, &detail)?;
         let scope = narrowed_scope(&name, &resource, &request.scope)?;
         let asked = Asked {
-            issuer: authority.issuer.clone(),
-            subject: subject.sub(),
+            issuer: authority.issuer.to_string(),
+            subject: subject.sub().to_owned(),
             jkt: jkt.to_owned(),
             resource: name,
             scope: request.scope.clone(),
@@ -157,7 +157,7 @@ impl Wanted {
     async fn context(
         &self,
         authority: &Authority,
-        subject: Subject,
+        subject: &Subject,
         keys: &[SecurityKeyRow],
         now: Timestamp,
     ) -> Result<Context, Refusal> {
@@ -173,7 +173,7 @@ impl Wanted {
         &'a self,
         authority: &Authority,
         rules: &Rules,
-        subject: Subject,
+        subject: &'a Subject,
         context: &'a Context,
     ) -> Question<'a> {
         Question {
@@ -265,12 +265,12 @@ fn narrowed_scope(name: &ResourceName, resource: &Resource, asked: &Scope) -> Re
 /// Lets a user in who is not shut out; a first request makes the user known.
 async fn admit(
     authority: &Authority,
-    subject: Subject,
+    subject: &Subject,
     elevation: &ElevationId,
     wanted: &Wanted,
     now: Timestamp,
 ) -> Result<(), Refusal> {
-    let sub = subject.sub();
+    let sub = subject.sub().to_owned();
     match authority.store.user(&sub).await? {
         None => {
             let entry = Entry::new(Event::UserCreated, elevation.clone(), json!({ "sub": sub }));
@@ -348,13 +348,12 @@ pub struct Foreseen {
 /// [`Refusal::UnknownResource`]; [`Refusal::Store`].
 pub async fn foresee(
     authority: &Authority,
-    caller: Caller,
+    subject: &Subject,
     name: &ResourceName,
     rules: &Rules,
 ) -> Result<Foreseen, Refusal> {
-    let subject = caller.subject(authority.served)?;
     let resource = rules.config.resources.get(name).ok_or_else(|| Refusal::UnknownResource(name.to_string()))?;
-    let keys = authority.store.security_keys(&subject.sub()).await?;
+    let keys = authority.store.security_keys(subject.sub()).await?;
     let context = Context {
         observed: Observed::look(&authority.store, subject, name, &keys, authority.clock.now()).await?,
         claimed: Claimed::default(),

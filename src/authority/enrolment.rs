@@ -2,7 +2,7 @@
 
 use super::Authority;
 use super::audit::Entry;
-use super::caller::Caller;
+use super::caller::{Caller, Subject};
 use super::elevation::ElevationId;
 use super::error::Refusal;
 use super::operations::authorize;
@@ -73,7 +73,7 @@ pub async fn begin(
     }
     let exclude = keys.iter().filter_map(|key| from_base64url(&key.credential_id)).collect();
     // The user handle says nothing about the user outside this authority (Level 3, section 14.6.1).
-    let handle = sha256(&[authority.issuer.as_bytes(), b"\0", sub.as_bytes()]);
+    let handle = sha256(&[authority.issuer.as_str().as_bytes(), b"\0", sub.as_bytes()]);
     let (public_key, state) = authority
         .relying_party
         .begin_registration(&handle, sub, exclude)
@@ -103,13 +103,14 @@ pub async fn finish(
 ) -> Result<EnrolledKey, Refusal> {
     let now = authority.clock.now();
     let rules = authority.rules().await?;
-    let sub = caller.subject(authority.served)?.sub();
     let hash = session_hash(&response.enrolment);
     let session = authority.store.session(&hash).await?.ok_or(Refusal::SessionGone)?;
     let content: Content = serde_json::from_str(&session.content).map_err(|_| Refusal::SessionGone)?;
-    if session.sub != sub || session.expires_at <= now || content.jkt != jkt {
+    if session.expires_at <= now || content.jkt != jkt {
         return Err(Refusal::SessionGone);
     }
+    let sub = session.sub;
+    caller.may_speak_for(&sub, authority.served)?;
     let elevation = ElevationId::stored(session.elevation);
     if authority.store.user(&sub).await?.is_none_or(|user| user.disabled_at.is_some()) {
         return Err(Refusal::UserDisabled(elevation));
@@ -174,10 +175,9 @@ pub async fn finish(
 ///
 /// # Errors
 /// [`Refusal`].
-pub async fn list(authority: &Authority, caller: Caller) -> Result<Vec<EnrolledKey>, Refusal> {
+pub async fn list(authority: &Authority, subject: &Subject) -> Result<Vec<EnrolledKey>, Refusal> {
     let rules = authority.rules().await?;
-    let sub = caller.subject(authority.served)?.sub();
-    let keys = authority.store.security_keys(&sub).await?;
+    let keys = authority.store.security_keys(subject.sub()).await?;
     let mut only_one_for = only_ones(&keys, &authority.store.secret_names().await?);
     let listed = |row: SecurityKeyRow| {
         let secrets = only_one_for.remove(&row.credential_id).unwrap_or_default();

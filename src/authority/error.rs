@@ -26,6 +26,9 @@ pub enum Refusal {
         /// What the kernel says.
         observed: String,
     },
+    /// Nobody vouches for the caller.
+    #[error("you are not signed in")]
+    NotSignedIn,
     /// Shut out by an administrator.
     #[error("your account was disabled")]
     UserDisabled(ElevationId),
@@ -143,6 +146,7 @@ impl Refusal {
             Self::NoSecurityKey { .. } | Self::NoKeyUnseals { .. } => (403, "access_denied", ErrorCode::NoSecurityKey),
             Self::StepUpFailed { .. } | Self::SessionGone => (400, "invalid_grant", ErrorCode::VerificationFailed),
             Self::IdentityToken => (400, "invalid_request", ErrorCode::NotSignedIn),
+            Self::NotSignedIn => (401, "invalid_token", ErrorCode::NotSignedIn),
             Self::Dpop(DpopError::NonceNeeded) => (400, "use_dpop_nonce", ErrorCode::Failed),
             Self::Dpop(DpopError::Invalid(_) | DpopError::Clock { .. }) => {
                 (400, "invalid_dpop_proof", ErrorCode::Failed)
@@ -187,6 +191,7 @@ impl Refusal {
                 "enrol a hardware key, or set `allow_software_keys = true` in authority.toml".to_owned()
             }
             Self::Policy(_) => "run `elevate-authority check-config`".to_owned(),
+            Self::NotSignedIn => "run `elevate login`".to_owned(),
             Self::IdentityToken => "it knows you by your account: run it without one".to_owned(),
             Self::Dpop(DpopError::Clock { .. }) => {
                 "set the one that is wrong; `timedatectl` says whether yours is synchronised".to_owned()
@@ -215,6 +220,7 @@ impl Refusal {
             | Self::UnknownResource(_)
             | Self::NotTheCaller { .. }
             | Self::SessionGone
+            | Self::NotSignedIn
             | Self::IdentityToken
             | Self::Dpop(_)
             | Self::Token(_)

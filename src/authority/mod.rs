@@ -28,8 +28,10 @@ pub mod store;
 
 use crate::clock::Clock;
 use crate::log::leaf::Event;
-use crate::protocol::LOCAL_RP_ID;
+use crate::protocol::LOCAL_HOST;
 use crate::protocol::encoding::random;
+use crate::protocol::issuer::Issuer;
+use crate::protocol::names::Malformed;
 use audit::{Audit, Entry};
 use caller::{Served, Subject};
 use elevation::ElevationId;
@@ -45,8 +47,8 @@ use store::{Change, Faults, Store, StoreError};
 
 /// Everything one running authority is made of.
 pub struct Authority {
-    /// `https://localhost/<instance id>`.
-    pub issuer: String,
+    /// As configured, else `https://localhost/<instance id>`.
+    pub issuer: Issuer,
     pub(crate) clock: Clock,
     pub(crate) store: Store,
     pub(crate) audit: Audit,
@@ -59,6 +61,29 @@ pub struct Authority {
     rules: LiveRules,
     /// Held while changed rules are recorded and taken up, so that it is done once.
     taking_up: tokio::sync::Mutex<()>,
+}
+
+/// Who the authority of this store has been since it was founded: tokens, keys and the log's name depend on it.
+///
+/// # Errors
+/// [`OpenError`].
+pub(crate) async fn issuer_of(store: &Store) -> Result<Option<Issuer>, OpenError> {
+    if let Some(issuer) = store.meta("issuer").await? {
+        return issuer.parse().map(Some).map_err(|error: Malformed| OpenError::Other(error.0));
+    }
+    // One that was founded before issuers could be configured.
+    store.meta("instance").await?.map(|instance| local(&instance)).transpose()
+}
+
+fn local(instance: &str) -> Result<Issuer, OpenError> {
+    format!("https://{LOCAL_HOST}/{instance}").parse().map_err(|error: Malformed| OpenError::Other(error.0))
+}
+
+fn another_issuer(known: &Issuer, configured: &Issuer) -> OpenError {
+    OpenError::Other(format!(
+        "authority.toml says that the issuer is {configured}, and this store was founded as {known}: tokens, security keys \
+         and the log are that one's; write it so, or found a new authority"
+    ))
 }
 
 /// Why an authority can't start.
@@ -93,22 +118,25 @@ impl Authority {
         let rules = LiveRules::load(config)?;
         let master = MasterKey::load_or_create(&data.join("authority.key"))?;
         let store = Store::open(&data.join("authority.db"), faults).await?;
-        let known = store.meta("instance").await?;
-        let instance = known.clone().unwrap_or_else(|| format!("{:016x}", u64::from_be_bytes(random::<8>())));
-        let issuer = format!("https://{LOCAL_RP_ID}/{instance}");
-        let audit = Audit::start(store.clone(), master.log_signer(&issuer)?, clock.clone());
+        let known = issuer_of(&store).await?;
+        let issuer = match (&known, &rules.current().config.issuer) {
+            (Some(known), Some(configured)) if known != configured => return Err(another_issuer(known, configured)),
+            (Some(issuer), _) | (None, Some(issuer)) => issuer.clone(),
+            (None, None) => local(&format!("{:016x}", u64::from_be_bytes(random::<8>())))?,
+        };
+        let audit = Audit::start(store.clone(), master.log_signer(issuer.as_str())?, clock.clone());
         if known.is_none() {
             let founding = vec![
-                Change::SetMeta { key: "instance", value: instance },
+                Change::SetMeta { key: "issuer", value: issuer.to_string() },
                 Change::AddSigningKey(signer::new_signing_key(&master, &clock)?),
             ];
             audit.record(Entry::new(Event::LogOpened, ElevationId::fresh(), json!({})), founding).await?;
         }
         let owner = crate::files::own_uid();
         let authority = Self {
-            issuer,
             signer: Signer::load(&store, &master).await?,
-            relying_party: RelyingParty::new(LOCAL_RP_ID).map_err(OpenError::Other)?,
+            relying_party: RelyingParty::new(issuer.host()).map_err(OpenError::Other)?,
+            issuer,
             proofs: Proofs::new(),
             served: Served::Only(owner),
             owner,
@@ -142,9 +170,9 @@ impl Authority {
 
     /// Whether this subject administers: as configured, or as the account that owns the authority.
     #[must_use]
-    pub fn is_admin(&self, rules: &Rules, subject: Subject) -> bool {
+    pub fn is_admin(&self, rules: &Rules, subject: &Subject) -> bool {
         let admins = &rules.config.admins;
-        if admins.is_empty() { subject.uid() == self.owner } else { admins.contains(&subject.sub()) }
+        if admins.is_empty() { subject.uid() == Some(self.owner) } else { admins.contains(subject.sub()) }
     }
 
     async fn take_up_rules(&self) -> Result<(), Refusal> {

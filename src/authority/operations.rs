@@ -77,16 +77,14 @@ pub async fn authorize(
     body: &[u8],
 ) -> Result<Authorized, Refusal> {
     let now = authority.clock.now();
-    let sub = caller.subject(authority.served)?.sub();
     let keys = authority.signer.jwks().await;
-    let claims = access_token::verify(access_token, &keys, &authority.issuer, Some(&authority.issuer), now)
-        .map_err(|access_token::NotAcceptable(check)| Refusal::Token(check))?;
+    let claims =
+        access_token::verify(access_token, &keys, authority.issuer.as_str(), Some(authority.issuer.as_str()), now)
+            .map_err(|access_token::NotAcceptable(check)| Refusal::Token(check))?;
     if claims.cnf.jkt != jkt {
         return Err(Refusal::Token("it is bound to another proof key"));
     }
-    if claims.sub != sub {
-        return Err(Refusal::Token("it was issued to somebody else"));
-    }
+    caller.may_speak_for(&claims.sub, authority.served)?;
     let grant = authority.store.grant(&claims.jti).await?.ok_or(Refusal::Token("there is no such grant"))?;
     if !grant.stands(now) {
         return Err(Refusal::Token("its grant is over"));

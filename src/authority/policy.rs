@@ -39,7 +39,7 @@ pub struct Question<'a> {
     /// What.
     pub action: Action,
     /// Who.
-    pub subject: Subject,
+    pub subject: &'a Subject,
     /// Whether they administer.
     pub admin: bool,
     /// The resource's name.
@@ -231,7 +231,7 @@ impl Policy {
             Some((&self.schema, &action)),
         )
         .map_err(|error| error.to_string())?;
-        let principal = uid("User", &question.subject.sub())?;
+        let principal = uid("User", question.subject.sub())?;
         let resource = uid("Resource", question.name.as_str())?;
         let request = Request::new(principal, action, resource, context, Some(&self.schema))
             .map_err(|error| error.to_string())?;
@@ -250,7 +250,7 @@ impl Policy {
         ]);
         let admin = HashMap::from([("admin".to_owned(), RestrictedExpression::new_bool(question.admin))]);
         let entity = |uid, attributes| Entity::new(uid, attributes, HashSet::new()).map_err(|error| error.to_string());
-        let user = entity(uid("User", &question.subject.sub())?, admin)?;
+        let user = entity(uid("User", question.subject.sub())?, admin)?;
         let resource = entity(uid("Resource", question.name.as_str())?, attributes)?;
         Entities::from_entities([user, resource], Some(&self.schema)).map_err(|error| error.to_string())
     }

@@ -70,10 +70,10 @@ fn public_endpoints() -> Router<Arc<Authority>> {
 }
 
 fn mounted(api: Router<Arc<Authority>>, authority: Arc<Authority>) -> Router {
-    let path = issuer_path(&authority.issuer).to_owned();
+    let path = authority.issuer.path();
     let well_known = "/.well-known/oauth-authorization-server";
     Router::new()
-        .nest(&path, api)
+        .nest(if path.is_empty() { "/" } else { path }, api)
         .route(well_known, get(metadata))
         // RFC 8414 section 3.1: the issuer's path comes after the well-known part.
         .route(&format!("{well_known}{path}"), get(metadata))
@@ -82,10 +82,6 @@ fn mounted(api: Router<Arc<Authority>>, authority: Arc<Authority>) -> Router {
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(from_fn_with_state(authority.clone(), around))
         .with_state(authority)
-}
-
-fn issuer_path(issuer: &str) -> &str {
-    issuer.strip_prefix("https://").and_then(|rest| rest.find('/').map(|slash| &rest[slash..])).unwrap_or("/")
 }
 
 /// Every answer carries a nonce for the next proof and is kept by nobody; no request takes for ever.
@@ -209,7 +205,7 @@ async fn revoke(
 ) -> Answered {
     let Form(request) = form.map_err(Refusal::from)?;
     let subject = caller.subject(authority.served)?;
-    let Some(claims) = own_claims(&authority, subject, &request).await else { return ok(&json!({})) };
+    let Some(claims) = own_claims(&authority, &subject, &request).await else { return ok(&json!({})) };
     let now = authority.clock.now();
     let private = json!({ "sub": claims.sub, "grant_id": claims.jti });
     let entry = Entry::new(Event::GrantRevoked, ElevationId::stored(claims.txn), private);
@@ -225,10 +221,10 @@ async fn revoke(
     }
 }
 
-async fn own_claims(authority: &Authority, subject: Subject, request: &TokenParameter) -> Option<Claims> {
+async fn own_claims(authority: &Authority, subject: &Subject, request: &TokenParameter) -> Option<Claims> {
     let keys = authority.signer.jwks().await;
     let now = authority.clock.now();
-    let claims = access_token::verify(request.token.expose(), &keys, &authority.issuer, None, now).ok()?;
+    let claims = access_token::verify(request.token.expose(), &keys, authority.issuer.as_str(), None, now).ok()?;
     (claims.sub == subject.sub()).then_some(claims)
 }
 
@@ -243,7 +239,7 @@ async fn introspect(
     let keys = authority.signer.jwks().await;
     let now = authority.clock.now();
     let inactive = Introspection { active: false, claims: None };
-    let Ok(claims) = access_token::verify(request.token.expose(), &keys, &authority.issuer, None, now) else {
+    let Ok(claims) = access_token::verify(request.token.expose(), &keys, authority.issuer.as_str(), None, now) else {
         return ok(&inactive);
     };
     let grant = authority.store.grant(&claims.jti).await?;
@@ -253,10 +249,11 @@ async fn introspect(
 }
 
 async fn resources(State(authority): Shared, ConnectInfo(caller): From) -> Answered {
+    let subject = caller.subject(authority.served)?;
     let rules = authority.rules().await?;
     let mut entries = Vec::new();
     for (name, resource) in &rules.config.resources {
-        if let Ok(permitted) = foresee(&authority, caller, name, &rules).await?.decision {
+        if let Ok(permitted) = foresee(&authority, &subject, name, &rules).await?.decision {
             entries.push(CatalogueEntry {
                 resource: name.clone(),
                 description: resource.description.clone(),
@@ -280,13 +277,14 @@ async fn explain(
 ) -> Answered {
     let Query(query) = query.map_err(Refusal::from)?;
     let name: ResourceName = query.resource.parse().map_err(Refusal::from)?;
+    let subject = caller.subject(authority.served)?;
     let rules = authority.rules().await?;
-    let foreseen = foresee(&authority, caller, &name, &rules).await?;
+    let foreseen = foresee(&authority, &subject, &name, &rules).await?;
     ok(&explanation(&name, &foreseen, authority.refused_rules()))
 }
 
 async fn keys(State(authority): Shared, ConnectInfo(caller): From) -> Answered {
-    ok(&enrolment::list(&authority, caller).await?)
+    ok(&enrolment::list(&authority, &caller.subject(authority.served)?).await?)
 }
 
 async fn begin_enrolment(
@@ -339,7 +337,8 @@ async fn log_entries(
     query: Result<Query<EntriesQuery>, QueryRejection>,
 ) -> Answered {
     let Query(EntriesQuery { from }) = query.map_err(Refusal::from)?;
-    let sub = caller.subject(authority.served)?.sub();
+    let subject = caller.subject(authority.served)?;
+    let sub = subject.sub();
     let size = authority.store.log_size().await?;
     let to = from.saturating_add(PAGE).min(size);
     let rows = authority.store.log_rows(from, to).await?;
@@ -378,7 +377,7 @@ async fn metadata(State(authority): Shared) -> Answered {
     let at = |path: &str| format!("{}{path}", authority.issuer);
     let list = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect();
     ok(&Metadata {
-        issuer: authority.issuer.clone(),
+        issuer: authority.issuer.to_string(),
         token_endpoint: at("/token"),
         jwks_uri: at("/jwks"),
         revocation_endpoint: at("/revoke"),

@@ -68,7 +68,7 @@ pub async fn serve(places: &Places, exit_when_idle: bool, ready: impl FnOnce(&st
     let service = app.into_make_service_with_connect_info::<Caller>();
     let serving =
         tokio::spawn(async move { axum::serve(listener, service).with_graceful_shutdown(until(ended)).await });
-    ready(&authority.issuer);
+    ready(authority.issuer.as_str());
 
     let idle = exit_when_idle.then(|| Duration::from_secs(rules.config.idle_exit.seconds()));
     wait_for_the_end(&activity, idle).await?;

@@ -78,7 +78,7 @@ impl AuthorityApi {
             .map_err(|error| Error::failed(format!("no requests can be made: {error}")))?;
         let known = trust.known()?;
         let first_contact = known.is_none();
-        let known = known.unwrap_or_else(|| KnownAuthority { issuer: String::new(), log_key: String::new() });
+        let known = known.unwrap_or_else(KnownAuthority::nobody);
         let nonce = RefCell::new(trust.nonce());
         let (places, config) = (places.clone(), config.clone());
         let (date, silent) = (RefCell::default(), Cell::new(false));
@@ -334,7 +334,7 @@ impl AuthorityApi {
     }
 
     fn read<T: DeserializeOwned>(&self, reply: &Reply) -> Result<T, Error> {
-        if reply.status == StatusCode::NOT_FOUND && !self.known.issuer.is_empty() {
+        if reply.status == StatusCode::NOT_FOUND && self.known != KnownAuthority::nobody() {
             // Another authority has its endpoints elsewhere.
             let metadata = self.send(&|| self.http.request(Method::GET, self.url(WELL_KNOWN)))?;
             if let Ok(metadata) = serde_json::from_slice(&metadata.body) {

@@ -302,7 +302,7 @@ fn asked(
     key: &ProofKey,
 ) -> Result<Asked, Error> {
     Ok(Asked {
-        issuer: api.known().issuer.clone(),
+        issuer: api.known().issuer.to_string(),
         subject: device.subject()?,
         jkt: key.jkt().to_owned(),
         resource: wanted.resource.clone(),
@@ -357,7 +357,7 @@ fn approve(device: &Device, asked: &Asked, step_up: &StepUpResponse) -> Result<A
             .map_err(|error| {
                 Error::new(ErrorCode::VerificationFailed, error.to_string()).hint("nothing was touched or approved")
             })?;
-    if options.rp_id != crate::protocol::LOCAL_RP_ID {
+    if options.rp_id != device.known()?.rp_id() {
         return Err(Error::new(ErrorCode::VerificationFailed, "the authority asks for a key of another relying party"));
     }
     let shown = approval_text(asked, &narrowing, &step_up.error_description);

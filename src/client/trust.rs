@@ -9,7 +9,9 @@ use crate::log::checkpoint::{self, TreeHead};
 use crate::log::leaf::Event;
 use crate::log::receipt::Receipt;
 use crate::protocol::encoding::{base64url, from_base64url, sha256};
+use crate::protocol::issuer::Issuer;
 use crate::protocol::messages::{ErrorCode, Metadata};
+use crate::protocol::names::Malformed;
 use jiff::Timestamp;
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
@@ -23,22 +25,34 @@ const FILE_MAX: u64 = 64 << 10;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownAuthority {
     /// Its issuer (RFC 8414).
-    pub issuer: String,
+    pub issuer: Issuer,
     /// Its log's verifier key (C2SP signed-note).
     pub log_key: String,
 }
 
 impl KnownAuthority {
+    /// Before first contact.
+    #[must_use]
+    pub const fn nobody() -> Self {
+        Self { issuer: Issuer::nobody(), log_key: String::new() }
+    }
+
     /// The name it has in keyrings.
     #[must_use]
     pub fn id(&self) -> String {
-        base64url(&sha256(&[self.issuer.as_bytes()])[..12])
+        base64url(&sha256(&[self.issuer.as_str().as_bytes()])[..12])
+    }
+
+    /// The relying party id of every security key that is enrolled there.
+    #[must_use]
+    pub fn rp_id(&self) -> &str {
+        self.issuer.host()
     }
 
     /// The path below which its endpoints are: an issuer has one.
     #[must_use]
     pub fn path(&self) -> &str {
-        self.issuer.strip_prefix("https://localhost").unwrap_or_default()
+        self.issuer.path()
     }
 }
 
@@ -85,7 +99,10 @@ impl Trust {
     /// # Errors
     /// [`ErrorCode::VerificationFailed`], where it is another authority.
     pub fn check(&self, metadata: &Metadata) -> Result<KnownAuthority, Error> {
-        let seen = KnownAuthority { issuer: metadata.issuer.clone(), log_key: metadata.elevate_log_key.clone() };
+        let issuer = metadata.issuer.parse().map_err(|error: Malformed| {
+            Error::new(ErrorCode::VerificationFailed, format!("the authority's issuer is none: {}", error.0))
+        })?;
+        let seen = KnownAuthority { issuer, log_key: metadata.elevate_log_key.clone() };
         match self.known()? {
             Some(known) if known == seen => Ok(known),
             Some(_) => Err(Error::new(

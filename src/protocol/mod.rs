@@ -7,6 +7,7 @@ pub mod challenge;
 pub mod display;
 pub mod dpop;
 pub mod encoding;
+pub mod issuer;
 pub mod messages;
 pub mod names;
 pub mod secret;
@@ -17,8 +18,8 @@ pub const VERSION: u32 = 1;
 /// The OAuth client that this CLI is (RFC 6749 section 2.2): public, known to every authority.
 pub const CLIENT_ID: &str = "elevate-cli";
 
-/// Relying party id of every embedded and system authority: their issuer is on `localhost`.
-pub const LOCAL_RP_ID: &str = "localhost";
+/// Host of the issuer of every embedded and system authority, and so their relying party id.
+pub const LOCAL_HOST: &str = "localhost";
 
 /// The resource that stands for the authority itself: keys and administration are elevations to it.
 pub const AUTHORITY_RESOURCE: &str = "authority";

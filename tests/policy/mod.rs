@@ -39,11 +39,11 @@ impl Row {
             Some(operation) if operation.is_own_keys() => Action::ManageOwnKeys,
             Some(_) => Action::Administer,
         };
-        let mut resource = Resource::authority("https://localhost/1");
+        let mut resource = Resource::authority(&"https://localhost/1".parse().unwrap());
         resource.sensitivity = self.sensitivity;
         let context = Context {
             observed: Observed {
-                uid: 1000,
+                uid: Some(1000),
                 hour: 12,
                 enrolled_keys: self.keys,
                 can_verify: self.pin,
@@ -53,9 +53,10 @@ impl Row {
             has_reason: false,
             operation: self.operation,
         };
+        let subject = Caller::with_uid(1000).subject(Served::Everybody).unwrap();
         let question = Question {
             action,
-            subject: Caller::with_uid(1000).subject(Served::Everybody).unwrap(),
+            subject: &subject,
             admin: self.admin,
             name: &"thing".parse().unwrap(),
             resource: &resource,
@@ -451,7 +452,7 @@ fn a_missing_file_is_a_broken_one() {
 /// A token that its service can not check the holder of lasts five minutes at most.
 #[test]
 fn a_resource_kind_limits_the_time_of_what_can_not_be_bound() {
-    let mut resource = Resource::authority("https://localhost/1");
+    let mut resource = Resource::authority(&"https://localhost/1".parse().unwrap());
     assert_eq!(resource.longest(), u64::MAX);
     resource.checks_dpop = false;
     assert_eq!(resource.longest(), 300);

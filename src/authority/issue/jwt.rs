@@ -20,7 +20,7 @@ pub(super) async fn issue(
     // A secret's token opens nothing but introspection and revocation: its audience is the resource's own name.
     let own_name = || format!("urn:elevate:resource:{}", grant.resource);
     let claims = Claims {
-        iss: authority.issuer.clone(),
+        iss: authority.issuer.to_string(),
         aud: resource.audience.clone().unwrap_or_else(own_name),
         sub: grant.sub.clone(),
         client_id: CLIENT_ID.to_owned(),

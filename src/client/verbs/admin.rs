@@ -9,7 +9,6 @@ use crate::client::sealing::{Identity, Recipient, seal};
 use crate::client::security_key::hardware::HardwareKeys;
 use crate::client::security_key::{SecurityKey as _, check_assertion};
 use crate::client::terminal::{Tty, read_stdin, stdin_is_terminal};
-use crate::protocol::LOCAL_RP_ID;
 use crate::protocol::encoding::{base64url, from_base64url, random};
 use crate::protocol::messages::{EnrolledKey, ErrorCode, OperationName, SealedFor};
 use crate::protocol::names::{KeyName, ResourceName};
@@ -109,7 +108,7 @@ fn recipient(device: &Device, resource: &ResourceName, key: &EnrolledKey, salt: 
     let options = PublicKeyCredentialRequestOptions {
         challenge: random::<32>().to_vec(),
         timeout: None,
-        rp_id: LOCAL_RP_ID.to_owned(),
+        rp_id: device.known()?.rp_id().to_owned(),
         allow_credentials: vec![allow],
         user_verification: UserVerificationPolicy::Required,
         hints: None,

@@ -196,7 +196,7 @@ fn serve(device: &Device, mut stream: TcpStream) -> std::io::Result<()> {
 fn accept(device: &Device, token: &Secret) -> Result<String, String> {
     let api = device.api().map_err(|error| error.to_string())?;
     let keys = api.jwks().map_err(|error| error.to_string())?;
-    let claims = verify(token.expose(), &keys, &api.known().issuer, Some(AUDIENCE), device.clock.now())
+    let claims = verify(token.expose(), &keys, api.known().issuer.as_str(), Some(AUDIENCE), device.clock.now())
         .map_err(|error| error.to_string())?;
     match api.introspect(token) {
         Ok(answer) if answer.active => Ok(format!("refunded, for {} with {}", claims.sub, claims.amr.join("+"))),

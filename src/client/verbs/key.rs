@@ -60,7 +60,7 @@ fn enroll_with(
     let (grant, proof) = vouch(device, OperationName::KeyEnroll, resource, &body)?;
     let api = device.api()?;
     let challenge = api.begin_enrolment(&body, &grant.access_token, &proof)?;
-    if challenge.public_key.rp.id != crate::protocol::LOCAL_RP_ID {
+    if challenge.public_key.rp.id != device.known()?.rp_id() {
         return Err(Error::new(ErrorCode::VerificationFailed, "the authority enrols for another relying party"));
     }
     let approval = Approval::new(device, shown, Duration::from_mins(2));

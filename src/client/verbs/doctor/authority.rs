@@ -106,7 +106,7 @@ fn trusted(places: &Places) -> Result<Vec<String>, Error> {
     let trust = Trust::new(places);
     let Some(known) = trust.known()? else { return Ok(Vec::new()) };
     let since = trust.since().map_or_else(String::new, |since| format!(", trusted since {since}"));
-    Ok(vec![format!("{}{since}", escaped(&known.issuer))])
+    Ok(vec![format!("{}{since}", known.issuer)])
 }
 
 fn skew(theirs: Timestamp, ours: Timestamp) -> Finding {
