@@ -1,13 +1,12 @@
 //! What can be typed: one definition for parsing, help, man pages and completions.
 #![allow(clippy::doc_markdown, reason = "these are the texts of --help")]
 
-use super::completion::{Shell, grants, keys, resources};
+use super::completion::{Shell, names};
 use super::deliver::shells::Syntax;
 use super::examples;
 use super::verbs::GrantFormat;
 use crate::protocol::names::{KeyName, ResourceName, Scope, Ttl};
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
-use clap_complete::engine::ArgValueCompleter;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -35,7 +34,7 @@ pub struct Arguments {
     #[arg(short = 'l')]
     pub list: bool,
     /// What to elevate to
-    #[arg(add = ArgValueCompleter::new(resources))]
+    #[arg(add = names("resources"))]
     pub resource: Option<ResourceName>,
     /// Command to run with the credential
     #[arg(last = true)]
@@ -144,7 +143,7 @@ pub enum Verb {
         #[command(flatten)]
         run: RunOptions,
         /// What to elevate to
-        #[arg(add = ArgValueCompleter::new(resources))]
+        #[arg(add = names("resources"))]
         resource: Option<ResourceName>,
         /// Command to run with the credential
         #[arg(last = true, required = true)]
@@ -157,7 +156,7 @@ pub enum Verb {
         #[command(flatten)]
         ask: AskOptions,
         /// What to elevate to
-        #[arg(add = ArgValueCompleter::new(resources))]
+        #[arg(add = names("resources"))]
         resource: Option<ResourceName>,
     },
     /// Print the credential as assignments for a shell
@@ -173,7 +172,7 @@ pub enum Verb {
         #[arg(long, value_name = "SHELL", default_value = "posix")]
         shell: Syntax,
         /// What to elevate to
-        #[arg(add = ArgValueCompleter::new(resources))]
+        #[arg(add = names("resources"))]
         resource: Option<ResourceName>,
     },
     /// Open a shell that has the credential, and ends with the grant
@@ -183,7 +182,7 @@ pub enum Verb {
         #[command(flatten)]
         ask: AskOptions,
         /// What to elevate to
-        #[arg(add = ArgValueCompleter::new(resources))]
+        #[arg(add = names("resources"))]
         resource: Option<ResourceName>,
     },
     /// What you may elevate to, and what it takes
@@ -193,7 +192,7 @@ pub enum Verb {
     #[command(after_help = examples::STATUS)]
     Status {
         /// Only this one; exit status 1 if it is not held
-        #[arg(add = ArgValueCompleter::new(grants))]
+        #[arg(add = names("grants"))]
         resource: Option<ResourceName>,
         /// A line a grant, for prompts: {resource} {left} {expires_at} {acr} {scope}; exit status 1 if nothing is held
         #[arg(long, conflicts_with = "json")]
@@ -203,7 +202,7 @@ pub enum Verb {
     #[command(after_help = examples::DROP)]
     Drop {
         /// Which; all that this device holds where none is named
-        #[arg(add = ArgValueCompleter::new(grants))]
+        #[arg(add = names("grants"))]
         resources: Vec<ResourceName>,
     },
     /// Your security keys
@@ -217,7 +216,7 @@ pub enum Verb {
     #[command(after_help = examples::EXPLAIN)]
     Explain {
         /// Which resource
-        #[arg(add = ArgValueCompleter::new(resources))]
+        #[arg(add = names("resources"))]
         resource: ResourceName,
     },
     /// The log
@@ -315,7 +314,7 @@ pub enum KeyVerb {
     #[command(after_help = examples::KEY_REMOVE)]
     Remove {
         /// Which
-        #[arg(add = ArgValueCompleter::new(keys))]
+        #[arg(add = names("keys"))]
         name: KeyName,
     },
 }
@@ -375,11 +374,11 @@ pub enum SecretVerb {
     #[command(after_help = examples::ADMIN_SECRET_SET)]
     Set {
         /// Of which resource
-        #[arg(add = ArgValueCompleter::new(resources))]
+        #[arg(add = names("resources"))]
         resource: ResourceName,
         /// Seal it under this security key; may be given several times
         #[arg(long, value_name = "KEY")]
-        #[arg(add = ArgValueCompleter::new(keys))]
+        #[arg(add = names("keys"))]
         seal_to: Vec<KeyName>,
         /// Also seal it to this age recipient, whose other half is kept offline
         #[arg(long, value_name = "AGE1...", requires = "seal_to")]
@@ -389,7 +388,7 @@ pub enum SecretVerb {
     #[command(after_help = examples::ADMIN_SECRET_REMOVE)]
     Remove {
         /// Of which resource
-        #[arg(add = ArgValueCompleter::new(resources))]
+        #[arg(add = names("resources"))]
         resource: ResourceName,
     },
     /// Which secrets are stored

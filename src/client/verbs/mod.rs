@@ -93,7 +93,9 @@ fn value_of<'a>(option: &str, words: impl Iterator<Item = &'a str>) -> Option<&'
 
 fn parse(words: &[OsString]) -> Result<Arguments, clap::Error> {
     let color = if shows_color(&std::io::stdout()) { ColorChoice::Always } else { ColorChoice::Never };
-    Arguments::from_arg_matches(&command().color(color).try_get_matches_from(words)?)
+    // Never freed: the program ends first.
+    let command = Box::leak(Box::new(command().color(color)));
+    Arguments::from_arg_matches(&command.try_get_matches_from_mut(words)?)
 }
 
 /// Help is no error; a word that clap did not understand is one of ours.
