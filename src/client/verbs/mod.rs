@@ -255,6 +255,8 @@ fn table_of(header: &[&str], rows: Vec<Vec<String>>, columns: u16) -> String {
             column.set_constraint(comfy_table::ColumnConstraint::ContentWidth);
         }
     }
-    let lines: Vec<String> = table.lines().map(|line| line.trim_end().trim_start_matches(' ').to_owned()).collect();
+    // Each cell has a space around it; that of the first one is no use.
+    let begun = |line: &str| line.strip_prefix(' ').unwrap_or(line).trim_end().to_owned();
+    let lines: Vec<String> = table.lines().map(|line| begun(&line)).collect();
     format!("{}\n", lines.join("\n"))
 }
