@@ -73,6 +73,47 @@ fn what_was_mistyped_comes_with_what_was_meant() {
 }
 
 #[test]
+fn what_is_missing_or_too_much_is_named_with_what_to_write() {
+    let home = Home::empty();
+    let ttl = "'5x' is no length of time: write 45s, 15m, 1h30m or 2d";
+    for (words, fact, hint) in [
+        (&["key"][..], "`elevate key` needs a verb", "one of: enroll, list, pin, remove"),
+        (&["admin", "user"], "`elevate admin user` needs a verb", "one of: list, disable, enable"),
+        (&["key", "frob"], "`elevate key` has no verb 'frob'", "one of: enroll, list, pin, remove"),
+        (&["audit", "verfy"], "`elevate audit` has no verb 'verfy'", "did you mean `elevate audit verify`?"),
+        (&["key", "enroll"], "<NAME> is missing", "write: elevate key enroll <NAME>"),
+        (&["run", "wiki"], "<COMMAND>... is missing", "write: elevate run <RESOURCE> -- <COMMAND>..."),
+        (&["init", "--yes"], "--remove is missing", "write: elevate init --remove --yes"),
+        (&["token", "--once", "wiki"], "unexpected argument '--once' found", "try `elevate token --help`"),
+        (&["env", "--once", "wiki"], "unexpected argument '--once' found", "try `elevate env --help`"),
+        (
+            &["token", "--ttl", "5x"],
+            &format!("invalid value '5x' for '--ttl <TIME>': {ttl}"),
+            "try `elevate token --help`",
+        ),
+        (
+            &["env", "--shell", "ksh"],
+            "invalid value 'ksh' for '--shell <SHELL>'",
+            "possible values: posix, fish, powershell",
+        ),
+    ] {
+        home.elevate(words).exits(2).complains(&home, &format!("elevate: {fact}\n  {hint}\n"));
+    }
+}
+
+#[test]
+fn help_is_also_a_verb_and_each_option_stands_under_what_it_is_for() {
+    let home = Home::empty();
+    for words in [&[][..], &["token"], &["key", "enroll"]] {
+        let help = home.elevate(&[words, &["--help"]].concat()).ok().stdout;
+        assert_eq!(home.elevate(&[&["help"], words].concat()).ok().stdout, help);
+        let (own, every) = help.split_once("Options of every verb:").expect("they have a heading");
+        assert!(every.contains("--json") && !every.contains("--ttl") && !own.contains("--json"), "{help}");
+        assert!(help.lines().count() < 80, "{help}");
+    }
+}
+
+#[test]
 fn tables_fit_narrow_terminals_also_with_long_and_wide_texts() {
     let catalogue = CATALOGUE
         .replace("the wiki", &"words and more words ".repeat(8))
