@@ -49,7 +49,7 @@ fn reserved_and_malformed_names_are_refused() {
         assert!(refused.stderr.contains("can't name a resource") || name == "-", "{refused:?}");
     }
     // A verb that is planned and not built is no resource, and nobody is asked about it.
-    for verb in ["login", "shell", "help", "version"] {
+    for verb in ["login", "shell", "version"] {
         home.elevate(&[verb]).exits(2);
     }
     assert_eq!(home.events(), before);
