@@ -2,6 +2,7 @@
 
 use super::attestation::AttestationConfig;
 use super::rules::RulesError;
+use super::server::listen::Listen;
 use crate::protocol::AUTHORITY_RESOURCE;
 use crate::protocol::display::escaped;
 use crate::protocol::issuer::Issuer;
@@ -43,7 +44,10 @@ pub struct Config {
     /// Loopback address for services that fetch the public keys: read-only, no grants.
     #[serde(default)]
     pub discovery_listen: Option<SocketAddr>,
-    /// Subjects who administer; empty means the account the authority runs as.
+    /// Where it is reached over the network; absent, it is not.
+    #[serde(default)]
+    pub listen: Option<Listen>,
+    /// Subjects who administer; empty means the account the authority runs as, and nobody where it serves everybody.
     #[serde(default)]
     pub admins: BTreeSet<String>,
     /// The catalogue.
@@ -194,6 +198,11 @@ impl Config {
         if self.require_attestation && self.attestation.is_empty() {
             let reason = "require_attestation needs roots or metadata under [attestation]: no key could be enrolled";
             return Err(RulesError::at(file, line("require_attestation"), reason.into()));
+        }
+        if let Some(listen) = &self.listen {
+            listen
+                .check(self.issuer.as_ref())
+                .map_err(|(key, reason)| RulesError::at(file, line(key), reason.into()))?;
         }
         match self.discovery_listen {
             Some(address) if !address.ip().is_loopback() => Err(RulesError::at(

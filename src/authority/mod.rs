@@ -40,6 +40,8 @@ use proofs::Proofs;
 use relying_party::RelyingParty;
 use rules::{LiveRules, Rules, RulesError};
 use serde_json::json;
+use server::limits::Limits;
+use server::metrics::Metrics;
 use signer::{KeyError, MasterKey, Signer};
 use std::path::Path;
 use std::sync::Arc;
@@ -57,7 +59,8 @@ pub struct Authority {
     pub(crate) served: Served,
     pub(crate) relying_party: RelyingParty,
     pub(crate) proofs: Proofs,
-    owner: u32,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Metrics,
     rules: LiveRules,
     /// Held while changed rules are recorded and taken up, so that it is done once.
     taking_up: tokio::sync::Mutex<()>,
@@ -132,14 +135,14 @@ impl Authority {
             ];
             audit.record(Entry::new(Event::LogOpened, ElevationId::fresh(), json!({})), founding).await?;
         }
-        let owner = crate::files::own_uid();
         let authority = Self {
             signer: Signer::load(&store, &master).await?,
             relying_party: RelyingParty::new(issuer.host()).map_err(OpenError::Other)?,
             issuer,
             proofs: Proofs::new(),
-            served: Served::Only(owner),
-            owner,
+            limits: Limits::new(rules.current().config.listen.as_ref()),
+            metrics: Metrics::new(),
+            served: Served::Only(crate::files::own_uid()),
             clock,
             store,
             audit,
@@ -149,6 +152,12 @@ impl Authority {
         };
         authority.record_rules_at_start().await;
         Ok(authority)
+    }
+
+    /// As the system authority: for every account of this host.
+    #[must_use]
+    pub fn for_everybody(self) -> Self {
+        Self { served: Served::Everybody, ..self }
     }
 
     /// The rules in force, after a look whether they changed on disk; a change is recorded before it counts.
@@ -168,11 +177,14 @@ impl Authority {
         self.rules.refused()
     }
 
-    /// Whether this subject administers: as configured, or as the account that owns the authority.
+    /// Whether this subject administers: as configured, or as the account whose own authority it is.
     #[must_use]
     pub fn is_admin(&self, rules: &Rules, subject: &Subject) -> bool {
         let admins = &rules.config.admins;
-        if admins.is_empty() { subject.uid() == Some(self.owner) } else { admins.contains(subject.sub()) }
+        match self.served {
+            Served::Only(owner) if admins.is_empty() => subject.uid() == Some(owner),
+            Served::Only(_) | Served::Everybody => admins.contains(subject.sub()),
+        }
     }
 
     async fn take_up_rules(&self) -> Result<(), Refusal> {
@@ -182,6 +194,7 @@ impl Authority {
             Ok(rules) if self.store.meta("rules").await?.as_ref() == Some(&rules.digest) => {}
             Ok(rules) => self.record_rules(rules).await?,
             Err(error) => {
+                self.metrics.reload_failed("rules");
                 tracing::warn!(%error, "the files on disk are broken; the rules before stay in force");
                 let mut entry = Entry::new(Event::RulesRefused, ElevationId::fresh(), json!({}));
                 entry.cause = Some(error.to_string());

@@ -7,6 +7,7 @@ use super::enrolment;
 use super::error::Refusal;
 use super::explain::explanation;
 use super::operations;
+use super::server::requests::{Outcome, around};
 use crate::authority::audit::{Entry, RecordError};
 use crate::authority::store::Change;
 use crate::log::leaf::Event;
@@ -23,19 +24,18 @@ use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, FormRejection, PathRejection, QueryRejection};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Form, Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Bytes a request may have.
 const BODY_MAX: usize = 256 << 10;
-/// Seconds a request may take, its body included.
-const REQUEST_TIME: u64 = 30;
+/// Bytes a form may have: a token, a proof, an assertion.
+const FORM_MAX: usize = 64 << 10;
 /// Entries of the log in one page.
 const PAGE: u64 = 500;
 
@@ -46,9 +46,9 @@ type Answered = Result<Response, Refused>;
 /// Everything, for the socket.
 pub fn router(authority: Arc<Authority>) -> Router {
     let api = Router::new()
-        .route("/token", post(token))
-        .route("/revoke", post(revoke))
-        .route("/introspect", post(introspect))
+        .route("/token", post(token).layer(DefaultBodyLimit::max(FORM_MAX)))
+        .route("/revoke", post(revoke).layer(DefaultBodyLimit::max(FORM_MAX)))
+        .route("/introspect", post(introspect).layer(DefaultBodyLimit::max(FORM_MAX)))
         .route("/resources", get(resources))
         .route("/explain", get(explain))
         .route("/keys", get(keys).post(begin_enrolment))
@@ -84,31 +84,8 @@ fn mounted(api: Router<Arc<Authority>>, authority: Arc<Authority>) -> Router {
         .with_state(authority)
 }
 
-/// Every answer carries a nonce for the next proof and is kept by nobody; no request takes for ever.
-async fn around(State(authority): Shared, request: Request, next: Next) -> Response {
-    let what = format!("{} {}", request.method(), request.uri().path());
-    let limit = Duration::from_secs(REQUEST_TIME);
-    // A task of its own: what has begun is finished, also where the caller goes away in the middle.
-    let mut work = tokio::spawn(next.run(request));
-    let mut response = match tokio::time::timeout(limit, &mut work).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(_)) => Refused(Refusal::Broken).into_response(),
-        Err(_) => {
-            work.abort();
-            Refused(Refusal::Malformed("the request took too long to arrive".into())).into_response()
-        }
-    };
-    tracing::info!(what, status = response.status().as_u16());
-    let nonce = authority.proofs.nonce(authority.clock.now());
-    if let Ok(nonce) = HeaderValue::from_str(&nonce) {
-        response.headers_mut().insert("dpop-nonce", nonce);
-    }
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
 /// A refusal on its way out.
-struct Refused(Refusal);
+pub(super) struct Refused(pub(super) Refusal);
 
 impl<E: Into<Refusal>> std::convert::From<E> for Refused {
     fn from(error: E) -> Self {
@@ -119,7 +96,11 @@ impl<E: Into<Refusal>> std::convert::From<E> for Refused {
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let (status, body) = self.0.to_response();
-        tracing::info!(error = body.error, cause = body.error_description, "refused");
+        let outcome = Outcome {
+            elevation: body.elevation.clone(),
+            error: Some(body.error.clone()),
+            cause: Some(self.0.cause()),
+        };
         let challenge = format!("DPoP error=\"{}\", algs=\"ES256\"", body.error);
         let mut response =
             (StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), Json(body)).into_response();
@@ -129,6 +110,10 @@ impl IntoResponse for Refused {
         {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
+        if let Refusal::Flood(seconds) = self.0 {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response.extensions_mut().insert(outcome);
         response
     }
 }
@@ -162,9 +147,19 @@ async fn token(
     let Form(request) = form.map_err(Refusal::from)?;
     let jkt = proven(&authority, &headers, "/token", None)?;
     match elevate(&authority, caller, &jkt, &request).await? {
-        Answer::Grant(grant) => ok(&grant),
-        Answer::StepUp(response) => Ok((StatusCode::FORBIDDEN, Json(response)).into_response()),
+        Answer::Grant(elevation, grant) => Ok(told(Json(grant), &elevation, None)),
+        Answer::StepUp(elevation, response) => {
+            let error = response.error.clone();
+            Ok(told((StatusCode::FORBIDDEN, Json(response)), &elevation, Some(error)))
+        }
     }
+}
+
+/// An answer about an elevation, which log and metrics name.
+fn told(answer: impl IntoResponse, elevation: &ElevationId, error: Option<String>) -> Response {
+    let mut response = answer.into_response();
+    response.extensions_mut().insert(Outcome { elevation: Some(elevation.to_string()), error, cause: None });
+    response
 }
 
 /// RFC 9449 section 4.3: the one proof of a POST, checked; returns its key's thumbprint.
