@@ -734,7 +734,7 @@ async fn a_clock_that_went_back_lets_nobody_in_until_it_is_accepted() {
 /// What `elevate-authority accept-clock` does, on this test's clock.
 async fn accept_clock(authority: &TestAuthority) {
     use elevate::authority::{audit::Audit, signer::MasterKey, store::Faults, store::Store};
-    let store = Store::open(&authority.data().join("authority.db"), Faults::default()).await.unwrap();
+    let store = Store::open(&authority.place(), Faults::default()).await.unwrap();
     let master = MasterKey::load_or_create(&authority.data().join("authority.key")).unwrap();
     let audit = Audit::start(store, master.log_signer(&authority.issuer).unwrap(), authority.clock.clone());
     audit.record(Entry::new(Event::ClockAccepted, ElevationId::fresh(), json!({})), vec![]).await.unwrap();

@@ -12,7 +12,7 @@ use elevate::authority::Authority;
 use elevate::authority::caller::Caller;
 use elevate::authority::routes::router;
 use elevate::authority::rules::{DEFAULT_POLICY, DEFAULT_SCHEMA};
-use elevate::authority::store::Faults;
+use elevate::authority::store::{Faults, Place};
 use elevate::clock::Clock;
 use elevate::files::own_uid;
 use elevate::log::check::{Fault, LogCheck};
@@ -182,6 +182,11 @@ impl TestAuthority {
 
     pub fn data(&self) -> PathBuf {
         self.home.path().join("data")
+    }
+
+    /// Where its state is.
+    pub fn place(&self) -> Place {
+        Place::File(self.data().join("authority.db"))
     }
 
     pub fn config(&self) -> PathBuf {

@@ -2,6 +2,7 @@
 
 use super::attestation::AttestationConfig;
 use super::rules::RulesError;
+use super::store::PostgresUrl;
 use crate::protocol::AUTHORITY_RESOURCE;
 use crate::protocol::display::escaped;
 use crate::protocol::messages::ResourceKind;
@@ -18,6 +19,9 @@ pub const UNBOUND_MAX: u64 = 300;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// The `PostgreSQL` that several nodes share; without it, the store is `SQLite` in the data directory. Read at start.
+    #[serde(default)]
+    pub store: Option<PostgresUrl>,
     /// Whether keys that are files may be enrolled and used.
     #[serde(default)]
     pub allow_software_keys: bool,

@@ -12,6 +12,7 @@ pub mod elevation;
 pub mod enrolment;
 pub mod error;
 pub mod explain;
+pub mod founding;
 pub mod issue;
 pub mod operations;
 pub mod policy;
@@ -29,11 +30,11 @@ pub mod store;
 use crate::clock::Clock;
 use crate::log::leaf::Event;
 use crate::protocol::LOCAL_RP_ID;
-use crate::protocol::encoding::random;
 use audit::{Audit, Entry};
 use caller::{Served, Subject};
 use elevation::ElevationId;
 use error::Refusal;
+use founding::Foundation;
 use proofs::Proofs;
 use relying_party::RelyingParty;
 use rules::{LiveRules, Rules, RulesError};
@@ -41,7 +42,7 @@ use serde_json::json;
 use signer::{KeyError, MasterKey, Signer};
 use std::path::Path;
 use std::sync::Arc;
-use store::{Change, Faults, Store, StoreError};
+use store::{Change, Faults, Place, Store, StoreError};
 
 /// Everything one running authority is made of.
 pub struct Authority {
@@ -51,7 +52,7 @@ pub struct Authority {
     pub(crate) store: Store,
     pub(crate) audit: Audit,
     pub(crate) signer: Signer,
-    pub(crate) master: MasterKey,
+    pub(crate) master: Arc<MasterKey>,
     pub(crate) served: Served,
     pub(crate) relying_party: RelyingParty,
     pub(crate) proofs: Proofs,
@@ -91,25 +92,16 @@ impl Authority {
     /// [`OpenError`]; nobody gets in then.
     pub async fn open(config: &Path, data: &Path, clock: Clock, faults: Faults) -> Result<Self, OpenError> {
         let rules = LiveRules::load(config)?;
-        let master = MasterKey::load_or_create(&data.join("authority.key"))?;
-        let store = Store::open(&data.join("authority.db"), faults).await?;
-        let known = store.meta("instance").await?;
-        let instance = known.clone().unwrap_or_else(|| format!("{:016x}", u64::from_be_bytes(random::<8>())));
-        let issuer = format!("https://{LOCAL_RP_ID}/{instance}");
-        let audit = Audit::start(store.clone(), master.log_signer(&issuer)?, clock.clone());
-        if known.is_none() {
-            let founding = vec![
-                Change::SetMeta { key: "instance", value: instance },
-                Change::AddSigningKey(signer::new_signing_key(&master, &clock)?),
-            ];
-            audit.record(Entry::new(Event::LogOpened, ElevationId::fresh(), json!({})), founding).await?;
-        }
+        let place = Place::of(data, rules.current().config.store.as_ref());
+        let foundation = Foundation::open(data, &place, faults).await?;
+        let (audit, issuer) = foundation.log(data, &clock).await?;
+        let Foundation { store, master, .. } = foundation;
         let owner = crate::files::own_uid();
         let authority = Self {
             issuer,
             signer: Signer::load(&store, &master).await?,
             relying_party: RelyingParty::new(LOCAL_RP_ID).map_err(OpenError::Other)?,
-            proofs: Proofs::new(),
+            proofs: Proofs::of(&store, &master).await?,
             served: Served::Only(owner),
             owner,
             clock,
