@@ -2,7 +2,7 @@
 
 use super::{Batch, Store, StoreError};
 use crate::log::leaf::Private;
-use sqlx::{Any, QueryBuilder};
+use sqlx::AssertSqlSafe;
 use std::collections::HashMap;
 use tlog_tiles::Hash;
 
@@ -29,6 +29,15 @@ pub struct LogRows {
 const NEWEST: &str = "SELECT note FROM log_checkpoint ORDER BY size DESC LIMIT 1";
 /// Hashes that one query asks for at most.
 const HASHES_AT_ONCE: usize = 500;
+
+/// `($1, $2), ($3, $4)`, for as many rows of as many columns.
+fn placeholders(rows: usize, columns: usize) -> String {
+    let row = |row: usize| {
+        let columns: Vec<String> = (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
+        format!("({})", columns.join(", "))
+    };
+    (0..rows).map(row).collect::<Vec<_>>().join(", ")
+}
 
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
@@ -81,13 +90,10 @@ impl Store {
     pub async fn log_hashes_left(&self, places: &[u64]) -> Result<HashMap<u64, Hash>, StoreError> {
         let mut found = HashMap::with_capacity(places.len());
         for places in places.chunks(HASHES_AT_ONCE) {
-            let mut query = QueryBuilder::<Any>::new("SELECT idx, hash FROM log_hash WHERE idx IN (");
-            let mut list = query.separated(", ");
-            for place in places {
-                list.push_bind(signed(*place));
-            }
-            query.push(")");
-            let rows: Vec<(i64, Vec<u8>)> = self.read(query.build_query_as().fetch_all(&self.pool)).await?;
+            let text = format!("SELECT idx, hash FROM log_hash WHERE idx IN {}", placeholders(1, places.len()));
+            let query = sqlx::query_as(AssertSqlSafe(text));
+            let query = places.iter().fold(query, |query, place| query.bind(signed(*place)));
+            let rows: Vec<(i64, Vec<u8>)> = self.read(query.fetch_all(&self.pool)).await?;
             // One of another length is no hash.
             found.extend(
                 rows.into_iter()
@@ -147,23 +153,24 @@ impl Batch {
         if rows.is_empty() {
             return Ok(());
         }
-        let mut leaves = QueryBuilder::<Any>::new("INSERT INTO log_entry (idx, leaf) ");
-        leaves.push_values(rows, |mut values, row| {
-            values.push_bind(signed(row.index)).push_bind(row.leaf.clone());
+        let count = rows.len();
+        let leaves = format!("INSERT INTO log_entry (idx, leaf) VALUES {}", placeholders(count, 2));
+        let leaves = rows
+            .iter()
+            .fold(sqlx::query(AssertSqlSafe(leaves)), |query, row| query.bind(signed(row.index)).bind(&row.leaf));
+        let private = format!("INSERT INTO log_private (idx, salt, clear) VALUES {}", placeholders(count, 3));
+        let private = rows.iter().fold(sqlx::query(AssertSqlSafe(private)), |query, row| {
+            query.bind(signed(row.index)).bind(&row.private.salt).bind(row.private.clear.to_string())
         });
-        let mut private = QueryBuilder::<Any>::new("INSERT INTO log_private (idx, salt, clear) ");
-        private.push_values(rows, |mut values, row| {
-            values.push_bind(signed(row.index)).push_bind(&row.private.salt).push_bind(row.private.clear.to_string());
-        });
-        let mut hashes = QueryBuilder::<Any>::new("INSERT INTO log_hash (idx, hash) ");
         let placed = rows.iter().flat_map(|row| (row.first_hash..).zip(&row.hashes));
-        hashes.push_values(placed, |mut values, (place, hash)| {
-            values.push_bind(signed(place)).push_bind(hash.0.to_vec());
+        let hashes = format!("INSERT INTO log_hash (idx, hash) VALUES {}", placeholders(placed.clone().count(), 2));
+        let hashes = placed.fold(sqlx::query(AssertSqlSafe(hashes)), |query, (place, hash)| {
+            query.bind(signed(place)).bind(hash.0.as_slice())
         });
         let transaction = &mut self.transaction;
         let written = async {
-            for mut query in [leaves, private, hashes] {
-                query.build().execute(&mut **transaction).await?;
+            for query in [leaves, private, hashes] {
+                query.execute(&mut **transaction).await?;
             }
             Ok(())
         };

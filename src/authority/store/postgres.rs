@@ -16,9 +16,9 @@ pub(super) const STEPS: [&str; 1] = [include_str!("postgres/1.sql")];
 /// Begins a transaction that writes.
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 /// Begins a transaction that appends to the log: one at a time, over all nodes. The number is no other program's.
-pub(super) const BEGIN_LOG: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(7310310893, 1)";
+pub(super) const BEGIN_LOG: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(731031089, 1)";
 /// Begins a transaction that brings the schema up to date: one at a time, over all nodes.
-pub(super) const BEGIN_MIGRATION: &str = "BEGIN; SELECT pg_advisory_xact_lock(7310310893, 2)";
+pub(super) const BEGIN_MIGRATION: &str = "BEGIN; SELECT pg_advisory_xact_lock(731031089, 2)";
 
 /// How long a connection is waited for.
 const CONNECT: Duration = Duration::from_secs(3);
