@@ -643,7 +643,7 @@ async fn revoking_what_is_somebody_elses() {
 async fn signing_key_of(authority: &TestAuthority) -> (String, jsonwebtoken::EncodingKey) {
     use elevate::authority::signer::MasterKey;
     use elevate::authority::store::{Faults, Store};
-    let store = Store::open(&authority.data().join("authority.db"), Faults::default()).await.unwrap();
+    let store = Store::open(&authority.place(), Faults::default()).await.unwrap();
     let master = MasterKey::load_or_create(&authority.data().join("authority.key")).unwrap();
     let row = store.signing_keys().await.unwrap().remove(0);
     let der = master.open(&format!("signing-key:{}", row.kid), &row.sealed).unwrap();
@@ -1199,6 +1199,9 @@ async fn key_file_that_others_can_read_or_that_was_changed() {
     assert!(open().await.unwrap().contains("others can read it"));
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     std::fs::write(&file, base64url([1; 32])).unwrap();
+    assert!(open().await.unwrap().contains("is another key than the one that this store was founded with"));
+    // One that was founded by a version before does not say which key it was.
+    authority.tamper("DELETE FROM meta WHERE key = 'key_id'").await;
     assert!(open().await.unwrap().contains("does not open"));
     std::fs::write(&file, "short").unwrap();
     assert!(open().await.unwrap().contains("it does not hold a key"));

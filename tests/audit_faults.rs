@@ -56,7 +56,7 @@ async fn recovers(authority: &mut TestAuthority, key: &TestKey) {
 }
 
 #[tokio::test]
-async fn a_grant_that_is_not_recorded_is_not_issued() {
+pub async fn a_grant_that_is_not_recorded_is_not_issued() {
     for fails in BOTH {
         let (mut authority, key) = settled().await;
         let entries = authority.log().await.len();
@@ -72,7 +72,7 @@ async fn a_grant_that_is_not_recorded_is_not_issued() {
 }
 
 #[tokio::test]
-async fn a_stepped_up_grant_that_is_not_recorded_is_not_issued() {
+pub async fn a_stepped_up_grant_that_is_not_recorded_is_not_issued() {
     for fails in BOTH {
         let (mut authority, key) = settled().await;
         let (proof, ask) = (proof_key(), Ask::new("prod-db"));
@@ -94,7 +94,7 @@ async fn a_stepped_up_grant_that_is_not_recorded_is_not_issued() {
 }
 
 #[tokio::test]
-async fn a_step_up_that_is_not_kept_is_not_begun() {
+pub async fn a_step_up_that_is_not_kept_is_not_begun() {
     for fails in BOTH {
         let (mut authority, key) = settled().await;
         fails.next_write_of(&authority);
@@ -104,7 +104,7 @@ async fn a_step_up_that_is_not_kept_is_not_begun() {
 }
 
 #[tokio::test]
-async fn a_denial_that_is_not_recorded_is_not_told() {
+pub async fn a_denial_that_is_not_recorded_is_not_told() {
     for fails in BOTH {
         let (mut authority, key) = settled().await;
         fails.next_write_of(&authority);
@@ -115,7 +115,7 @@ async fn a_denial_that_is_not_recorded_is_not_told() {
 }
 
 #[tokio::test]
-async fn a_failed_step_up_that_is_not_recorded_is_not_told() {
+pub async fn a_failed_step_up_that_is_not_recorded_is_not_told() {
     for fails in BOTH {
         let (mut authority, key) = settled().await;
         let (proof, ask) = (proof_key(), Ask::new("prod-db"));
@@ -132,7 +132,7 @@ async fn a_failed_step_up_that_is_not_recorded_is_not_told() {
 }
 
 #[tokio::test]
-async fn a_first_request_whose_user_is_not_recorded_is_refused() {
+pub async fn a_first_request_whose_user_is_not_recorded_is_refused() {
     for fails in BOTH {
         let mut authority = TestAuthority::start().await;
         fails.next_write_of(&authority);
@@ -145,7 +145,7 @@ async fn a_first_request_whose_user_is_not_recorded_is_refused() {
 }
 
 #[tokio::test]
-async fn an_enrolment_that_is_not_recorded_is_not_confirmed() {
+pub async fn an_enrolment_that_is_not_recorded_is_not_confirmed() {
     for fails in BOTH {
         let (mut authority, key) = settled().await;
         let (proof, new) = (proof_key(), TestKey::touch_only());
@@ -162,7 +162,7 @@ async fn an_enrolment_that_is_not_recorded_is_not_confirmed() {
 }
 
 #[tokio::test]
-async fn an_operation_that_is_not_recorded_is_not_confirmed() {
+pub async fn an_operation_that_is_not_recorded_is_not_confirmed() {
     for fails in BOTH {
         let (mut authority, key) = settled().await;
         let body = crate::harness::operation_body(Some("deploy-key"), Some("s3cret"));
@@ -181,7 +181,7 @@ async fn an_operation_that_is_not_recorded_is_not_confirmed() {
 }
 
 #[tokio::test]
-async fn a_rotation_whose_outcome_is_unknown_leaves_tokens_that_verify() {
+pub async fn a_rotation_whose_outcome_is_unknown_leaves_tokens_that_verify() {
     for fails in BOTH {
         let (mut authority, key) = settled().await;
         let body = crate::harness::operation_body(None, None);
@@ -198,7 +198,7 @@ async fn a_rotation_whose_outcome_is_unknown_leaves_tokens_that_verify() {
 }
 
 #[tokio::test]
-async fn a_revocation_that_is_not_recorded_is_not_confirmed() {
+pub async fn a_revocation_that_is_not_recorded_is_not_confirmed() {
     for fails in BOTH {
         let (mut authority, key) = settled().await;
         let token = authority.ask(&Ask::new("wiki"), &proof_key()).await.grant().access_token;
@@ -212,7 +212,7 @@ async fn a_revocation_that_is_not_recorded_is_not_confirmed() {
 }
 
 #[tokio::test]
-async fn rules_that_are_not_recorded_decide_nothing() {
+pub async fn rules_that_are_not_recorded_decide_nothing() {
     for fails in BOTH {
         let (mut authority, key) = settled().await;
         authority.write_policy(&crate::harness::policy().replace("\"closed\"", "\"shut\""));
@@ -227,7 +227,7 @@ async fn rules_that_are_not_recorded_decide_nothing() {
 }
 
 #[tokio::test]
-async fn writes_that_fail_one_after_the_other() {
+pub async fn writes_that_fail_one_after_the_other() {
     let (mut authority, key) = settled().await;
     for round in 0..12 {
         BOTH[round % 2].next_write_of(&authority);
@@ -240,7 +240,7 @@ async fn writes_that_fail_one_after_the_other() {
 }
 
 #[tokio::test]
-async fn when_a_shared_write_fails_everybody_in_it_is_told() {
+pub async fn when_a_shared_write_fails_everybody_in_it_is_told() {
     for fails in BOTH {
         let (authority, key) = settled().await;
         let mut authority = std::sync::Arc::new(authority);
@@ -298,7 +298,7 @@ async fn stops(authority: &mut TestAuthority) {
 const LAST: &str = "(SELECT max(idx) FROM log_entry)";
 
 #[tokio::test]
-async fn a_changed_entry_is_named() {
+pub async fn a_changed_entry_is_named() {
     let (authority, _) = with_a_history().await;
     authority
         .tamper("UPDATE log_entry SET leaf = CAST(replace(CAST(leaf AS TEXT), 'wiki', 'wikj') AS BLOB) WHERE idx = 7")
@@ -308,14 +308,14 @@ async fn a_changed_entry_is_named() {
 }
 
 #[tokio::test]
-async fn an_entry_that_is_no_entry_any_more_is_named() {
+pub async fn an_entry_that_is_no_entry_any_more_is_named() {
     let (authority, _) = with_a_history().await;
     authority.tamper("UPDATE log_entry SET leaf = x'00ff' WHERE idx = 3").await;
     assert_eq!(authority.faults_of_the_log().await, [Fault::Changed(3)]);
 }
 
 #[tokio::test]
-async fn a_changed_last_entry_stops_the_authority() {
+pub async fn a_changed_last_entry_stops_the_authority() {
     let (mut authority, _) = with_a_history().await;
     let last = authority.log().await.len() as u64 - 1;
     // Its time is what the clock is held to.
@@ -326,14 +326,14 @@ async fn a_changed_last_entry_stops_the_authority() {
 }
 
 #[tokio::test]
-async fn a_removed_entry_is_named() {
+pub async fn a_removed_entry_is_named() {
     let (authority, _) = with_a_history().await;
     authority.tamper("DELETE FROM log_entry WHERE idx = 5").await;
     assert_eq!(authority.faults_of_the_log().await, [Fault::Missing(5)]);
 }
 
 #[tokio::test]
-async fn swapped_entries_are_named() {
+pub async fn swapped_entries_are_named() {
     let (authority, _) = with_a_history().await;
     authority.tamper("UPDATE log_entry SET idx = CASE idx WHEN 6 THEN -8 ELSE -6 END WHERE idx IN (6, 8)").await;
     authority.tamper("UPDATE log_entry SET idx = -idx WHERE idx < 0").await;
@@ -342,7 +342,7 @@ async fn swapped_entries_are_named() {
 }
 
 #[tokio::test]
-async fn a_changed_private_part_is_named() {
+pub async fn a_changed_private_part_is_named() {
     let (authority, _) = with_a_history().await;
     assert_eq!(
         authority.tamper("UPDATE log_private SET clear = replace(clear, 'laptop', 'server') WHERE idx = 7").await,
@@ -354,7 +354,7 @@ async fn a_changed_private_part_is_named() {
 }
 
 #[tokio::test]
-async fn an_erased_private_part_is_no_fault() {
+pub async fn an_erased_private_part_is_no_fault() {
     let (authority, grants) = with_a_history().await;
     authority.tamper("DELETE FROM log_private").await;
     assert_eq!(authority.faults_of_the_log().await, []);
@@ -362,7 +362,7 @@ async fn an_erased_private_part_is_no_fault() {
 }
 
 #[tokio::test]
-async fn a_changed_hash_is_named() {
+pub async fn a_changed_hash_is_named() {
     let (authority, _) = with_a_history().await;
     let place = tlog_tiles::stored_hash_index(0, 4);
     authority.tamper(&format!("UPDATE log_hash SET hash = zeroblob(32) WHERE idx = {place}")).await;
@@ -370,7 +370,7 @@ async fn a_changed_hash_is_named() {
 }
 
 #[tokio::test]
-async fn a_removed_hash_does_not_hide_the_log() {
+pub async fn a_removed_hash_does_not_hide_the_log() {
     let (mut authority, _) = with_a_history().await;
     let last = authority.log().await.len() as u64 - 1;
     for statement in ["DELETE FROM log_hash", "UPDATE log_hash SET hash = x'00'"] {
@@ -386,7 +386,7 @@ async fn a_removed_hash_does_not_hide_the_log() {
 }
 
 #[tokio::test]
-async fn a_changed_hash_inside_the_tree_stops_the_authority() {
+pub async fn a_changed_hash_inside_the_tree_stops_the_authority() {
     let (mut authority, _) = with_a_history().await;
     // The root of the first eight entries: every tree from there on stands on it.
     let place = tlog_tiles::stored_hash_index(3, 0);
@@ -395,7 +395,7 @@ async fn a_changed_hash_inside_the_tree_stops_the_authority() {
 }
 
 #[tokio::test]
-async fn an_entry_rewritten_with_its_hash_is_caught_by_the_checkpoints() {
+pub async fn an_entry_rewritten_with_its_hash_is_caught_by_the_checkpoints() {
     let (authority, grants) = with_a_history().await;
     let leaf = authority.log().await[7].leaf.clone().unwrap().replace("\"wiki\"", "\"wikj\"");
     let hex = |bytes: &[u8]| bytes.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
@@ -412,7 +412,7 @@ async fn an_entry_rewritten_with_its_hash_is_caught_by_the_checkpoints() {
 }
 
 #[tokio::test]
-async fn an_entry_nobody_signed_is_named_and_stops_the_authority() {
+pub async fn an_entry_nobody_signed_is_named_and_stops_the_authority() {
     let (mut authority, _) = with_a_history().await;
     let size = authority.log().await.len() as u64;
     authority.tamper(&format!("INSERT INTO log_entry SELECT idx + 1, leaf FROM log_entry WHERE idx = {LAST}")).await;
@@ -422,7 +422,7 @@ async fn an_entry_nobody_signed_is_named_and_stops_the_authority() {
 }
 
 #[tokio::test]
-async fn a_dropped_last_checkpoint_is_found_and_stops_the_authority() {
+pub async fn a_dropped_last_checkpoint_is_found_and_stops_the_authority() {
     let (mut authority, _) = with_a_history().await;
     let size = authority.log().await.len() as u64;
     authority.tamper("DELETE FROM log_checkpoint WHERE size = (SELECT max(size) FROM log_checkpoint)").await;
@@ -431,7 +431,7 @@ async fn a_dropped_last_checkpoint_is_found_and_stops_the_authority() {
 }
 
 #[tokio::test]
-async fn a_truncated_log_is_found_and_stops_the_authority() {
+pub async fn a_truncated_log_is_found_and_stops_the_authority() {
     let (mut authority, _) = with_a_history().await;
     let size = authority.log().await.len() as u64;
     authority.tamper(&format!("DELETE FROM log_entry WHERE idx >= {}", size - 3)).await;
@@ -440,14 +440,14 @@ async fn a_truncated_log_is_found_and_stops_the_authority() {
 }
 
 #[tokio::test]
-async fn a_log_without_any_checkpoint_stops_the_authority() {
+pub async fn a_log_without_any_checkpoint_stops_the_authority() {
     let (mut authority, _) = with_a_history().await;
     authority.tamper("DELETE FROM log_checkpoint").await;
     stops(&mut authority).await;
 }
 
 #[tokio::test]
-async fn a_checkpoint_of_another_key_stops_the_authority() {
+pub async fn a_checkpoint_of_another_key_stops_the_authority() {
     let (mut authority, _) = with_a_history().await;
     let size = authority.log().await.len();
     let other = checkpoint::LogSigner::new(&authority.issuer, &[7; 32]).unwrap();
@@ -459,7 +459,7 @@ async fn a_checkpoint_of_another_key_stops_the_authority() {
 /// Who takes the last entries, hashes *and* checkpoints leaves a log that is whole in itself: an older one. The
 /// authority can't know; whoever saw the newer one can.
 #[tokio::test]
-async fn a_log_rolled_back_whole_is_found_by_whoever_saw_it() {
+pub async fn a_log_rolled_back_whole_is_found_by_whoever_saw_it() {
     let (mut authority, grants) = with_a_history().await;
     let (_, seen) = grants.last().unwrap().receipt.verify(&authority.log_key, None).unwrap();
     let shorter = seen.size - 2;
@@ -484,7 +484,7 @@ async fn a_log_rolled_back_whole_is_found_by_whoever_saw_it() {
 }
 
 #[tokio::test]
-async fn a_receipt_convinces_of_its_own_entry_only() {
+pub async fn a_receipt_convinces_of_its_own_entry_only() {
     let (authority, grants) = with_a_history().await;
     let good = &grants[2].receipt;
     let log_key = authority.log_key.as_str();

@@ -28,7 +28,7 @@ async fn grant(authority: &TestAuthority, ask: &Ask, key: &TestKey) -> GrantResp
 // --- what is granted ---------------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn low_risk_is_granted_in_one_exchange() {
+pub async fn low_risk_is_granted_in_one_exchange() {
     let authority = TestAuthority::start().await;
     let key = proof_key();
     let grant = authority.ask(&Ask::new("wiki"), &key).await.grant();
@@ -49,7 +49,7 @@ async fn low_risk_is_granted_in_one_exchange() {
 }
 
 #[tokio::test]
-async fn a_sensitive_resource_takes_a_touch() {
+pub async fn a_sensitive_resource_takes_a_touch() {
     let (authority, key) = with_a_key().await;
     let proof = proof_key();
     let ask = Ask::new("prod-db").scope("read").ttl("10m").reason("the nightly job hangs");
@@ -78,7 +78,7 @@ async fn a_sensitive_resource_takes_a_touch() {
 }
 
 #[tokio::test]
-async fn a_critical_resource_takes_a_pin() {
+pub async fn a_critical_resource_takes_a_pin() {
     let authority = TestAuthority::start().await;
     let key = TestKey::with_pin();
     authority.enrol("pin", &key, None).await.unwrap();
@@ -89,7 +89,7 @@ async fn a_critical_resource_takes_a_pin() {
 }
 
 #[tokio::test]
-async fn the_rung_reached_is_the_one_that_was_proved_not_the_one_that_was_asked() {
+pub async fn the_rung_reached_is_the_one_that_was_proved_not_the_one_that_was_asked() {
     let authority = TestAuthority::start().await;
     let key = TestKey::with_pin();
     authority.enrol("pin", &key, None).await.unwrap();
@@ -98,7 +98,7 @@ async fn the_rung_reached_is_the_one_that_was_proved_not_the_one_that_was_asked(
 }
 
 #[tokio::test]
-async fn time_is_the_shortest_of_what_is_asked_and_what_is_allowed() {
+pub async fn time_is_the_shortest_of_what_is_asked_and_what_is_allowed() {
     let (authority, key) = with_a_key().await;
     for (resource, asked, granted) in [
         ("prod-db", None, 900),
@@ -115,7 +115,7 @@ async fn time_is_the_shortest_of_what_is_asked_and_what_is_allowed() {
 }
 
 #[tokio::test]
-async fn scope_is_what_was_asked_or_refused_never_more() {
+pub async fn scope_is_what_was_asked_or_refused_never_more() {
     let (authority, key) = with_a_key().await;
     for (asked, granted) in [("", "read write"), ("read", "read"), ("write read", "read write")] {
         assert_eq!(grant(&authority, &Ask::new("prod-db").scope(asked), &key).await.scope.to_string(), granted);
@@ -128,7 +128,7 @@ async fn scope_is_what_was_asked_or_refused_never_more() {
 }
 
 #[tokio::test]
-async fn an_unknown_resource_is_an_invalid_target() {
+pub async fn an_unknown_resource_is_an_invalid_target() {
     let authority = TestAuthority::start().await;
     let no = authority.ask(&Ask::new("prod-bd"), &proof_key()).await.no();
     assert_eq!(no.code(), (400, "invalid_target"));
@@ -141,7 +141,7 @@ async fn an_unknown_resource_is_an_invalid_target() {
 }
 
 #[tokio::test]
-async fn a_denial_names_its_policy_and_is_in_the_log() {
+pub async fn a_denial_names_its_policy_and_is_in_the_log() {
     let authority = TestAuthority::start().await;
     let no = authority.ask(&Ask::new("bunker"), &proof_key()).await.no();
     assert_eq!((no.code(), no.says()), ((403, "access_denied"), "nobody goes there"));
@@ -152,7 +152,7 @@ async fn a_denial_names_its_policy_and_is_in_the_log() {
 }
 
 #[tokio::test]
-async fn without_a_key_that_can_prove_it_nobody_is_asked_to_touch_one() {
+pub async fn without_a_key_that_can_prove_it_nobody_is_asked_to_touch_one() {
     let authority = TestAuthority::start().await;
     let no = authority.ask(&Ask::new("prod-db"), &proof_key()).await.no();
     assert_eq!(no.code(), (403, "access_denied"));
@@ -164,7 +164,7 @@ async fn without_a_key_that_can_prove_it_nobody_is_asked_to_touch_one() {
 }
 
 #[tokio::test]
-async fn where_nobody_is_there_nobody_is_asked() {
+pub async fn where_nobody_is_there_nobody_is_asked() {
     let (authority, _) = with_a_key().await;
     let ask = |resource| Ask { prompt: Some("none".into()), ..Ask::new(resource) };
     authority.ask(&ask("wiki"), &proof_key()).await.grant();
@@ -176,7 +176,7 @@ async fn where_nobody_is_there_nobody_is_asked() {
 // --- the challenge -----------------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn a_challenge_dies_after_two_minutes() {
+pub async fn a_challenge_dies_after_two_minutes() {
     let (authority, key) = with_a_key().await;
     for (wait, taken) in [(119, true), (120, false), (3600, false)] {
         let (proof, ask) = (proof_key(), Ask::new("prod-db"));
@@ -194,7 +194,7 @@ async fn a_challenge_dies_after_two_minutes() {
 }
 
 #[tokio::test]
-async fn a_failed_answer_ends_the_challenge() {
+pub async fn a_failed_answer_ends_the_challenge() {
     let (authority, key) = with_a_key().await;
     let (proof, ask) = (proof_key(), Ask::new("prod-db"));
     let step_up = authority.ask(&ask, &proof).await.step_up();
@@ -212,7 +212,7 @@ async fn a_failed_answer_ends_the_challenge() {
 }
 
 #[tokio::test]
-async fn three_failures_make_the_next_request_take_a_touch() {
+pub async fn three_failures_make_the_next_request_take_a_touch() {
     let (authority, key) = with_a_key().await;
     let ask = Ask::new("prod-db");
     for _ in 0..3 {
@@ -229,7 +229,7 @@ async fn three_failures_make_the_next_request_take_a_touch() {
 }
 
 #[tokio::test]
-async fn twenty_answers_at_once_are_one_grant() {
+pub async fn twenty_answers_at_once_are_one_grant() {
     let (authority, key) = with_a_key().await;
     let (authority, proof, ask) = (Arc::new(authority), proof_key(), Ask::new("prod-db"));
     let step_up = authority.ask(&ask, &proof).await.step_up();
@@ -259,7 +259,7 @@ async fn twenty_answers_at_once_are_one_grant() {
 // --- the end of a grant ------------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn a_revoked_token_is_inactive() {
+pub async fn a_revoked_token_is_inactive() {
     let authority = TestAuthority::start().await;
     let token = authority.ask(&Ask::new("wiki"), &proof_key()).await.grant().access_token;
     let other = authority.ask(&Ask::new("wiki"), &proof_key()).await.grant().access_token;
@@ -276,7 +276,7 @@ async fn a_revoked_token_is_inactive() {
 }
 
 #[tokio::test]
-async fn a_grant_ends_at_its_time() {
+pub async fn a_grant_ends_at_its_time() {
     let authority = TestAuthority::start().await;
     let token = authority.ask(&Ask::new("wiki").ttl("10s"), &proof_key()).await.grant().access_token;
     authority.clock.advance(9);
@@ -286,7 +286,7 @@ async fn a_grant_ends_at_its_time() {
 }
 
 #[tokio::test]
-async fn a_disabled_user_gets_nothing_and_loses_what_there_is() {
+pub async fn a_disabled_user_gets_nothing_and_loses_what_there_is() {
     let authority = TestAuthority::start().await;
     let token = authority.ask(&Ask::new("wiki"), &proof_key()).await.grant().access_token;
     authority.tamper(&format!("UPDATE user SET disabled_at = 1 WHERE sub = '{}'", me())).await;
@@ -297,7 +297,7 @@ async fn a_disabled_user_gets_nothing_and_loses_what_there_is() {
 }
 
 #[tokio::test]
-async fn an_administrator_shuts_a_user_out_and_lets_them_in_again() {
+pub async fn an_administrator_shuts_a_user_out_and_lets_them_in_again() {
     let (authority, key) = with_a_key().await;
     authority.tamper("INSERT INTO user (sub, created_at) VALUES ('uid:4242', 1)").await;
     authority
@@ -321,7 +321,7 @@ async fn an_administrator_shuts_a_user_out_and_lets_them_in_again() {
 // --- what services read ------------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn metadata_is_rfc_8414_and_names_what_is_there() {
+pub async fn metadata_is_rfc_8414_and_names_what_is_there() {
     let authority = TestAuthority::start().await;
     let issuer = &authority.issuer;
     let path = issuer.strip_prefix("https://localhost").unwrap();
@@ -349,7 +349,7 @@ async fn metadata_is_rfc_8414_and_names_what_is_there() {
 }
 
 #[tokio::test]
-async fn jwks_hold_public_keys_only_and_keep_retired_ones() {
+pub async fn jwks_hold_public_keys_only_and_keep_retired_ones() {
     let (authority, key) = with_a_key().await;
     let jwks = async || authority.get(&authority.at("/jwks")).await.json.unwrap()["keys"].as_array().unwrap().clone();
     let before = jwks().await;
@@ -370,10 +370,16 @@ async fn jwks_hold_public_keys_only_and_keep_retired_ones() {
     assert_eq!(json!(kid(old.expose())), before[0]["kid"]);
     assert_ne!(kid(old.expose()), kid(new.expose()));
     assert!(authority.is_active(&old).await && authority.is_active(&new).await);
+    // The old one stays for as long as a token may live that it signed.
+    authority.clock.advance(30 * 86_400);
+    assert_eq!(jwks().await, after);
+    authority.clock.advance(3600);
+    assert_eq!(json!([json!(kid(new.expose()))]), json!([jwks().await[0]["kid"]]));
+    assert_eq!(jwks().await.len(), 1);
 }
 
 #[tokio::test]
-async fn the_catalogue_shows_what_the_caller_may_ask_for() {
+pub async fn the_catalogue_shows_what_the_caller_may_ask_for() {
     let authority = TestAuthority::start().await;
     let catalogue = authority.get(&authority.at("/resources")).await.json.unwrap();
     let rows: Vec<(&str, &str)> = catalogue["resources"]
@@ -400,7 +406,7 @@ async fn the_catalogue_shows_what_the_caller_may_ask_for() {
 // --- receipts ----------------------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn every_grant_comes_with_a_receipt_and_the_log_only_grows() {
+pub async fn every_grant_comes_with_a_receipt_and_the_log_only_grows() {
     let (authority, key) = with_a_key().await;
     let mut seen = None;
     for round in 0..40 {
@@ -422,7 +428,7 @@ async fn every_grant_comes_with_a_receipt_and_the_log_only_grows() {
 }
 
 #[tokio::test]
-async fn grants_at_once_share_a_checkpoint_and_each_has_its_receipt() {
+pub async fn grants_at_once_share_a_checkpoint_and_each_has_its_receipt() {
     let authority = Arc::new(TestAuthority::start().await);
     authority.ask(&Ask::new("wiki"), &proof_key()).await.grant();
     let mut racing = tokio::task::JoinSet::new();
@@ -444,7 +450,7 @@ async fn grants_at_once_share_a_checkpoint_and_each_has_its_receipt() {
 // --- secrets and operations --------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn a_secret_is_sealed_at_rest_and_handed_out_to_whom_it_is_granted() {
+pub async fn a_secret_is_sealed_at_rest_and_handed_out_to_whom_it_is_granted() {
     let (authority, key) = with_a_key().await;
     let no = authority.ask(&Ask::new("deploy-key"), &proof_key()).await.no();
     assert_eq!((no.status, no.says()), (409, "no secret is stored for 'deploy-key'"), "before anybody touches a key");
@@ -470,7 +476,7 @@ async fn a_secret_is_sealed_at_rest_and_handed_out_to_whom_it_is_granted() {
 }
 
 #[tokio::test]
-async fn secrets_go_where_secrets_belong() {
+pub async fn secrets_go_where_secrets_belong() {
     let (authority, key) = with_a_key().await;
     for (target, secret, status) in [
         (Some("wiki"), Some("x"), 400),
@@ -489,7 +495,7 @@ async fn secrets_go_where_secrets_belong() {
 }
 
 #[tokio::test]
-async fn an_operation_is_carried_out_once_and_only_as_it_was_approved() {
+pub async fn an_operation_is_carried_out_once_and_only_as_it_was_approved() {
     let (authority, key) = with_a_key().await;
     let approved = operation_body(Some("deploy-key"), Some("s3cret"));
     let proof = proof_key();
@@ -518,7 +524,7 @@ async fn an_operation_is_carried_out_once_and_only_as_it_was_approved() {
 }
 
 #[tokio::test]
-async fn an_operation_raced_is_carried_out_once() {
+pub async fn an_operation_raced_is_carried_out_once() {
     let (authority, key) = with_a_key().await;
     let body = operation_body(Some("deploy-key"), Some("s3cret"));
     let (authority, proof) = (Arc::new(authority), proof_key());
@@ -537,7 +543,7 @@ async fn an_operation_raced_is_carried_out_once() {
 }
 
 #[tokio::test]
-async fn a_token_for_a_resource_carries_out_nothing() {
+pub async fn a_token_for_a_resource_carries_out_nothing() {
     let authority = TestAuthority::start().await;
     let proof = proof_key();
     let token = authority.ask(&Ask::new("wiki"), &proof).await.grant().access_token;
@@ -546,7 +552,7 @@ async fn a_token_for_a_resource_carries_out_nothing() {
 }
 
 #[tokio::test]
-async fn administration_is_for_administrators() {
+pub async fn administration_is_for_administrators() {
     let config = format!("admins = [\"uid:4242\"]\n{CONFIG}");
     let authority = TestAuthority::with(&config, &policy()).await;
     let key = TestKey::touch_only();
@@ -564,7 +570,7 @@ async fn administration_is_for_administrators() {
 // --- security keys -----------------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn the_first_key_is_free_and_the_next_one_is_vouched_for() {
+pub async fn the_first_key_is_free_and_the_next_one_is_vouched_for() {
     let authority = TestAuthority::start().await;
     let (first, second) = (TestKey::touch_only(), TestKey::with_pin());
     let enrolled = authority.enrol("blue", &first, None).await.unwrap();
@@ -589,7 +595,7 @@ async fn the_first_key_is_free_and_the_next_one_is_vouched_for() {
 }
 
 #[tokio::test]
-async fn a_key_has_a_name_of_its_own_and_is_enrolled_once() {
+pub async fn a_key_has_a_name_of_its_own_and_is_enrolled_once() {
     let (authority, key) = with_a_key().await;
     let no = authority.enrol("blue", &TestKey::touch_only(), Some(&key)).await.unwrap_err();
     assert!(no.status == 409 && no.says().contains("of that name already"), "{}", no.says());
@@ -599,7 +605,7 @@ async fn a_key_has_a_name_of_its_own_and_is_enrolled_once() {
 }
 
 #[tokio::test]
-async fn two_first_keys_at_once_are_one() {
+pub async fn two_first_keys_at_once_are_one() {
     let authority = TestAuthority::start().await;
     let (mine, thiefs) = (TestKey::touch_only(), TestKey::touch_only());
     let (proof, other) = (proof_key(), proof_key());
@@ -617,7 +623,7 @@ async fn two_first_keys_at_once_are_one() {
 }
 
 #[tokio::test]
-async fn software_keys_need_leave() {
+pub async fn software_keys_need_leave() {
     let config = CONFIG.replace("allow_software_keys = true", "");
     let authority = TestAuthority::with(&config, &policy()).await;
     let software = TestKey::software();
@@ -635,7 +641,7 @@ async fn software_keys_need_leave() {
 }
 
 #[tokio::test]
-async fn an_enrolment_is_finished_once_in_time_by_who_began_it() {
+pub async fn an_enrolment_is_finished_once_in_time_by_who_began_it() {
     let authority = TestAuthority::start().await;
     let (key, proof) = (TestKey::touch_only(), proof_key());
     let challenge = authority.begin_enrolment("late", &proof, None).await.unwrap();
@@ -654,7 +660,7 @@ async fn an_enrolment_is_finished_once_in_time_by_who_began_it() {
 // --- rules that change -------------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn a_good_change_of_the_rules_is_taken_up_and_recorded() {
+pub async fn a_good_change_of_the_rules_is_taken_up_and_recorded() {
     let authority = TestAuthority::start().await;
     authority.ask(&Ask::new("wiki"), &proof_key()).await.grant();
     authority.write_config(&CONFIG.replace("[resource.wiki]", "[resource.wiki]\ndescription = \"ours\""));
@@ -665,7 +671,7 @@ async fn a_good_change_of_the_rules_is_taken_up_and_recorded() {
 }
 
 #[tokio::test]
-async fn a_broken_policy_leaves_the_old_one_and_says_file_line_and_reason() {
+pub async fn a_broken_policy_leaves_the_old_one_and_says_file_line_and_reason() {
     let authority = TestAuthority::start().await;
     authority.ask(&Ask::new("bunker"), &proof_key()).await.no();
     authority.write_policy("permit (principal, action, resource);\npermit (principal, action\n");
@@ -695,7 +701,7 @@ async fn a_broken_policy_leaves_the_old_one_and_says_file_line_and_reason() {
 }
 
 #[tokio::test]
-async fn rules_that_vanish_or_that_others_can_write_are_not_taken_up() {
+pub async fn rules_that_vanish_or_that_others_can_write_are_not_taken_up() {
     use std::os::unix::fs::PermissionsExt as _;
     let authority = TestAuthority::start().await;
     let file = authority.config().join("authority.toml");
@@ -712,7 +718,7 @@ async fn rules_that_vanish_or_that_others_can_write_are_not_taken_up() {
 // --- the clock ---------------------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn a_clock_that_went_back_lets_nobody_in_until_it_is_accepted() {
+pub async fn a_clock_that_went_back_lets_nobody_in_until_it_is_accepted() {
     let mut authority = TestAuthority::start().await;
     authority.ask(&Ask::new("wiki"), &proof_key()).await.grant();
     authority.clock.advance(-60);
@@ -734,14 +740,14 @@ async fn a_clock_that_went_back_lets_nobody_in_until_it_is_accepted() {
 /// What `elevate-authority accept-clock` does, on this test's clock.
 async fn accept_clock(authority: &TestAuthority) {
     use elevate::authority::{audit::Audit, signer::MasterKey, store::Faults, store::Store};
-    let store = Store::open(&authority.data().join("authority.db"), Faults::default()).await.unwrap();
+    let store = Store::open(&authority.place(), Faults::default()).await.unwrap();
     let master = MasterKey::load_or_create(&authority.data().join("authority.key")).unwrap();
     let audit = Audit::start(store, master.log_signer(&authority.issuer).unwrap(), authority.clock.clone());
     audit.record(Entry::new(Event::ClockAccepted, ElevationId::fresh(), json!({})), vec![]).await.unwrap();
 }
 
 #[tokio::test]
-async fn times_in_the_log_never_go_back() {
+pub async fn times_in_the_log_never_go_back() {
     let authority = TestAuthority::start().await;
     authority.ask(&Ask::new("wiki"), &proof_key()).await.grant();
     for step in [-30, 10, 5, -20] {
@@ -771,7 +777,7 @@ fn is_a_proper_no(what: &str, reply: &Reply) {
 }
 
 #[tokio::test]
-async fn garbage_is_refused_in_json_with_a_nonce() {
+pub async fn garbage_is_refused_in_json_with_a_nonce() {
     let authority = TestAuthority::start().await;
     let at = |path: &str| authority.at(path);
     let garbage: [&[u8]; 5] = [b"", b"\0\xff\xfe", b"{", b"a=%ff%00&a=1", b"grant_type=x&grant_type=y"];
@@ -817,7 +823,7 @@ async fn garbage_is_refused_in_json_with_a_nonce() {
 }
 
 #[tokio::test]
-async fn ten_megabytes_are_refused_unread() {
+pub async fn ten_megabytes_are_refused_unread() {
     let authority = TestAuthority::start().await;
     let big = vec![b'a'; 10 << 20];
     for path in ["/token", "/revoke", "/introspect"] {
@@ -835,7 +841,7 @@ async fn ten_megabytes_are_refused_unread() {
 }
 
 #[tokio::test]
-async fn a_request_that_makes_no_sense_is_told_so() {
+pub async fn a_request_that_makes_no_sense_is_told_so() {
     let authority = TestAuthority::start().await;
     let proof = proof_key();
     let good = Ask::new("wiki").request();

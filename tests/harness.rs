@@ -10,9 +10,10 @@ use aws_lc_rs::signature::{
 use ciborium::Value as Cbor;
 use elevate::authority::Authority;
 use elevate::authority::caller::Caller;
+use elevate::authority::config::Config;
 use elevate::authority::routes::router;
 use elevate::authority::rules::{DEFAULT_POLICY, DEFAULT_SCHEMA};
-use elevate::authority::store::Faults;
+use elevate::authority::store::{Faults, Place};
 use elevate::clock::Clock;
 use elevate::files::own_uid;
 use elevate::log::check::{Fault, LogCheck};
@@ -32,8 +33,7 @@ use elevate::protocol::{CLIENT_ID, LOCAL_HOST, SOFTWARE_AAGUID};
 use jiff::Timestamp;
 use makers::{Attestation, Maker};
 use serde_json::{Value, json};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions as _, SqliteConnection};
+use sqlx::{AnyConnection, Connection as _, Executor as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -155,7 +155,8 @@ impl TestAuthority {
         for directory in ["config", "data"] {
             std::fs::create_dir(home.path().join(directory)).unwrap();
         }
-        put(&home.path().join("config/authority.toml"), config);
+        let store = if crate::postgres::is_wanted() { crate::postgres::store_line() } else { String::new() };
+        put(&home.path().join("config/authority.toml"), &format!("{store}{config}"));
         put(&home.path().join("config/policy.cedar"), policy);
         put(&home.path().join("config/schema.cedarschema"), DEFAULT_SCHEMA);
         for (name, text) in files {
@@ -184,12 +185,22 @@ impl TestAuthority {
         self.home.path().join("data")
     }
 
+    /// Where its state is.
+    pub fn place(&self) -> Place {
+        let file = self.config().join("authority.toml");
+        let config = Config::parse(&file, &std::fs::read_to_string(&file).unwrap()).unwrap();
+        Place::of(&self.data(), config.store.as_ref())
+    }
+
     pub fn config(&self) -> PathBuf {
         self.home.path().join("config")
     }
 
     pub fn write_config(&self, text: &str) {
-        put(&self.config().join("authority.toml"), text);
+        let file = self.config().join("authority.toml");
+        let before = std::fs::read_to_string(&file).unwrap();
+        let store = before.split_inclusive('\n').next().filter(|line| line.starts_with("store = "));
+        put(&file, &format!("{}{text}", store.unwrap_or_default()));
     }
 
     pub fn write_policy(&self, text: &str) {
@@ -202,9 +213,16 @@ impl TestAuthority {
     }
 
     /// The database, as whoever can write the file has it.
-    pub async fn database(&self) -> SqliteConnection {
-        let options = SqliteConnectOptions::new().filename(self.data().join("authority.db"));
-        options.foreign_keys(false).connect().await.unwrap()
+    pub async fn database(&self) -> AnyConnection {
+        let url = match self.place() {
+            Place::File(path) => format!("sqlite://{}", path.display()),
+            Place::Postgres(url) => url.to_string(),
+        };
+        let mut connection = AnyConnection::connect(&url).await.unwrap();
+        if url.starts_with("sqlite") {
+            connection.execute("PRAGMA foreign_keys = OFF").await.unwrap();
+        }
+        connection
     }
 
     /// Runs one statement on the database behind the authority's back; how many rows it touched.

@@ -21,8 +21,12 @@ mod harness;
 mod keys;
 /// The manual: how it is made, and whether what it says is so.
 mod manual;
+/// Several nodes on one PostgreSQL.
+mod nodes;
 /// Policies as tables.
 mod policy;
+/// A PostgreSQL for tests, and the tests that run on it as well as on SQLite.
+mod postgres;
 /// Secrets under security keys, and the `age` program.
 mod sealing;
 /// Vectors that another language reproduces.

@@ -1,13 +1,13 @@
 //! `elevate-authority`: serve, check-config, accept-clock, reset. Whatever else changes an authority goes through its own flow.
 
-use super::audit::{Audit, Entry};
+use super::OpenError;
+use super::audit::Entry;
 use super::elevation::ElevationId;
+use super::founding::Foundation;
 use super::reset::reset;
 use super::rules::Rules;
 use super::server::{Manner, Places, handed_over, lock, serve};
-use super::signer::MasterKey;
-use super::store::{Faults, Store};
-use super::{OpenError, issuer_of};
+use super::store::{Faults, Place};
 use crate::clock::Clock;
 use crate::files::own_directory;
 use crate::log::leaf::Event;
@@ -72,6 +72,9 @@ enum Command {
         /// Directory of the database, the key and the lock
         #[arg(long, value_name = "DIR")]
         data: PathBuf,
+        /// Directory of authority.toml, where it names PostgreSQL
+        #[arg(long, value_name = "DIR")]
+        config: Option<PathBuf>,
     },
     /// Begin anew after every security key was lost: no key, no grant and no secret comes over
     ///
@@ -133,7 +136,7 @@ pub fn main() -> ExitCode {
             }
             Err(error) => failed(&error.to_string(), 1),
         },
-        Command::AcceptClock { data } => match runtime.block_on(accept_clock(data)) {
+        Command::AcceptClock { data, config } => match runtime.block_on(accept_clock(data, config.as_deref())) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => failed(&error.to_string(), 11),
         },
@@ -198,19 +201,29 @@ fn detached() -> ExitCode {
     }
 }
 
-async fn accept_clock(data: PathBuf) -> Result<(), OpenError> {
-    if !data.join("authority.db").exists() {
-        return Err(OpenError::Other(format!("there is no authority in {}", data.display())));
+/// The store of the authority in `data`: the one that `config` names, where there is one.
+fn place(data: &Path, config: Option<&Path>) -> Result<Place, OpenError> {
+    let rules = config.map(Rules::load).transpose()?;
+    let place = Place::of(data, rules.as_ref().and_then(|rules| rules.config.store.as_ref()));
+    match &place {
+        Place::File(path) if !path.exists() => Err(OpenError::Other(format!(
+            "there is no authority in {}; if its store is PostgreSQL, say --config DIR",
+            data.display()
+        ))),
+        Place::File(_) | Place::Postgres(_) => Ok(place),
     }
+}
+
+async fn accept_clock(data: PathBuf, config: Option<&Path>) -> Result<(), OpenError> {
+    let place = place(&data, config)?;
     own_directory(&data)?;
     let places = Places { config: PathBuf::new(), socket: None, data };
     let _lock = lock(&places).await?;
-    let store = Store::open(&places.data.join("authority.db"), Faults::default()).await?;
-    let master = MasterKey::load_or_create(&places.data.join("authority.key"))?;
-    let issuer = issuer_of(&store).await?;
-    let issuer = issuer.ok_or_else(|| OpenError::Other("this authority has never been started".into()))?;
-    let signer = master.log_signer(issuer.as_str())?;
-    let audit = Audit::start(store, signer, Clock::system());
+    let foundation = Foundation::open(&places.data, &place, Faults::default()).await?;
+    if foundation.issuer.is_none() {
+        return Err(OpenError::Other("this authority has never been started".into()));
+    }
+    let (audit, _) = foundation.log(None, &places.data, &Clock::system()).await?;
     audit.record(Entry::new(Event::ClockAccepted, ElevationId::fresh(), json!({})), Vec::new()).await?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::attestation::AttestationConfig;
 use super::rules::RulesError;
 use super::server::listen::Listen;
+use super::store::PostgresUrl;
 use crate::protocol::AUTHORITY_RESOURCE;
 use crate::protocol::display::escaped;
 use crate::protocol::issuer::Issuer;
@@ -23,6 +24,9 @@ pub struct Config {
     /// Who the authority is, for devices, services and keys; absent, it is `https://localhost/<instance id>`.
     #[serde(default)]
     pub issuer: Option<Issuer>,
+    /// The `PostgreSQL` that several nodes share; without it, the store is `SQLite` in the data directory. Read at start.
+    #[serde(default)]
+    pub store: Option<PostgresUrl>,
     /// Whether keys that are files may be enrolled and used.
     #[serde(default)]
     pub allow_software_keys: bool,

@@ -87,7 +87,8 @@ pub async fn begin(
         content: serde_json::to_string(&content).map_err(|_| Refusal::Malformed("it has no JSON form".into()))?,
         expires_at: after(now, ENROLMENT_LIFETIME),
     };
-    authority.store.write(&[authorized.spend(now), Change::OpenSession(session)]).await?;
+    let opened = Change::OpenSession { row: session, at: now, most: i64::MAX };
+    authority.store.write(&[opened, authorized.spend(now)]).await?;
     Ok(EnrolmentChallenge { enrolment, public_key })
 }
 

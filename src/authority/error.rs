@@ -2,6 +2,7 @@
 
 use super::audit::AuditError;
 use super::elevation::ElevationId;
+use super::signer::KeyError;
 use super::store::StoreError;
 use crate::protocol::assurance::Assurance;
 use crate::protocol::display::escaped;
@@ -121,7 +122,17 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Conflict(what) => Self::Conflict(what),
-            StoreError::Unavailable(_) | StoreError::Corrupt(_) => Self::Store(error),
+            StoreError::Unavailable(_) | StoreError::PostgreSql(_) | StoreError::Corrupt(_) => Self::Store(error),
+        }
+    }
+}
+
+impl From<KeyError> for Refusal {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Store(error) => error.into(),
+            KeyError::Crypto(what) => Self::Keys(what),
+            KeyError::File { .. } => Self::Keys("the key file can't be read"),
         }
     }
 }
@@ -186,10 +197,7 @@ impl Refusal {
             Self::TooMany => "wait two minutes, or answer those that are open".to_owned(),
             Self::Flood(seconds) => format!("wait {}", crate::clock::human(*seconds)),
             Self::NoSecret(name) => format!("put it in with `elevate admin secret set {name}`"),
-            Self::Store(StoreError::Corrupt(_)) => {
-                "nobody gets in until the store is restored from a backup; keep the damaged files".to_owned()
-            }
-            Self::Store(_) => "nobody gets in until the store answers; look at the disk it is on".to_owned(),
+            Self::Store(error) => error.hint().to_owned(),
             Self::Audit(error) => error.hint().to_owned(),
             Self::InteractionRequired(_) => "run it without -n first: the grant is then kept for a while".to_owned(),
             Self::SoftwareKey => {

@@ -12,6 +12,7 @@ pub mod elevation;
 pub mod enrolment;
 pub mod error;
 pub mod explain;
+pub mod founding;
 pub mod issue;
 pub mod operations;
 pub mod policy;
@@ -28,14 +29,12 @@ pub mod store;
 
 use crate::clock::Clock;
 use crate::log::leaf::Event;
-use crate::protocol::LOCAL_HOST;
-use crate::protocol::encoding::random;
-use crate::protocol::issuer::Issuer;
-use crate::protocol::names::Malformed;
 use audit::{Audit, Entry};
 use caller::{Served, Subject};
+use crate::protocol::issuer::Issuer;
 use elevation::ElevationId;
 use error::Refusal;
+use founding::Foundation;
 use proofs::Proofs;
 use relying_party::RelyingParty;
 use rules::{LiveRules, Rules, RulesError};
@@ -45,7 +44,7 @@ use server::metrics::Metrics;
 use signer::{KeyError, MasterKey, Signer};
 use std::path::Path;
 use std::sync::Arc;
-use store::{Change, Faults, Store, StoreError};
+use store::{Change, Faults, Place, Store, StoreError};
 
 /// Everything one running authority is made of.
 pub struct Authority {
@@ -55,7 +54,7 @@ pub struct Authority {
     pub(crate) store: Store,
     pub(crate) audit: Audit,
     pub(crate) signer: Signer,
-    pub(crate) master: MasterKey,
+    pub(crate) master: Arc<MasterKey>,
     pub(crate) served: Served,
     pub(crate) relying_party: RelyingParty,
     pub(crate) proofs: Proofs,
@@ -64,29 +63,6 @@ pub struct Authority {
     rules: LiveRules,
     /// Held while changed rules are recorded and taken up, so that it is done once.
     taking_up: tokio::sync::Mutex<()>,
-}
-
-/// Who the authority of this store has been since it was founded: tokens, keys and the log's name depend on it.
-///
-/// # Errors
-/// [`OpenError`].
-pub(crate) async fn issuer_of(store: &Store) -> Result<Option<Issuer>, OpenError> {
-    if let Some(issuer) = store.meta("issuer").await? {
-        return issuer.parse().map(Some).map_err(|error: Malformed| OpenError::Other(error.0));
-    }
-    // One that was founded before issuers could be configured.
-    store.meta("instance").await?.map(|instance| local(&instance)).transpose()
-}
-
-fn local(instance: &str) -> Result<Issuer, OpenError> {
-    format!("https://{LOCAL_HOST}/{instance}").parse().map_err(|error: Malformed| OpenError::Other(error.0))
-}
-
-fn another_issuer(known: &Issuer, configured: &Issuer) -> OpenError {
-    OpenError::Other(format!(
-        "authority.toml says that the issuer is {configured}, and this store was founded as {known}: tokens, security keys \
-         and the log are that one's; write it so, or found a new authority"
-    ))
 }
 
 /// Why an authority can't start.
@@ -119,27 +95,15 @@ impl Authority {
     /// [`OpenError`]; nobody gets in then.
     pub async fn open(config: &Path, data: &Path, clock: Clock, faults: Faults) -> Result<Self, OpenError> {
         let rules = LiveRules::load(config)?;
-        let master = MasterKey::load_or_create(&data.join("authority.key"))?;
-        let store = Store::open(&data.join("authority.db"), faults).await?;
-        let known = issuer_of(&store).await?;
-        let issuer = match (&known, &rules.current().config.issuer) {
-            (Some(known), Some(configured)) if known != configured => return Err(another_issuer(known, configured)),
-            (Some(issuer), _) | (None, Some(issuer)) => issuer.clone(),
-            (None, None) => local(&format!("{:016x}", u64::from_be_bytes(random::<8>())))?,
-        };
-        let audit = Audit::start(store.clone(), master.log_signer(issuer.as_str())?, clock.clone());
-        if known.is_none() {
-            let founding = vec![
-                Change::SetMeta { key: "issuer", value: issuer.to_string() },
-                Change::AddSigningKey(signer::new_signing_key(&master, &clock)?),
-            ];
-            audit.record(Entry::new(Event::LogOpened, ElevationId::fresh(), json!({})), founding).await?;
-        }
+        let place = Place::of(data, rules.current().config.store.as_ref());
+        let foundation = Foundation::open(data, &place, faults).await?;
+        let (audit, issuer) = foundation.log(rules.current().config.issuer.as_ref(), data, &clock).await?;
+        let Foundation { store, master, .. } = foundation;
         let authority = Self {
             signer: Signer::load(&store, &master).await?,
             relying_party: RelyingParty::new(issuer.host()).map_err(OpenError::Other)?,
             issuer,
-            proofs: Proofs::new(),
+            proofs: Proofs::of(&store, &master).await?,
             limits: Limits::new(rules.current().config.listen.as_ref()),
             metrics: Metrics::new(),
             served: Served::Only(crate::files::own_uid()),

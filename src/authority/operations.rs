@@ -77,7 +77,7 @@ pub async fn authorize(
     body: &[u8],
 ) -> Result<Authorized, Refusal> {
     let now = authority.clock.now();
-    let keys = authority.signer.jwks().await;
+    let keys = authority.signer.keys_for(access_token, now).await?;
     let claims =
         access_token::verify(access_token, &keys, authority.issuer.as_str(), Some(authority.issuer.as_str()), now)
             .map_err(|access_token::NotAcceptable(check)| Refusal::Token(check))?;
@@ -134,7 +134,7 @@ pub async fn carry_out(
     let changes = std::iter::once(authorized.spend(now)).chain(changes).collect();
     authority.audit.record(entry, changes).await?;
     if name == OperationName::KeysRotate {
-        let reloaded = authority.signer.reload(&authority.store, &authority.master).await;
+        let reloaded = authority.signer.reload().await;
         reloaded.map_err(|_| Refusal::Keys("the new signing key can't be read back"))?;
     }
     Ok(answer)

@@ -145,7 +145,7 @@ async fn token(
     form: Result<Form<TokenRequest>, FormRejection>,
 ) -> Answered {
     let Form(request) = form.map_err(Refusal::from)?;
-    let jkt = proven(&authority, &headers, "/token", None)?;
+    let jkt = proven(&authority, &headers, "/token", None).await?;
     match elevate(&authority, caller, &jkt, &request).await? {
         Answer::Grant(elevation, grant) => Ok(told(Json(grant), &elevation, None)),
         Answer::StepUp(elevation, response) => {
@@ -163,7 +163,7 @@ fn told(answer: impl IntoResponse, elevation: &ElevationId, error: Option<String
 }
 
 /// RFC 9449 section 4.3: the one proof of a POST, checked; returns its key's thumbprint.
-fn proven(
+async fn proven(
     authority: &Authority,
     headers: &HeaderMap,
     path: &str,
@@ -177,19 +177,21 @@ fn proven(
     let now = authority.clock.now();
     let url = format!("{}{path}", authority.issuer);
     let expected = dpop::Expected { method: "POST", url: &url, access_token, now };
-    let proof = dpop::verify(proof, &expected, |nonce| authority.proofs.is_fresh(nonce, now))?;
-    authority.proofs.spend(&proof.jti, now)?;
-    Ok(proof.jkt)
+    Ok(authority.proofs.accept(proof, &expected).await?.jkt)
 }
 
 /// The access token of an `Authorization: DPoP` header, and the thumbprint that proves it.
-fn presented<'a>(authority: &Authority, headers: &'a HeaderMap, path: &str) -> Result<(&'a str, String), Refusal> {
+async fn presented<'a>(
+    authority: &Authority,
+    headers: &'a HeaderMap,
+    path: &str,
+) -> Result<(&'a str, String), Refusal> {
     let token = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.strip_prefix("DPoP "))
         .ok_or(Refusal::Token("there is no 'Authorization: DPoP' header"))?;
-    Ok((token, proven(authority, headers, path, Some(token))?))
+    Ok((token, proven(authority, headers, path, Some(token)).await?))
 }
 
 /// RFC 7009: 200 whether or not there was something to revoke.
@@ -200,7 +202,7 @@ async fn revoke(
 ) -> Answered {
     let Form(request) = form.map_err(Refusal::from)?;
     let subject = caller.subject(authority.served)?;
-    let Some(claims) = own_claims(&authority, &subject, &request).await else { return ok(&json!({})) };
+    let Some(claims) = own_claims(&authority, &subject, &request).await? else { return ok(&json!({})) };
     let now = authority.clock.now();
     let private = json!({ "sub": claims.sub, "grant_id": claims.jti });
     let entry = Entry::new(Event::GrantRevoked, ElevationId::stored(claims.txn), private);
@@ -216,11 +218,15 @@ async fn revoke(
     }
 }
 
-async fn own_claims(authority: &Authority, subject: &Subject, request: &TokenParameter) -> Option<Claims> {
-    let keys = authority.signer.jwks().await;
+async fn own_claims(
+    authority: &Authority,
+    subject: &Subject,
+    request: &TokenParameter,
+) -> Result<Option<Claims>, Refusal> {
     let now = authority.clock.now();
-    let claims = access_token::verify(request.token.expose(), &keys, authority.issuer.as_str(), None, now).ok()?;
-    (claims.sub == subject.sub()).then_some(claims)
+    let keys = authority.signer.keys_for(request.token.expose(), now).await?;
+    let claims = access_token::verify(request.token.expose(), &keys, authority.issuer.as_str(), None, now);
+    Ok(claims.ok().filter(|claims| claims.sub == subject.sub()))
 }
 
 /// RFC 7662. The one place that knows of revocation at once.
@@ -231,8 +237,8 @@ async fn introspect(
 ) -> Answered {
     let Form(request) = form.map_err(Refusal::from)?;
     caller.subject(authority.served)?;
-    let keys = authority.signer.jwks().await;
     let now = authority.clock.now();
+    let keys = authority.signer.keys_for(request.token.expose(), now).await?;
     let inactive = Introspection { active: false, claims: None };
     let Ok(claims) = access_token::verify(request.token.expose(), &keys, authority.issuer.as_str(), None, now) else {
         return ok(&inactive);
@@ -288,7 +294,7 @@ async fn begin_enrolment(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Answered {
-    let (token, jkt) = presented(&authority, &headers, "/keys")?;
+    let (token, jkt) = presented(&authority, &headers, "/keys").await?;
     ok(&enrolment::begin(&authority, caller, &jkt, token, &body.map_err(Refusal::from)?).await?)
 }
 
@@ -298,7 +304,7 @@ async fn finish_enrolment(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Answered {
-    let jkt = proven(&authority, &headers, "/keys/finish", None)?;
+    let jkt = proven(&authority, &headers, "/keys/finish", None).await?;
     let response: EnrolmentResponse = serde_json::from_slice(&body.map_err(Refusal::from)?)
         .map_err(|error| Refusal::Malformed(format!("the new key can't be read: {}", escaped(&error.to_string()))))?;
     ok(&enrolment::finish(&authority, caller, &jkt, &response).await?)
@@ -314,7 +320,7 @@ async fn operation(
     let Path(name) = name.map_err(Refusal::from)?;
     let parsed: OperationName = serde_json::from_value(json!(name))
         .map_err(|_| Refusal::Malformed(format!("there is no operation '{}'", escaped(&name))))?;
-    let (token, jkt) = presented(&authority, &headers, &format!("/operations/{parsed}"))?;
+    let (token, jkt) = presented(&authority, &headers, &format!("/operations/{parsed}")).await?;
     let body = body.map_err(Refusal::from)?;
     ok(&operations::carry_out(&authority, caller, &jkt, token, parsed, &body).await?)
 }
@@ -365,7 +371,7 @@ async fn log_checkpoints(
 }
 
 async fn jwks(State(authority): Shared) -> Answered {
-    ok(&authority.signer.jwks().await)
+    ok(&authority.signer.jwks(authority.clock.now()).await.map_err(Refusal::from)?)
 }
 
 async fn metadata(State(authority): Shared) -> Answered {

@@ -5,16 +5,21 @@ use crate::clock::Clock;
 use crate::log::checkpoint::LogSigner;
 use crate::protocol::access_token::{self, Claims};
 use crate::protocol::encoding::{base64url, from_base64url, random};
+use crate::protocol::names::Ttl;
 use crate::protocol::secret::Secret;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hkdf;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use jiff::Timestamp;
 use jsonwebtoken::jwk::{Jwk, JwkSet, KeyAlgorithm, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
-use tokio::sync::RwLock;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Mutex, RwLock};
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 /// Why keys can't be used.
@@ -45,12 +50,25 @@ impl MasterKey {
     /// # Errors
     /// [`KeyError::File`]; also where others can read it.
     pub fn load_or_create(path: &Path) -> Result<Self, KeyError> {
+        if !path.exists() {
+            let made = Self::create(path);
+            made.map_err(|error| KeyError::File { path: path.display().to_string(), reason: error.to_string() })?;
+        }
+        Self::load(path)
+    }
+
+    /// Reads the key file. Where it is gone, none is made: what is in the store would not open with another one.
+    ///
+    /// # Errors
+    /// [`KeyError::File`]; also where others can read it.
+    pub fn load(path: &Path) -> Result<Self, KeyError> {
         let fault = |reason: String| KeyError::File { path: path.display().to_string(), reason };
         let io = |error: std::io::Error| fault(error.to_string());
         let mut file = match std::fs::File::open(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Self::create(path).map_err(io)?;
-                std::fs::File::open(path).map_err(io)?
+                let gone =
+                    "it is gone, and the store is sealed under it: bring it back from a backup, or from another node";
+                return Err(fault(gone.into()));
             }
             opened => opened.map_err(io)?,
         };
@@ -65,14 +83,9 @@ impl MasterKey {
         key.map(|key| Self(Zeroizing::new(key))).ok_or_else(|| fault("it does not hold a key".into()))
     }
 
-    /// Makes a key, whole or not at all, and on disk before anything is sealed under it. Never beside a database that
-    /// was sealed under another one.
+    /// Makes a key, whole or not at all, and on disk before anything is sealed under it.
     fn create(path: &Path) -> std::io::Result<()> {
         let directory = path.parent().unwrap_or(Path::new("."));
-        if directory.join("authority.db").exists() {
-            let gone = "it is gone, and the database beside it is sealed under it: bring it back from a backup";
-            return Err(std::io::Error::other(gone));
-        }
         let temporary = directory.join(".authority.key.new");
         let _ = std::fs::remove_file(&temporary);
         let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
@@ -84,7 +97,7 @@ impl MasterKey {
     }
 
     /// HKDF-SHA-256 (RFC 5869), one key per purpose.
-    fn derive(&self, purpose: &str) -> Result<Zeroizing<[u8; 32]>, KeyError> {
+    pub(super) fn derive(&self, purpose: &str) -> Result<Zeroizing<[u8; 32]>, KeyError> {
         let unusable = |_| KeyError::Crypto("a key could not be derived");
         let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, b"elevate/v1").extract(self.0.as_slice());
         let info = [purpose.as_bytes()];
@@ -131,6 +144,23 @@ impl MasterKey {
             .map_err(|_| KeyError::Crypto("the sealing key can't be used"))
     }
 
+    /// What an authority with this key is called.
+    ///
+    /// # Errors
+    /// [`KeyError::Crypto`].
+    pub fn name(&self) -> Result<String, KeyError> {
+        let bytes = self.derive("instance")?;
+        Ok(bytes[..8].iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// Which key it is, without a word of the key.
+    ///
+    /// # Errors
+    /// [`KeyError::Crypto`].
+    pub fn id(&self) -> Result<String, KeyError> {
+        Ok(base64url(&self.derive("key-id")?[..16]))
+    }
+
     /// The log's signer.
     ///
     /// # Errors
@@ -141,14 +171,46 @@ impl MasterKey {
     }
 }
 
+/// How long a node signs and publishes what it read before it looks whether another node rotated.
+const LOOK: Duration = Duration::from_millis(500);
+/// How old what it read may be at most.
+const OLDEST: Duration = Duration::from_millis(900);
+/// Seconds for which a key verifies after it signed last: the longest grant, and what clocks may be apart.
+const VERIFIES: i64 = Ttl::MAX.cast_signed() + 3600;
+
 struct SigningKey {
     kid: String,
     key: EncodingKey,
 }
 
-/// Signs tokens with the newest key, publishes all of them.
+/// Signs tokens with the newest key, publishes every one whose tokens may be good.
 pub struct Signer {
-    state: RwLock<(SigningKey, JwkSet)>,
+    store: Store,
+    master: Arc<MasterKey>,
+    state: RwLock<State>,
+    /// Held by the one that looks.
+    looking: Mutex<()>,
+}
+
+struct State {
+    current: SigningKey,
+    /// Public halves, each with the time of its retirement.
+    keys: Vec<(Jwk, Option<Timestamp>)>,
+    read: Instant,
+}
+
+impl State {
+    fn knows(&self, kid: &str) -> bool {
+        self.keys.iter().any(|(jwk, _)| jwk.common.key_id.as_deref() == Some(kid))
+    }
+
+    fn published(&self, now: Timestamp) -> JwkSet {
+        let verifies =
+            |retired: Option<Timestamp>| retired.is_none_or(|at| now.as_second() - at.as_second() < VERIFIES);
+        JwkSet {
+            keys: self.keys.iter().filter(|(_, retired)| verifies(*retired)).map(|(jwk, _)| jwk.clone()).collect(),
+        }
+    }
 }
 
 /// A new key, sealed, ready to be recorded.
@@ -183,47 +245,85 @@ impl Signer {
     ///
     /// # Errors
     /// [`KeyError`]; also where there is none.
-    pub async fn load(store: &Store, master: &MasterKey) -> Result<Self, KeyError> {
-        Ok(Self { state: RwLock::new(Self::read(store, master).await?) })
+    pub async fn load(store: &Store, master: &Arc<MasterKey>) -> Result<Self, KeyError> {
+        let state = RwLock::new(read(store, master).await?);
+        Ok(Self { store: store.clone(), master: master.clone(), state, looking: Mutex::default() })
     }
 
     /// Takes up a rotation.
     ///
     /// # Errors
     /// [`KeyError`].
-    pub async fn reload(&self, store: &Store, master: &MasterKey) -> Result<(), KeyError> {
-        let fresh = Self::read(store, master).await?;
+    pub async fn reload(&self) -> Result<(), KeyError> {
+        let fresh = read(&self.store, &self.master).await?;
         *self.state.write().await = fresh;
         Ok(())
     }
 
-    async fn read(store: &Store, master: &MasterKey) -> Result<(SigningKey, JwkSet), KeyError> {
-        let mut current = None;
-        let mut keys = Vec::new();
-        for row in store.signing_keys().await? {
-            let der = master.open(&purpose(&row.kid), &row.sealed)?;
-            let (kid, jwk) = public_jwk(&der)?;
-            keys.push(jwk);
-            if row.retired_at.is_none() && current.is_none() {
-                current = Some(SigningKey { kid, key: EncodingKey::from_ec_der(&der) });
-            }
+    /// Takes up what another node rotated. One call looks, and the others go on meanwhile, for as long as what is known
+    /// is young enough.
+    async fn look(&self) -> Result<(), KeyError> {
+        if !self.store.is_shared() {
+            return Ok(());
         }
-        let current = current.ok_or(KeyError::Crypto("there is no signing key"))?;
-        Ok((current, JwkSet { keys }))
+        let age = self.state.read().await.read.elapsed();
+        if age < LOOK {
+            return Ok(());
+        }
+        match self.looking.try_lock() {
+            Ok(_alone) => self.reload().await,
+            Err(_) if age < OLDEST => Ok(()),
+            Err(_) => self.reload().await,
+        }
     }
 
     /// Signs claims with the newest key.
     ///
     /// # Errors
-    /// [`KeyError::Crypto`].
+    /// [`KeyError`].
     pub async fn sign(&self, claims: &Claims) -> Result<Secret, KeyError> {
+        self.look().await?;
         let state = self.state.read().await;
-        let token = access_token::sign(claims, &state.0.kid, &state.0.key);
+        let token = access_token::sign(claims, &state.current.kid, &state.current.key);
         token.map(Secret::new).map_err(|_| KeyError::Crypto("signing failed"))
     }
 
-    /// The public halves.
-    pub async fn jwks(&self) -> JwkSet {
-        self.state.read().await.1.clone()
+    /// The public halves, to be published.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub async fn jwks(&self, now: Timestamp) -> Result<JwkSet, KeyError> {
+        self.look().await?;
+        Ok(self.state.read().await.published(now))
     }
+
+    /// The public halves, to check `token` with: one that another node signed with a key it just made is known at once.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub async fn keys_for(&self, token: &str, now: Timestamp) -> Result<JwkSet, KeyError> {
+        let kid = jsonwebtoken::decode_header(token).ok().and_then(|header| header.kid);
+        if let Some(kid) = kid.filter(|_| self.store.is_shared())
+            && !self.state.read().await.knows(&kid)
+        {
+            self.reload().await?;
+        }
+        self.jwks(now).await
+    }
+}
+
+async fn read(store: &Store, master: &MasterKey) -> Result<State, KeyError> {
+    let read = Instant::now();
+    let mut current = None;
+    let mut keys = Vec::new();
+    for row in store.signing_keys().await? {
+        let der = master.open(&purpose(&row.kid), &row.sealed)?;
+        let (kid, jwk) = public_jwk(&der)?;
+        keys.push((jwk, row.retired_at));
+        if row.retired_at.is_none() && current.is_none() {
+            current = Some(SigningKey { kid, key: EncodingKey::from_ec_der(&der) });
+        }
+    }
+    let current = current.ok_or(KeyError::Crypto("there is no signing key"))?;
+    Ok(State { current, keys, read })
 }

@@ -9,7 +9,7 @@ use super::enrolment::listed;
 use super::error::Refusal;
 use super::policy::Permitted;
 use super::security_key::Keys;
-use super::store::{Change, SecurityKeyRow, SessionRow};
+use super::store::{Change, SecurityKeyRow, SessionRow, StoreError, TOO_MANY};
 use crate::clock::after;
 use crate::log::leaf::Event;
 use crate::protocol::assurance::Assurance;
@@ -204,9 +204,6 @@ async fn ask(
         authority.audit.record(entry, Vec::new()).await?;
         return Err(refusal);
     }
-    if authority.store.open_sessions(&wanted.asked.subject, now).await? >= OPEN_MAX {
-        return Err(Refusal::TooMany);
-    }
     let auth_session = base64url(random::<32>());
     let nonce = random::<32>();
     let narrowing = Narrowing {
@@ -226,7 +223,10 @@ async fn ask(
         content: serde_json::to_string(&waiting).map_err(|_| Refusal::Malformed("it has no JSON form".into()))?,
         expires_at: narrowing.expires,
     };
-    authority.store.write(&[Change::OpenSession(session)]).await?;
+    match authority.store.write(&[Change::OpenSession { row: session, at: now, most: OPEN_MAX }]).await {
+        Err(StoreError::Conflict(TOO_MANY)) => return Err(Refusal::TooMany),
+        opened => opened?,
+    }
     let shown = |key: &SecurityKeyRow| listed(key.clone(), keys.rules(), Vec::new());
     Ok(Box::new(StepUpResponse {
         error: "insufficient_authorization".to_owned(),

@@ -180,7 +180,8 @@ impl fmt::Display for Scope {
 pub struct Ttl(u64);
 
 impl Ttl {
-    const MAX: u64 = 30 * 86_400;
+    /// The longest, in seconds.
+    pub const MAX: u64 = 30 * 86_400;
 
     /// Whole seconds.
     #[must_use]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::harness::makers::Maker;
 use elevate::authority::rules::Rules;
-use elevate::authority::store::{Faults, Store};
+use elevate::authority::store::{Faults, Place, Store};
 use elevate::protocol::encoding::base64url;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, SqliteConnection};
@@ -205,7 +205,7 @@ async fn sql(connection: &mut SqliteConnection, statement: String) {
 /// Everything that version 1 knew of `from`, in a database that version 1 made.
 async fn as_version_1(from: &Path, to: &Path) {
     let mut connection = SqliteConnectOptions::new().filename(to).create_if_missing(true).connect().await.unwrap();
-    sql(&mut connection, include_str!("../../src/authority/store/schema.sql").to_owned()).await;
+    sql(&mut connection, include_str!("../../src/authority/store/sqlite/1.sql").to_owned()).await;
     sql(&mut connection, format!("PRAGMA foreign_keys = OFF; ATTACH '{}' AS newer", from.display())).await;
     let tables: Vec<(String, String)> = sqlx::query_as(
         "SELECT m.name, group_concat(c.name) FROM sqlite_master m, pragma_table_info(m.name) c \
@@ -252,9 +252,27 @@ async fn a_database_of_version_1_is_brought_up_to_date() {
     assert_eq!(after.ask(&Ask::new("payroll"), &proof_key()).await.no().code(), (403, "access_denied"));
     after.write_config(&with_roots(""));
     assert_eq!(grant(&after, &Ask::new("payroll"), &key).await.acr, "phrh");
-    // Nothing is done twice; what is newer than this program is left alone.
-    Store::open(&database, Faults::default()).await.unwrap();
+    // Nothing is done twice. A newer program that only added something is no hindrance; one that says so is.
+    let open =
+        async || Store::open(&Place::File(database.clone()), Faults::default()).await.err().map(|e| e.to_string());
+    assert_eq!(open().await, None);
     after.tamper("PRAGMA user_version = 3").await;
-    let error = Store::open(&database, Faults::default()).await.err().unwrap().to_string();
+    assert_eq!(open().await, None);
+    assert_eq!(after.tamper("UPDATE meta SET value = '3' WHERE key = 'schema_needs'").await, 1);
+    let error = open().await.unwrap();
     assert!(error.contains("its schema is version 3, and this program knows 2"), "{error}");
+}
+
+#[tokio::test]
+async fn a_database_that_the_version_before_founded_goes_on() {
+    let mut authority = TestAuthority::start().await;
+    let key = TestKey::touch_only();
+    authority.enrol("green", &key, None).await.unwrap();
+    assert_eq!(authority.tamper("DELETE FROM meta WHERE key IN ('key_id', 'schema_needs')").await, 2);
+    // It drew its name, and did not derive it.
+    let (issuer, log) = (authority.issuer.clone(), authority.log().await.len());
+    authority.restart().await;
+    assert_eq!(authority.issuer, issuer);
+    grant(&authority, &Ask::new("prod-db"), &key).await;
+    assert!(authority.log().await.len() > log && authority.faults_of_the_log().await.is_empty());
 }

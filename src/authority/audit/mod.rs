@@ -3,12 +3,13 @@
 //! without which nothing is issued.
 //!
 //! What a crash leaves: either the whole batch with its checkpoint, or nothing of it. After a commit that failed or
-//! whose outcome is unknown the writer forgets what it knows and reads the tree again, as at start.
+//! whose outcome is unknown the writer reads the tree again, as at start; where another node of the same store was there
+//! meanwhile, too. What it reads must contain what it saw signed before.
 
 mod tree;
 
 use super::elevation::ElevationId;
-use super::store::{Change, EntryRow, Store, StoreError};
+use super::store::{Batch, Change, EntryRow, Store, StoreError};
 use crate::clock::Clock;
 use crate::log::checkpoint::{LogSigner, TreeHead};
 use crate::log::leaf::{Event, Leaf, Private};
@@ -50,7 +51,7 @@ pub enum AuditError {
 impl AuditError {
     pub(super) const fn hint(&self) -> &'static str {
         match self {
-            Self::Store(_) => "nobody gets in until the log can be written; look at the disk it is on",
+            Self::Store(error) => error.hint(),
             Self::Mismatch => {
                 "nobody gets in; `elevate audit verify` names the entry, or none where only the tree's inner hashes are damaged; \
                  a backup brings it back"
@@ -168,7 +169,7 @@ impl Audit {
     pub fn start(store: Store, signer: LogSigner, clock: Clock) -> Self {
         let log_key: Arc<str> = signer.verifier_key().into();
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let writer = Writer { store: store.clone(), signer, clock, tree: None };
+        let writer = Writer { store: store.clone(), signer, clock, tree: None, seen: None };
         tokio::spawn(writer.run(jobs));
         Self { queue, store, log_key }
     }
@@ -191,7 +192,8 @@ impl Audit {
     pub async fn check(&self, now: Timestamp) -> Result<(), AuditError> {
         // While this batch is open nobody appends.
         let mut batch = self.store.begin().await.map_err(AuditError::Store)?;
-        let tree = Tree::load(&self.store, &self.log_key).await?;
+        let newest = batch.newest_checkpoint().await.map_err(AuditError::Store)?;
+        let tree = Tree::load(&self.store, &self.log_key, newest, None).await?;
         let back = tree.last_time().as_second() - now.as_second();
         if back > CLOCK_SLACK {
             return Err(AuditError::Clock(back));
@@ -231,6 +233,8 @@ struct Writer {
     clock: Clock,
     /// `None` at start, and after a commit whose outcome is unknown.
     tree: Option<Tree>,
+    /// What was signed last, as far as is known: the log never gets behind it.
+    seen: Option<TreeHead>,
 }
 
 impl Writer {
@@ -288,13 +292,11 @@ impl Writer {
         jobs: &mut impl Iterator<Item = Job>,
         accepted: &mut Vec<(oneshot::Sender<Result<Recorded, RecordError>>, Recorded)>,
     ) -> Result<(TreeHead, String), AuditError> {
-        let mut tree = match self.tree.take() {
-            Some(tree) => tree,
-            None => Tree::load(&self.store, self.signer.verifier_key()).await?,
-        };
         let mut transaction = self.store.begin().await.map_err(AuditError::Store)?;
+        let mut tree = self.newest_tree(&mut transaction).await?;
+        let mut rows = Vec::new();
         for job in jobs.by_ref() {
-            let applied = self.append(&mut transaction, &mut tree, &job).await;
+            let applied = self.append(&mut transaction, &mut tree, &mut rows, &job).await;
             match applied {
                 Ok(recorded) => accepted.push((job.reply, recorded)),
                 Err(RecordError::Conflict(what)) => {
@@ -306,21 +308,37 @@ impl Writer {
                 }
             }
         }
-        let head = tree.head(&self.store).await?;
+        let head = tree.head()?;
         let note = self.signer.sign(head).map_err(|_| AuditError::Signing)?;
         if !accepted.is_empty() {
+            transaction.add_entries(&rows).await.map_err(AuditError::Store)?;
             transaction.add_checkpoint(head.size, &note).await.map_err(AuditError::Store)?;
             transaction.commit().await.map_err(AuditError::Store)?;
+            tree.committed(note.clone());
+            self.seen = Some(head);
         }
-        tree.committed();
         self.tree = Some(tree);
         Ok((head, note))
     }
 
+    /// The tree that this batch appends to: the one before it left, where no other node was there.
+    async fn newest_tree(&mut self, transaction: &mut Batch) -> Result<Tree, AuditError> {
+        let newest = transaction.newest_checkpoint().await.map_err(AuditError::Store)?;
+        match self.tree.take() {
+            Some(tree) if tree.ends_with(newest.as_ref()) => Ok(tree),
+            Some(_) | None => {
+                let tree = Tree::load(&self.store, self.signer.verifier_key(), newest, self.seen).await?;
+                self.seen = Some(tree.signed());
+                Ok(tree)
+            }
+        }
+    }
+
     async fn append(
         &self,
-        transaction: &mut super::store::Batch<'_>,
+        transaction: &mut Batch,
         tree: &mut Tree,
+        rows: &mut Vec<EntryRow>,
         job: &Job,
     ) -> Result<Recorded, RecordError> {
         let time = self.time(tree.last_time(), job.entry.event)?;
@@ -344,9 +362,8 @@ impl Writer {
             private: private.commitment().ok_or(AuditError::Signing)?,
         };
         let bytes = leaf.to_bytes().map_err(|_| AuditError::Signing)?;
-        let (first_hash, hashes) = tree.push(&self.store, &bytes, time).await?;
-        let row = EntryRow { index: leaf.index, leaf: bytes.clone(), private: private.clone(), hashes, first_hash };
-        transaction.add_entry(&row).await.map_err(AuditError::Store)?;
+        let (first_hash, hashes) = tree.push(&bytes, time)?;
+        rows.push(EntryRow { index: leaf.index, leaf: bytes.clone(), private: private.clone(), hashes, first_hash });
         Ok(Recorded {
             elevation: job.entry.elevation.clone(),
             event: leaf.event,

@@ -8,24 +8,36 @@ use jiff::Timestamp;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use tlog_tiles::{
-    EMPTY_HASH, Hash, HashReader, prove_record, prove_tree, record_hash, stored_hash_index, stored_hashes, tree_hash,
+    EMPTY_HASH, Hash, HashReader, check_tree, prove_record, prove_tree, record_hash, stored_hash_index, stored_hashes,
+    tree_hash,
 };
 
-/// The end of the log: its size, the time of its last entry, and hashes that are not committed yet.
+/// The end of the log: what was signed last, the time of its last entry, and the hashes at its right edge. What is
+/// appended to is what was signed, not what the store says later.
 pub(super) struct Tree {
-    size: u64,
+    head: TreeHead,
+    /// The checkpoint of `head`, as signed; `None` for an empty log.
+    note: Option<String>,
     last_time: Timestamp,
-    pending: HashMap<u64, Hash>,
+    /// Of every complete subtree that the next entries are hashed with, and those of entries not committed yet.
+    edge: HashMap<u64, Hash>,
 }
 
 impl Tree {
-    /// Reads the tree from the store, and checks it against the last checkpoint that was signed.
-    pub(super) async fn load(store: &Store, log_key: &str) -> Result<Self, AuditError> {
-        let Some(note) = store.newest_checkpoint().await.map_err(AuditError::Store)? else {
+    /// Reads the tree from the store, and checks it against its newest checkpoint, and that against what was `seen`
+    /// before, which it must contain.
+    pub(super) async fn load(
+        store: &Store,
+        log_key: &str,
+        newest: Option<String>,
+        seen: Option<TreeHead>,
+    ) -> Result<Self, AuditError> {
+        let Some(note) = newest else {
             // No checkpoint: only an empty log may be without one.
             let rows = store.log_rows(0, 1).await.map_err(AuditError::Store)?;
-            let empty = rows.leaves.iter().all(Option::is_none);
-            let tree = Self { size: 0, last_time: Timestamp::UNIX_EPOCH, pending: HashMap::new() };
+            let empty = seen.is_none() && rows.leaves.iter().all(Option::is_none);
+            let head = TreeHead { size: 0, root: EMPTY_HASH };
+            let tree = Self { head, note: None, last_time: Timestamp::UNIX_EPOCH, edge: HashMap::new() };
             return if empty { Ok(tree) } else { Err(AuditError::Mismatch) };
         };
         let signed = checkpoint::open(&note, log_key).map_err(|_| AuditError::Mismatch)?;
@@ -38,14 +50,28 @@ impl Tree {
         if stored.get(&place) != Some(&record_hash(leaf)) {
             return Err(AuditError::Mismatch);
         }
-        let leaf_time = serde_json::from_slice::<Leaf>(leaf).map_err(|_| AuditError::Mismatch)?.time;
-        let tree = Self { size: signed.size, last_time: leaf_time, pending: HashMap::new() };
-        let head = tree.head(store).await.map_err(mismatch)?;
-        if head == signed { Ok(tree) } else { Err(AuditError::Mismatch) }
+        let last_time = serde_json::from_slice::<Leaf>(leaf).map_err(|_| AuditError::Mismatch)?.time;
+        let edge = store.log_hashes(&edge_of(signed.size)).await.map_err(|error| mismatch(AuditError::Store(error)))?;
+        let mut tree = Self { head: signed, note: Some(note), last_time, edge };
+        if tree.root()? != signed.root || !continues(store, signed, seen).await.map_err(mismatch)? {
+            return Err(AuditError::Mismatch);
+        }
+        tree.keep_edge();
+        Ok(tree)
+    }
+
+    /// Whether the store's newest checkpoint is the one that this tree ends with: nobody else was there.
+    pub(super) fn ends_with(&self, newest: Option<&String>) -> bool {
+        self.note.as_ref() == newest
     }
 
     pub(super) const fn size(&self) -> u64 {
-        self.size
+        self.head.size
+    }
+
+    /// What was signed last, if nothing was appended since.
+    pub(super) const fn signed(&self) -> TreeHead {
+        self.head
     }
 
     pub(super) const fn last_time(&self) -> Timestamp {
@@ -53,32 +79,56 @@ impl Tree {
     }
 
     /// Appends an entry; returns the hashes it completes and where they belong.
-    pub(super) async fn push(
-        &mut self,
-        store: &Store,
-        leaf: &[u8],
-        time: Timestamp,
-    ) -> Result<(u64, Vec<Hash>), AuditError> {
-        let size = self.size;
-        let hashes = with_hashes(store, &self.pending, |reader| stored_hashes(size, leaf, reader)).await?;
+    pub(super) fn push(&mut self, leaf: &[u8], time: Timestamp) -> Result<(u64, Vec<Hash>), AuditError> {
+        let size = self.head.size;
+        let hashes = stored_hashes(size, leaf, &Reader::of(&self.edge)).map_err(|_| AuditError::Mismatch)?;
         let first = stored_hash_index(0, size);
-        self.pending.extend((first..).zip(hashes.iter().copied()));
-        self.size += 1;
+        self.edge.extend((first..).zip(hashes.iter().copied()));
+        self.head.size += 1;
         self.last_time = time;
         Ok((first, hashes))
     }
 
-    pub(super) async fn head(&self, store: &Store) -> Result<TreeHead, AuditError> {
-        let root = match self.size {
-            0 => EMPTY_HASH,
-            size => with_hashes(store, &self.pending, |reader| tree_hash(size, reader)).await?,
-        };
-        Ok(TreeHead { size: self.size, root })
+    /// The tree's head, with all that was appended.
+    pub(super) fn head(&mut self) -> Result<TreeHead, AuditError> {
+        self.head.root = self.root()?;
+        Ok(self.head)
     }
 
-    /// What was pending can now be read from the store.
-    pub(super) fn committed(&mut self) {
-        self.pending.clear();
+    /// What was appended is on disk, under this checkpoint.
+    pub(super) fn committed(&mut self, note: String) {
+        self.note = Some(note);
+        self.keep_edge();
+    }
+
+    fn root(&self) -> Result<Hash, AuditError> {
+        match self.head.size {
+            0 => Ok(EMPTY_HASH),
+            size => tree_hash(size, &Reader::of(&self.edge)).map_err(|_| AuditError::Mismatch),
+        }
+    }
+
+    fn keep_edge(&mut self) {
+        let edge = edge_of(self.head.size);
+        self.edge.retain(|place, _| edge.contains(place));
+    }
+}
+
+/// Whether what is signed contains what was seen before.
+async fn continues(store: &Store, signed: TreeHead, seen: Option<TreeHead>) -> Result<bool, AuditError> {
+    let Some(seen) = seen.filter(|seen| seen.size > 0) else { return Ok(true) };
+    if seen.size >= signed.size {
+        return Ok(seen == signed);
+    }
+    let proof = with_hashes(store, |reader| prove_tree(signed.size, seen.size, reader)).await?;
+    Ok(check_tree(&proof, signed.size, signed.root, seen.size, seen.root).is_ok())
+}
+
+/// Where the hashes at the right edge of a tree of this size are stored.
+fn edge_of(size: u64) -> Vec<u64> {
+    match size {
+        0 => Vec::new(),
+        size => wanted(|reader| tree_hash(size, reader)),
     }
 }
 
@@ -91,7 +141,7 @@ fn mismatch(error: AuditError) -> AuditError {
 }
 
 pub(super) async fn prove_inclusion(store: &Store, size: u64, index: u64) -> Result<Vec<String>, AuditError> {
-    let proof = with_hashes(store, &HashMap::new(), |reader| prove_record(size, index, reader)).await?;
+    let proof = with_hashes(store, |reader| prove_record(size, index, reader)).await?;
     Ok(proof.iter().map(ToString::to_string).collect())
 }
 
@@ -101,7 +151,7 @@ pub(super) async fn prove_consistency(store: &Store, size: u64, seen: u64) -> Re
     if seen == 0 || seen >= size {
         return Ok(Vec::new());
     }
-    let proof = with_hashes(store, &HashMap::new(), |reader| prove_tree(size, seen, reader)).await?;
+    let proof = with_hashes(store, |reader| prove_tree(size, seen, reader)).await?;
     Ok(proof.iter().map(ToString::to_string).collect())
 }
 
@@ -109,30 +159,37 @@ pub(super) async fn prove_consistency(store: &Store, size: u64, seen: u64) -> Re
 /// fetched, and the second pass computes.
 async fn with_hashes<T>(
     store: &Store,
-    pending: &HashMap<u64, Hash>,
     compute: impl Fn(&Reader<'_>) -> Result<T, tlog_tiles::Error>,
 ) -> Result<T, AuditError> {
-    let wanted = {
-        let first = Reader { pending, fetched: HashMap::new(), wanted: RefCell::default() };
-        // Computed over zeros; the result means nothing.
-        let _ = compute(&first);
-        first.wanted.into_inner()
-    };
-    let fetched = store.log_hashes(&wanted).await.map_err(AuditError::Store)?;
-    let second = Reader { pending, fetched, wanted: RefCell::default() };
-    compute(&second).map_err(|_| AuditError::Mismatch)
+    let fetched = store.log_hashes(&wanted(&compute)).await.map_err(AuditError::Store)?;
+    compute(&Reader::of(&fetched)).map_err(|_| AuditError::Mismatch)
 }
 
+/// The places that a computation reads.
+fn wanted<T>(compute: impl Fn(&Reader<'_>) -> Result<T, tlog_tiles::Error>) -> Vec<u64> {
+    let nothing = HashMap::new();
+    let reader = Reader::of(&nothing);
+    // Computed over zeros; the result means nothing.
+    let _ = compute(&reader);
+    reader.wanted.into_inner()
+}
+
+/// A hash that is not known is read as zeros: what is computed with it fits nothing.
 struct Reader<'a> {
-    pending: &'a HashMap<u64, Hash>,
-    fetched: HashMap<u64, Hash>,
+    known: &'a HashMap<u64, Hash>,
     wanted: RefCell<Vec<u64>>,
+}
+
+impl<'a> Reader<'a> {
+    fn of(known: &'a HashMap<u64, Hash>) -> Self {
+        Self { known, wanted: RefCell::default() }
+    }
 }
 
 impl HashReader for Reader<'_> {
     fn read_hashes(&self, places: &[u64]) -> Result<Vec<Hash>, tlog_tiles::Error> {
         let read = |place: &u64| {
-            self.pending.get(place).or_else(|| self.fetched.get(place)).copied().unwrap_or_else(|| {
+            self.known.get(place).copied().unwrap_or_else(|| {
                 self.wanted.borrow_mut().push(*place);
                 Hash::default()
             })

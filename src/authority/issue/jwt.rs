@@ -34,5 +34,5 @@ pub(super) async fn issue(
         cnf: Confirmation { jkt: grant.jkt.clone() },
         txn: elevation.to_string(),
     };
-    authority.signer.sign(&claims).await.map_err(|_| Refusal::Keys("signing the token failed"))
+    Ok(authority.signer.sign(&claims).await?)
 }

@@ -2,7 +2,7 @@
 
 use super::{Store, StoreError, one_row, time};
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 
 /// A grant.
 #[derive(Debug, Clone)]
@@ -74,15 +74,24 @@ fn row(columns: Columns) -> Result<GrantRow, StoreError> {
     })
 }
 
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, sub, resource, scope, jkt, acr, operation, keys, issued_at, expires_at, revoked_at, spent_at \
+             FROM elevation_grant ",
+            $rest
+        )
+    };
+}
+
 impl Store {
     /// One grant.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn grant(&self, id: &str) -> Result<Option<GrantRow>, StoreError> {
-        let columns: Option<Columns> =
-            sqlx::query_as("SELECT * FROM elevation_grant WHERE id = ?").bind(id).fetch_optional(&self.pool).await?;
-        columns.map(row).transpose()
+        let query = sqlx::query_as(select!("WHERE id = $1")).bind(id);
+        self.read(query.fetch_optional(&self.pool)).await?.map(row).transpose()
     }
 
     /// Every grant that stands, newest first.
@@ -90,13 +99,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn standing_grants(&self, now: Timestamp) -> Result<Vec<GrantRow>, StoreError> {
-        let rows: Vec<Columns> = sqlx::query_as(
-            "SELECT * FROM elevation_grant WHERE expires_at > ? AND revoked_at IS NULL AND spent_at IS NULL \
-             ORDER BY issued_at DESC, id",
-        )
-        .bind(now.as_second())
-        .fetch_all(&self.pool)
-        .await?;
+        let query = sqlx::query_as(select!(
+            "WHERE expires_at > $1 AND revoked_at IS NULL AND spent_at IS NULL ORDER BY issued_at DESC, id"
+        ));
+        let rows = self.read(query.bind(now.as_second()).fetch_all(&self.pool)).await?;
         rows.into_iter().map(row).collect()
     }
 
@@ -105,19 +111,17 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn used_before(&self, sub: &str, resource: &str) -> Result<bool, StoreError> {
-        Ok(sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM elevation_grant WHERE sub = ? AND resource = ?)")
-            .bind(sub)
-            .bind(resource)
-            .fetch_one(&self.pool)
-            .await?)
+        let query = sqlx::query_scalar("SELECT id FROM elevation_grant WHERE sub = $1 AND resource = $2 LIMIT 1");
+        let one: Option<String> = self.read(query.bind(sub).bind(resource).fetch_optional(&self.pool)).await?;
+        Ok(one.is_some())
     }
 }
 
-pub(super) async fn add(connection: &mut SqliteConnection, row: &GrantRow) -> Result<(), StoreError> {
+pub(super) async fn add(connection: &mut AnyConnection, row: &GrantRow) -> Result<(), StoreError> {
     let done = sqlx::query(
         "INSERT INTO elevation_grant (id, sub, resource, scope, jkt, acr, operation, keys, issued_at, expires_at) \
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 \
-         WHERE EXISTS (SELECT 1 FROM user WHERE sub = ?2 AND disabled_at IS NULL)",
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 \
+         WHERE EXISTS (SELECT 1 FROM \"user\" WHERE sub = $2 AND disabled_at IS NULL)",
     )
     .bind(&row.id)
     .bind(&row.sub)
@@ -134,18 +138,19 @@ pub(super) async fn add(connection: &mut SqliteConnection, row: &GrantRow) -> Re
     one_row(done.rows_affected(), "your account was disabled meanwhile")
 }
 
-pub(super) async fn spend(connection: &mut SqliteConnection, id: &str, at: Timestamp) -> Result<(), StoreError> {
-    let done =
-        sqlx::query("UPDATE elevation_grant SET spent_at = ? WHERE id = ? AND spent_at IS NULL AND revoked_at IS NULL")
-            .bind(at.as_second())
-            .bind(id)
-            .execute(connection)
-            .await?;
+pub(super) async fn spend(connection: &mut AnyConnection, id: &str, at: Timestamp) -> Result<(), StoreError> {
+    let done = sqlx::query(
+        "UPDATE elevation_grant SET spent_at = $1 WHERE id = $2 AND spent_at IS NULL AND revoked_at IS NULL",
+    )
+    .bind(at.as_second())
+    .bind(id)
+    .execute(connection)
+    .await?;
     one_row(done.rows_affected(), "this approval was used already")
 }
 
-pub(super) async fn revoke(connection: &mut SqliteConnection, id: &str, at: Timestamp) -> Result<(), StoreError> {
-    let done = sqlx::query("UPDATE elevation_grant SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL")
+pub(super) async fn revoke(connection: &mut AnyConnection, id: &str, at: Timestamp) -> Result<(), StoreError> {
+    let done = sqlx::query("UPDATE elevation_grant SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL")
         .bind(at.as_second())
         .bind(id)
         .execute(connection)
@@ -153,8 +158,8 @@ pub(super) async fn revoke(connection: &mut SqliteConnection, id: &str, at: Time
     one_row(done.rows_affected(), "there is no such grant, or it was revoked already")
 }
 
-pub(super) async fn revoke_of(connection: &mut SqliteConnection, sub: &str, at: Timestamp) -> Result<(), StoreError> {
-    sqlx::query("UPDATE elevation_grant SET revoked_at = ?1 WHERE sub = ?2 AND revoked_at IS NULL AND expires_at > ?1")
+pub(super) async fn revoke_of(connection: &mut AnyConnection, sub: &str, at: Timestamp) -> Result<(), StoreError> {
+    sqlx::query("UPDATE elevation_grant SET revoked_at = $1 WHERE sub = $2 AND revoked_at IS NULL AND expires_at > $1")
         .bind(at.as_second())
         .bind(sub)
         .execute(connection)

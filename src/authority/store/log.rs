@@ -2,6 +2,7 @@
 
 use super::{Batch, Store, StoreError};
 use crate::log::leaf::Private;
+use sqlx::AssertSqlSafe;
 use std::collections::HashMap;
 use tlog_tiles::Hash;
 
@@ -25,6 +26,19 @@ pub struct LogRows {
     pub leaves: Vec<Option<Vec<u8>>>,
 }
 
+const NEWEST: &str = "SELECT note FROM log_checkpoint ORDER BY size DESC LIMIT 1";
+/// Hashes that one query asks for at most.
+const HASHES_AT_ONCE: usize = 500;
+
+/// `($1, $2), ($3, $4)`, for as many rows of as many columns.
+fn placeholders(rows: usize, columns: usize) -> String {
+    let row = |row: usize| {
+        let columns: Vec<String> = (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
+        format!("({})", columns.join(", "))
+    };
+    (0..rows).map(row).collect::<Vec<_>>().join(", ")
+}
+
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
@@ -35,9 +49,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn newest_checkpoint(&self) -> Result<Option<String>, StoreError> {
-        Ok(sqlx::query_scalar("SELECT note FROM log_checkpoint ORDER BY size DESC LIMIT 1")
-            .fetch_optional(&self.pool)
-            .await?)
+        self.read(sqlx::query_scalar(NEWEST).fetch_optional(&self.pool)).await
     }
 
     /// Every checkpoint that was signed for more than `above` entries, smallest first, at most 1,000.
@@ -45,10 +57,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn checkpoints(&self, above: u64) -> Result<Vec<String>, StoreError> {
-        Ok(sqlx::query_scalar("SELECT note FROM log_checkpoint WHERE size > ? ORDER BY size LIMIT 1000")
-            .bind(signed(above))
-            .fetch_all(&self.pool)
-            .await?)
+        let query = sqlx::query_scalar("SELECT note FROM log_checkpoint WHERE size > $1 ORDER BY size LIMIT 1000");
+        self.read(query.bind(signed(above)).fetch_all(&self.pool)).await
     }
 
     /// How many places of the log are taken, gaps included.
@@ -56,7 +66,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn log_size(&self) -> Result<u64, StoreError> {
-        let last: Option<i64> = sqlx::query_scalar("SELECT max(idx) FROM log_entry").fetch_one(&self.pool).await?;
+        let query = sqlx::query_scalar("SELECT max(idx) FROM log_entry");
+        let last: Option<i64> = self.read(query.fetch_one(&self.pool)).await?;
         Ok(last.and_then(|last| u64::try_from(last).ok()).map_or(0, |last| last + 1))
     }
 
@@ -78,15 +89,16 @@ impl Store {
     /// [`StoreError`].
     pub async fn log_hashes_left(&self, places: &[u64]) -> Result<HashMap<u64, Hash>, StoreError> {
         let mut found = HashMap::with_capacity(places.len());
-        for place in places {
-            let bytes: Option<Vec<u8>> = sqlx::query_scalar("SELECT hash FROM log_hash WHERE idx = ?")
-                .bind(signed(*place))
-                .fetch_optional(&self.pool)
-                .await?;
+        for places in places.chunks(HASHES_AT_ONCE) {
+            let text = format!("SELECT idx, hash FROM log_hash WHERE idx IN {}", placeholders(1, places.len()));
+            let query = sqlx::query_as(AssertSqlSafe(text));
+            let query = places.iter().fold(query, |query, place| query.bind(signed(*place)));
+            let rows: Vec<(i64, Vec<u8>)> = self.read(query.fetch_all(&self.pool)).await?;
             // One of another length is no hash.
-            if let Some(bytes) = bytes.and_then(|bytes| bytes.try_into().ok()) {
-                found.insert(*place, Hash(bytes));
-            }
+            found.extend(
+                rows.into_iter()
+                    .filter_map(|(place, bytes)| Some((u64::try_from(place).ok()?, Hash(bytes.try_into().ok()?)))),
+            );
         }
         Ok(found)
     }
@@ -96,12 +108,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn log_rows(&self, from: u64, to: u64) -> Result<LogRows, StoreError> {
+        let query = sqlx::query_as("SELECT idx, leaf FROM log_entry WHERE idx >= $1 AND idx < $2 ORDER BY idx");
         let rows: Vec<(i64, Vec<u8>)> =
-            sqlx::query_as("SELECT idx, leaf FROM log_entry WHERE idx >= ? AND idx < ? ORDER BY idx")
-                .bind(signed(from))
-                .bind(signed(to))
-                .fetch_all(&self.pool)
-                .await?;
+            self.read(query.bind(signed(from)).bind(signed(to)).fetch_all(&self.pool)).await?;
         let mut by_index: HashMap<i64, Vec<u8>> = rows.into_iter().collect();
         Ok(LogRows { leaves: (from..to).map(|index| by_index.remove(&signed(index))).collect() })
     }
@@ -111,12 +120,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn log_private(&self, from: u64, to: u64) -> Result<HashMap<u64, Private>, StoreError> {
+        let query = sqlx::query_as("SELECT idx, salt, clear FROM log_private WHERE idx >= $1 AND idx < $2");
         let rows: Vec<(i64, String, String)> =
-            sqlx::query_as("SELECT idx, salt, clear FROM log_private WHERE idx >= ? AND idx < ?")
-                .bind(signed(from))
-                .bind(signed(to))
-                .fetch_all(&self.pool)
-                .await?;
+            self.read(query.bind(signed(from)).bind(signed(to)).fetch_all(&self.pool)).await?;
         rows.into_iter()
             .map(|(index, salt, clear)| {
                 let index =
@@ -129,32 +135,46 @@ impl Store {
     }
 }
 
-impl Batch<'_> {
-    /// Writes an entry with its hashes.
+impl Batch {
+    /// The newest checkpoint, as signed. Nobody signs another one before this batch is over.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn add_entry(&mut self, row: &EntryRow) -> Result<(), StoreError> {
-        let index = signed(row.index);
-        sqlx::query("INSERT INTO log_entry VALUES (?, ?)")
-            .bind(index)
-            .bind(&row.leaf)
-            .execute(&mut *self.transaction)
-            .await?;
-        sqlx::query("INSERT INTO log_private VALUES (?, ?, ?)")
-            .bind(index)
-            .bind(&row.private.salt)
-            .bind(row.private.clear.to_string())
-            .execute(&mut *self.transaction)
-            .await?;
-        for (place, hash) in (row.first_hash..).zip(&row.hashes) {
-            sqlx::query("INSERT INTO log_hash VALUES (?, ?)")
-                .bind(signed(place))
-                .bind(hash.0.as_slice())
-                .execute(&mut *self.transaction)
-                .await?;
+    pub async fn newest_checkpoint(&mut self) -> Result<Option<String>, StoreError> {
+        let query = sqlx::query_scalar(NEWEST).fetch_optional(&mut *self.transaction);
+        self.backend.answer(async { Ok(query.await?) }).await
+    }
+
+    /// Writes entries with their hashes, a statement for each table.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn add_entries(&mut self, rows: &[EntryRow]) -> Result<(), StoreError> {
+        if rows.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let count = rows.len();
+        let leaves = format!("INSERT INTO log_entry (idx, leaf) VALUES {}", placeholders(count, 2));
+        let leaves = rows
+            .iter()
+            .fold(sqlx::query(AssertSqlSafe(leaves)), |query, row| query.bind(signed(row.index)).bind(&row.leaf));
+        let private = format!("INSERT INTO log_private (idx, salt, clear) VALUES {}", placeholders(count, 3));
+        let private = rows.iter().fold(sqlx::query(AssertSqlSafe(private)), |query, row| {
+            query.bind(signed(row.index)).bind(&row.private.salt).bind(row.private.clear.to_string())
+        });
+        let placed = rows.iter().flat_map(|row| (row.first_hash..).zip(&row.hashes));
+        let hashes = format!("INSERT INTO log_hash (idx, hash) VALUES {}", placeholders(placed.clone().count(), 2));
+        let hashes = placed.fold(sqlx::query(AssertSqlSafe(hashes)), |query, (place, hash)| {
+            query.bind(signed(place)).bind(hash.0.as_slice())
+        });
+        let transaction = &mut self.transaction;
+        let written = async {
+            for query in [leaves, private, hashes] {
+                query.execute(&mut **transaction).await?;
+            }
+            Ok(())
+        };
+        self.backend.answer(written).await
     }
 
     /// Writes a signed checkpoint.
@@ -162,11 +182,8 @@ impl Batch<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn add_checkpoint(&mut self, size: u64, note: &str) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO log_checkpoint VALUES (?, ?)")
-            .bind(signed(size))
-            .bind(note)
-            .execute(&mut *self.transaction)
-            .await?;
-        Ok(())
+        let query = sqlx::query("INSERT INTO log_checkpoint (size, note) VALUES ($1, $2)");
+        let written = query.bind(signed(size)).bind(note).execute(&mut *self.transaction);
+        self.backend.answer(async { Ok(drop(written.await?)) }).await
     }
 }

@@ -1,57 +1,43 @@
 //! The one owner of SQL. State changes are values ([`Change`]) applied in a [`Batch`], which commits whole or not
-//! at all; a log entry commits in the same batch as the state it records. `SQLite` in WAL mode, `synchronous=FULL`.
+//! at all; a log entry commits in the same batch as the state it records. `SQLite` in the data directory, or one
+//! `PostgreSQL` for several nodes: the queries are the same, and `$1` is a placeholder to both.
 
+mod fault;
 mod grants;
 mod log;
+mod postgres;
+mod proofs;
 mod secrets;
 mod security_keys;
 mod sessions;
+mod sqlite;
 mod users;
 
+pub use fault::StoreError;
 pub use grants::GrantRow;
 pub use log::{EntryRow, LogRows};
+pub use postgres::PostgresUrl;
+pub use proofs::Spent;
 pub use secrets::{SecretRow, SigningKeyRow};
 pub use security_keys::{SecurityKeyRow, set_of_keys};
-pub use sessions::SessionRow;
+pub use sessions::{SessionRow, TOO_MANY};
 pub use users::UserRow;
 
+use crate::protocol::issuer::Issuer;
 use jiff::Timestamp;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection as _, Sqlite, SqliteConnection, Transaction};
-use std::path::Path;
+use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Transaction};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
-/// The steps from an empty database to the newest version: the first one makes version 1, and so on.
-const SCHEMA: [&str; 2] = [include_str!("schema.sql"), include_str!("schema-2.sql")];
+/// The number of a schema's step.
+type VersionOf = usize;
 
-/// Why the store could not answer. Nobody gets in then.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum StoreError {
-    /// The database can't be read or written.
-    #[error("the store can't be used: {0}")]
-    Unavailable(String),
-    /// Somebody else was first, or the thing is not there: the change was not made.
-    #[error("{0}")]
-    Conflict(&'static str),
-    /// What stands in the store is not what was written there.
-    #[error("the store is corrupt: {0}")]
-    Corrupt(String),
-}
-
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        match &error {
-            sqlx::Error::Database(db) if db.is_unique_violation() => Self::Conflict("it is there already"),
-            sqlx::Error::Database(db) if matches!(db.code().as_deref(), Some("11" | "26")) => {
-                Self::Corrupt(db.message().to_owned())
-            }
-            _ => Self::Unavailable(error.to_string()),
-        }
-    }
-}
+/// Programs that know this version of the schema or a later one can use it. A step that only adds leaves it as it is, so
+/// that nodes of the version before go on beside it; one that changes what is there raises it.
+const NEEDS: usize = 1;
 
 /// One change of state.
 #[derive(Debug, Clone)]
@@ -86,7 +72,12 @@ pub enum Change {
         sub: String,
         name: String,
     },
-    OpenSession(SessionRow),
+    /// Refused where `most` of the user's wait for an answer already.
+    OpenSession {
+        row: SessionRow,
+        at: Timestamp,
+        most: i64,
+    },
     SpendSession {
         hash: String,
         at: Timestamp,
@@ -116,6 +107,11 @@ pub enum Change {
     RemoveSecret {
         resource: String,
     },
+    /// Refused where the store has one: another node founded the authority.
+    Found {
+        issuer: Issuer,
+        key_id: String,
+    },
     AddSigningKey(SigningKeyRow),
     RetireSigningKeys {
         except: String,
@@ -143,71 +139,180 @@ impl Faults {
     }
 }
 
+/// Where an authority keeps its state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// `SQLite`, this file.
+    File(PathBuf),
+    /// `PostgreSQL`.
+    Postgres(PostgresUrl),
+}
+
+impl Place {
+    /// Where `data`'s authority keeps it, if `authority.toml` names `url`.
+    #[must_use]
+    pub fn of(data: &Path, url: Option<&PostgresUrl>) -> Self {
+        url.map_or_else(|| Self::File(data.join("authority.db")), |url| Self::Postgres(url.clone()))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Backend {
+    Sqlite,
+    Postgres,
+}
+
+/// How long a server may take that answers nothing at all, as after the network went away.
+const SILENCE: Duration = Duration::from_secs(8);
+
+impl Backend {
+    /// The answer; for `PostgreSQL`, one that comes in time.
+    async fn answer<T>(self, asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        match self {
+            Self::Sqlite => asked.await,
+            Self::Postgres => match tokio::time::timeout(SILENCE, asked).await {
+                Ok(Err(StoreError::Unavailable(reason))) => Err(StoreError::PostgreSql(reason)),
+                Ok(answer) => answer,
+                Err(_) => Err(StoreError::PostgreSql(format!("it did not answer for {} s", SILENCE.as_secs()))),
+            },
+        }
+    }
+
+    const fn begin(self) -> &'static str {
+        match self {
+            Self::Sqlite => sqlite::BEGIN,
+            Self::Postgres => postgres::BEGIN,
+        }
+    }
+
+    const fn begin_log(self) -> &'static str {
+        match self {
+            Self::Sqlite => sqlite::BEGIN,
+            Self::Postgres => postgres::BEGIN_LOG,
+        }
+    }
+
+    const fn begin_migration(self) -> &'static str {
+        match self {
+            Self::Sqlite => sqlite::BEGIN,
+            Self::Postgres => postgres::BEGIN_MIGRATION,
+        }
+    }
+
+    const fn steps(self) -> &'static [&'static str] {
+        match self {
+            Self::Sqlite => &sqlite::STEPS,
+            Self::Postgres => &postgres::STEPS,
+        }
+    }
+
+    async fn version(self, connection: &mut AnyConnection) -> Result<i64, StoreError> {
+        Ok(match self {
+            Self::Sqlite => sqlite::version(connection).await?,
+            Self::Postgres => postgres::version(connection).await?,
+        })
+    }
+
+    async fn set_version(self, connection: &mut AnyConnection, version: usize) -> Result<(), StoreError> {
+        Ok(match self {
+            Self::Sqlite => sqlite::set_version(connection, version).await?,
+            Self::Postgres => postgres::set_version(connection, version).await?,
+        })
+    }
+}
+
 /// The database. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    pool: SqlitePool,
-    writer: Arc<Mutex<()>>,
+    pool: AnyPool,
+    backend: Backend,
+    /// Who writes: a second writer of this process waits here, in turn, and not for a lock that is asked for again and
+    /// again.
+    turn: Arc<Mutex<()>>,
     faults: Faults,
 }
 
 /// A transaction under way. Dropped without [`Batch::commit`], it leaves nothing.
-pub struct Batch<'a> {
-    transaction: Transaction<'a, Sqlite>,
+pub struct Batch {
+    transaction: Transaction<'static, Any>,
+    backend: Backend,
     faults: Faults,
-    _writer: MutexGuard<'a, ()>,
+    _turn: Option<OwnedMutexGuard<()>>,
 }
 
 impl Store {
     /// Opens or creates the database and brings its schema up to date.
     ///
     /// # Errors
-    /// [`StoreError`]; also where the database was written by a newer version.
-    pub async fn open(path: &Path, faults: Faults) -> Result<Self, StoreError> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(5))
-            .pragma("trusted_schema", "OFF");
-        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
-        let store = Self { pool, writer: Arc::default(), faults };
-        store.migrate().await?;
+    /// [`StoreError`]; also where the database was changed by a newer version so that this one can't use it.
+    pub async fn open(place: &Place, faults: Faults) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let (pool, backend) = match place {
+            Place::File(path) => (sqlite::connect(path).await?, Backend::Sqlite),
+            Place::Postgres(url) => (Backend::Postgres.answer(postgres::connect(url)).await?, Backend::Postgres),
+        };
+        let store = Self { pool, backend, turn: Arc::default(), faults };
+        backend.answer(store.migrate()).await?;
         Ok(store)
     }
 
+    /// Whether other nodes use the same database.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.backend == Backend::Postgres
+    }
+
     async fn migrate(&self) -> Result<(), StoreError> {
-        let mut connection = self.pool.acquire().await?;
-        let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
-        let known = SCHEMA.len();
-        let version = usize::try_from(version).ok().filter(|version| *version <= known).ok_or_else(|| {
-            StoreError::Unavailable(format!(
-                "its schema is version {version}, and this program knows {known}: use a newer elevate-authority"
-            ))
-        })?;
-        if version == known {
+        if self.is_up_to_date(&mut *self.pool.acquire().await?).await? {
             return Ok(());
         }
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        for step in &SCHEMA[version..] {
+        let mut transaction = self.pool.begin_with(self.backend.begin_migration()).await?;
+        // Another node may have been here while this one waited.
+        if self.is_up_to_date(&mut transaction).await? {
+            return Ok(());
+        }
+        let done = usize::try_from(self.backend.version(&mut transaction).await?).unwrap_or_default();
+        let steps = self.backend.steps();
+        for step in &steps[done..] {
             sqlx::raw_sql(*step).execute(&mut *transaction).await?;
         }
-        let now = sqlx::AssertSqlSafe(format!("PRAGMA user_version = {known}"));
-        sqlx::query(now).execute(&mut *transaction).await?;
+        self.backend.set_version(&mut transaction, steps.len()).await?;
+        set_meta(&mut transaction, "schema_needs", &NEEDS.to_string()).await?;
         transaction.commit().await?;
         Ok(())
     }
 
-    /// Begins a batch; waits for the one before it.
+    async fn is_up_to_date(&self, connection: &mut AnyConnection) -> Result<bool, StoreError> {
+        let version = self.backend.version(connection).await?;
+        let known = i64::try_from(self.backend.steps().len()).unwrap_or(i64::MAX);
+        if version <= known {
+            return Ok(version == known);
+        }
+        // A newer program was here. What it added is none of our business, unless it says so.
+        let needs = meta(connection, "schema_needs").await?.and_then(|needs| needs.parse::<i64>().ok());
+        if needs.is_some_and(|needs| needs <= known) {
+            return Ok(true);
+        }
+        Err(StoreError::Unavailable(format!(
+            "its schema is version {version}, and this program knows {known}: use a newer elevate-authority"
+        )))
+    }
+
+    /// Begins a batch that appends to the log; waits for the one before it, on whichever node that is.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn begin(&self) -> Result<Batch<'_>, StoreError> {
-        let writer = self.writer.lock().await;
-        let transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        Ok(Batch { transaction, faults: self.faults.clone(), _writer: writer })
+    pub async fn begin(&self) -> Result<Batch, StoreError> {
+        self.begin_with(self.backend.begin_log()).await
+    }
+
+    async fn begin_with(&self, statement: &'static str) -> Result<Batch, StoreError> {
+        let turn = match self.backend {
+            Backend::Sqlite => Some(self.turn.clone().lock_owned().await),
+            Backend::Postgres => None,
+        };
+        let transaction = self.read(self.pool.begin_with(statement)).await?;
+        Ok(Batch { transaction, backend: self.backend, faults: self.faults.clone(), _turn: turn })
     }
 
     /// Makes changes that need no log entry of their own: a step-up that opens, and counters.
@@ -215,7 +320,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; then none of them was made.
     pub async fn write(&self, changes: &[Change]) -> Result<(), StoreError> {
-        let mut batch = self.begin().await?;
+        let mut batch = self.begin_with(self.backend.begin()).await?;
         for change in changes {
             batch.apply(change).await?;
         }
@@ -227,27 +332,39 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {
-        Ok(sqlx::query_scalar("SELECT value FROM meta WHERE key = ?").bind(key).fetch_optional(&self.pool).await?)
+        let mut connection = self.read(self.pool.acquire()).await?;
+        self.backend.answer(meta(&mut connection, key)).await
     }
 
     /// Folds the write-ahead log into the database and closes it.
     pub async fn close(&self) {
         self.pool.close().await;
     }
+
+    /// What a query of one statement answers.
+    async fn read<T>(&self, query: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+        self.backend.answer(async { Ok(query.await?) }).await
+    }
 }
 
-impl Batch<'_> {
+impl Batch {
     /// Applies all of `changes`, or none: a conflict leaves the batch as it was before the call.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn apply_together(&mut self, changes: &[Change]) -> Result<(), StoreError> {
-        let mut savepoint = self.transaction.begin().await?;
-        for change in changes {
-            apply(&mut savepoint, change).await?;
+        if changes.is_empty() {
+            return Ok(());
         }
-        savepoint.commit().await?;
-        Ok(())
+        let transaction = &mut self.transaction;
+        let together = async {
+            let mut savepoint = transaction.begin().await?;
+            for change in changes {
+                apply(&mut savepoint, change).await?;
+            }
+            Ok(savepoint.commit().await?)
+        };
+        self.backend.answer(together).await
     }
 
     /// Applies one change.
@@ -255,7 +372,7 @@ impl Batch<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn apply(&mut self, change: &Change) -> Result<(), StoreError> {
-        apply(&mut self.transaction, change).await
+        self.backend.answer(apply(&mut self.transaction, change)).await
     }
 
     /// Makes the batch durable. An error says nothing about whether it became so: read again.
@@ -263,27 +380,22 @@ impl Batch<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn commit(self) -> Result<(), StoreError> {
-        match self.faults.take() {
-            1 => Err(StoreError::Unavailable("the write was lost (fault injected)".into())),
-            2 => {
-                self.transaction.commit().await?;
-                Err(StoreError::Unavailable("the write was reported lost (fault injected)".into()))
-            }
-            _ => Ok(self.transaction.commit().await?),
+        let fault = self.faults.take();
+        if fault == 1 {
+            return Err(StoreError::Unavailable("the write was lost (fault injected)".into()));
         }
+        self.backend.answer(async { Ok(self.transaction.commit().await?) }).await?;
+        if fault == 2 {
+            return Err(StoreError::Unavailable("the write was reported lost (fault injected)".into()));
+        }
+        Ok(())
     }
 }
 
-async fn apply(connection: &mut SqliteConnection, change: &Change) -> Result<(), StoreError> {
+async fn apply(connection: &mut AnyConnection, change: &Change) -> Result<(), StoreError> {
     match change {
-        Change::SetMeta { key, value } => {
-            sqlx::query("INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2")
-                .bind(*key)
-                .bind(value)
-                .execute(connection)
-                .await?;
-            Ok(())
-        }
+        Change::SetMeta { key, value } => set_meta(connection, key, value).await,
+        Change::Found { issuer, key_id } => found(connection, issuer, key_id).await,
         Change::CreateUser { sub, at } => users::create(connection, sub, *at).await,
         Change::DisableUser { sub, at } => users::set_disabled(connection, sub, Some(*at)).await,
         Change::EnableUser { sub } => users::set_disabled(connection, sub, None).await,
@@ -293,7 +405,7 @@ async fn apply(connection: &mut SqliteConnection, change: &Change) -> Result<(),
             security_keys::used(connection, credential_id, credential, *at).await
         }
         Change::RemoveSecurityKey { sub, name } => security_keys::remove(connection, sub, name).await,
-        Change::OpenSession(row) => sessions::open(connection, row).await,
+        Change::OpenSession { row, at, most } => sessions::open(connection, row, *at, *most).await,
         Change::SpendSession { hash, at } => sessions::spend(connection, hash, *at).await,
         Change::AddGrant(row) => grants::add(connection, row).await,
         Change::SpendGrant { id, at } => grants::spend(connection, id, *at).await,
@@ -304,6 +416,28 @@ async fn apply(connection: &mut SqliteConnection, change: &Change) -> Result<(),
         Change::AddSigningKey(row) => secrets::add_signing_key(connection, row).await,
         Change::RetireSigningKeys { except, at } => secrets::retire_signing_keys(connection, except, *at).await,
     }
+}
+
+async fn meta(connection: &mut AnyConnection, key: &str) -> Result<Option<String>, StoreError> {
+    Ok(sqlx::query_scalar("SELECT value FROM meta WHERE key = $1").bind(key).fetch_optional(connection).await?)
+}
+
+async fn set_meta(connection: &mut AnyConnection, key: &str, value: &str) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = $2")
+        .bind(key)
+        .bind(value)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn found(connection: &mut AnyConnection, issuer: &Issuer, key_id: &str) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO meta (key, value) VALUES ('issuer', $1), ('key_id', $2)")
+        .bind(issuer.as_str())
+        .bind(key_id)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// A time as it is stored, or the error that says which row is not ours.

@@ -2,7 +2,7 @@
 
 use super::{Store, StoreError, one_row, time};
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 
 /// A resource's secret.
 #[derive(Debug, Clone)]
@@ -32,11 +32,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn secret(&self, resource: &str) -> Result<Option<SecretRow>, StoreError> {
-        let row: Option<(Vec<u8>, Option<String>)> =
-            sqlx::query_as("SELECT sealed, sealed_for FROM secret WHERE resource = ?")
-                .bind(resource)
-                .fetch_optional(&self.pool)
-                .await?;
+        let query = sqlx::query_as("SELECT sealed, sealed_for FROM secret WHERE resource = $1").bind(resource);
+        let row: Option<(Vec<u8>, Option<String>)> = self.read(query.fetch_optional(&self.pool)).await?;
         Ok(row.map(|(sealed, sealed_for)| SecretRow { sealed, sealed_for }))
     }
 
@@ -45,10 +42,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn secret_names(&self) -> Result<Vec<(String, Timestamp, Option<String>)>, StoreError> {
-        let rows: Vec<(String, i64, Option<String>)> =
-            sqlx::query_as("SELECT resource, set_at, sealed_for FROM secret ORDER BY resource")
-                .fetch_all(&self.pool)
-                .await?;
+        let query = sqlx::query_as("SELECT resource, set_at, sealed_for FROM secret ORDER BY resource");
+        let rows: Vec<(String, i64, Option<String>)> = self.read(query.fetch_all(&self.pool)).await?;
         rows.into_iter().map(|(resource, set_at, sealed_for)| Ok((resource, time(set_at)?, sealed_for))).collect()
     }
 
@@ -57,11 +52,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn signing_keys(&self) -> Result<Vec<SigningKeyRow>, StoreError> {
-        let rows: Vec<(String, Vec<u8>, i64, Option<i64>)> = sqlx::query_as(
-            "SELECT kid, sealed, created_at, retired_at FROM signing_key ORDER BY retired_at IS NOT NULL, created_at DESC, kid",
-        )
-        .fetch_all(&self.pool)
-        .await?;
+        let query = sqlx::query_as(
+            "SELECT kid, sealed, created_at, retired_at FROM signing_key \
+             ORDER BY retired_at IS NOT NULL, created_at DESC, kid",
+        );
+        let rows: Vec<(String, Vec<u8>, i64, Option<i64>)> = self.read(query.fetch_all(&self.pool)).await?;
         rows.into_iter()
             .map(|(kid, sealed, created_at, retired_at)| {
                 Ok(SigningKeyRow {
@@ -76,14 +71,14 @@ impl Store {
 }
 
 pub(super) async fn put(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     resource: &str,
     row: &SecretRow,
     at: Timestamp,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO secret (resource, sealed, set_at, sealed_for) VALUES (?1, ?2, ?3, ?4) \
-         ON CONFLICT (resource) DO UPDATE SET sealed = ?2, set_at = ?3, sealed_for = ?4",
+        "INSERT INTO secret (resource, sealed, set_at, sealed_for) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (resource) DO UPDATE SET sealed = $2, set_at = $3, sealed_for = $4",
     )
     .bind(resource)
     .bind(&row.sealed)
@@ -94,13 +89,13 @@ pub(super) async fn put(
     Ok(())
 }
 
-pub(super) async fn remove(connection: &mut SqliteConnection, resource: &str) -> Result<(), StoreError> {
-    let done = sqlx::query("DELETE FROM secret WHERE resource = ?").bind(resource).execute(connection).await?;
+pub(super) async fn remove(connection: &mut AnyConnection, resource: &str) -> Result<(), StoreError> {
+    let done = sqlx::query("DELETE FROM secret WHERE resource = $1").bind(resource).execute(connection).await?;
     one_row(done.rows_affected(), "there is no secret of that name")
 }
 
-pub(super) async fn add_signing_key(connection: &mut SqliteConnection, row: &SigningKeyRow) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO signing_key (kid, sealed, created_at) VALUES (?, ?, ?)")
+pub(super) async fn add_signing_key(connection: &mut AnyConnection, row: &SigningKeyRow) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO signing_key (kid, sealed, created_at) VALUES ($1, $2, $3)")
         .bind(&row.kid)
         .bind(&row.sealed)
         .bind(row.created_at.as_second())
@@ -110,11 +105,11 @@ pub(super) async fn add_signing_key(connection: &mut SqliteConnection, row: &Sig
 }
 
 pub(super) async fn retire_signing_keys(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     except: &str,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE signing_key SET retired_at = ? WHERE kid <> ? AND retired_at IS NULL")
+    sqlx::query("UPDATE signing_key SET retired_at = $1 WHERE kid <> $2 AND retired_at IS NULL")
         .bind(at.as_second())
         .bind(except)
         .execute(connection)

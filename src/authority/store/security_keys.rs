@@ -3,7 +3,7 @@
 use super::{Store, StoreError, one_row, time};
 use crate::protocol::encoding::{base64url, sha256};
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 use std::collections::HashMap;
 
 /// An enrolled key.
@@ -31,7 +31,8 @@ pub struct SecurityKeyRow {
     pub last_used_at: Option<Timestamp>,
 }
 
-type Columns = (String, String, String, String, String, bool, bool, String, i64, Option<i64>);
+/// What is yes or no is 1 or 0.
+type Columns = (String, String, String, String, String, i64, i64, String, i64, Option<i64>);
 
 fn row(columns: Columns) -> Result<SecurityKeyRow, StoreError> {
     let (credential_id, sub, name, credential, aaguid, software, verifies_user, transports, enrolled_at, last_used_at) =
@@ -42,8 +43,8 @@ fn row(columns: Columns) -> Result<SecurityKeyRow, StoreError> {
         name,
         credential,
         aaguid,
-        software,
-        verifies_user,
+        software: software != 0,
+        verifies_user: verifies_user != 0,
         transports,
         enrolled_at: time(enrolled_at)?,
         last_used_at: last_used_at.map(time).transpose()?,
@@ -56,13 +57,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn security_keys(&self, sub: &str) -> Result<Vec<SecurityKeyRow>, StoreError> {
-        let rows: Vec<Columns> = sqlx::query_as(
+        let query = sqlx::query_as(
             "SELECT credential_id, sub, name, credential, aaguid, software, verifies_user, transports, enrolled_at, \
-             last_used_at FROM security_key WHERE sub = ? ORDER BY enrolled_at, name",
-        )
-        .bind(sub)
-        .fetch_all(&self.pool)
-        .await?;
+             last_used_at FROM security_key WHERE sub = $1 ORDER BY enrolled_at, name",
+        );
+        let rows = self.read(query.bind(sub).fetch_all(&self.pool)).await?;
         rows.into_iter().map(row).collect()
     }
 
@@ -71,8 +70,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn security_key_names(&self) -> Result<HashMap<String, String>, StoreError> {
-        let rows: Vec<(String, String)> =
-            sqlx::query_as("SELECT credential_id, name FROM security_key").fetch_all(&self.pool).await?;
+        let query = sqlx::query_as("SELECT credential_id, name FROM security_key");
+        let rows: Vec<(String, String)> = self.read(query.fetch_all(&self.pool)).await?;
         Ok(rows.into_iter().collect())
     }
 }
@@ -85,12 +84,8 @@ pub fn set_of_keys<'a>(credential_ids: impl IntoIterator<Item = &'a str>) -> Str
     base64url(sha256(&[ids.join(",").as_bytes()]))
 }
 
-pub(super) async fn add(
-    connection: &mut SqliteConnection,
-    row: &SecurityKeyRow,
-    among: &str,
-) -> Result<(), StoreError> {
-    let ids: Vec<String> = sqlx::query_scalar("SELECT credential_id FROM security_key WHERE sub = ?")
+pub(super) async fn add(connection: &mut AnyConnection, row: &SecurityKeyRow, among: &str) -> Result<(), StoreError> {
+    let ids: Vec<String> = sqlx::query_scalar("SELECT credential_id FROM security_key WHERE sub = $1")
         .bind(&row.sub)
         .fetch_all(&mut *connection)
         .await?;
@@ -99,15 +94,15 @@ pub(super) async fn add(
     }
     sqlx::query(
         "INSERT INTO security_key (credential_id, sub, name, credential, aaguid, software, verifies_user, \
-         transports, enrolled_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         transports, enrolled_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(&row.credential_id)
     .bind(&row.sub)
     .bind(&row.name)
     .bind(&row.credential)
     .bind(&row.aaguid)
-    .bind(row.software)
-    .bind(row.verifies_user)
+    .bind(i64::from(row.software))
+    .bind(i64::from(row.verifies_user))
     .bind(&row.transports)
     .bind(row.enrolled_at.as_second())
     .execute(connection)
@@ -120,12 +115,12 @@ pub(super) async fn add(
 }
 
 pub(super) async fn used(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     credential_id: &str,
     credential: &str,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let done = sqlx::query("UPDATE security_key SET credential = ?, last_used_at = ? WHERE credential_id = ?")
+    let done = sqlx::query("UPDATE security_key SET credential = $1, last_used_at = $2 WHERE credential_id = $3")
         .bind(credential)
         .bind(at.as_second())
         .bind(credential_id)
@@ -134,8 +129,8 @@ pub(super) async fn used(
     one_row(done.rows_affected(), "the key is no longer enrolled")
 }
 
-pub(super) async fn remove(connection: &mut SqliteConnection, sub: &str, name: &str) -> Result<(), StoreError> {
-    let done = sqlx::query("DELETE FROM security_key WHERE sub = ? AND name = ?")
+pub(super) async fn remove(connection: &mut AnyConnection, sub: &str, name: &str) -> Result<(), StoreError> {
+    let done = sqlx::query("DELETE FROM security_key WHERE sub = $1 AND name = $2")
         .bind(sub)
         .bind(name)
         .execute(connection)

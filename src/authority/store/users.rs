@@ -2,7 +2,7 @@
 
 use super::{Store, StoreError, one_row, time};
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 
 /// Failures older than this count for nothing, in seconds.
 pub const FAILURE_MEMORY: i64 = 600;
@@ -30,11 +30,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn user(&self, sub: &str) -> Result<Option<UserRow>, StoreError> {
-        let columns: Option<Columns> = sqlx::query_as("SELECT sub, created_at, disabled_at FROM user WHERE sub = ?")
-            .bind(sub)
-            .fetch_optional(&self.pool)
-            .await?;
-        columns.map(row).transpose()
+        let query = sqlx::query_as("SELECT sub, created_at, disabled_at FROM \"user\" WHERE sub = $1").bind(sub);
+        self.read(query.fetch_optional(&self.pool)).await?.map(row).transpose()
     }
 
     /// Every user.
@@ -42,8 +39,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn users(&self) -> Result<Vec<UserRow>, StoreError> {
-        let rows: Vec<Columns> =
-            sqlx::query_as("SELECT sub, created_at, disabled_at FROM user ORDER BY sub").fetch_all(&self.pool).await?;
+        let query = sqlx::query_as("SELECT sub, created_at, disabled_at FROM \"user\" ORDER BY sub");
+        let rows = self.read(query.fetch_all(&self.pool)).await?;
         rows.into_iter().map(row).collect()
     }
 
@@ -52,16 +49,13 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn recent_failures(&self, sub: &str, now: Timestamp) -> Result<i64, StoreError> {
-        Ok(sqlx::query_scalar("SELECT count(*) FROM failure WHERE sub = ? AND at > ?")
-            .bind(sub)
-            .bind(now.as_second() - FAILURE_MEMORY)
-            .fetch_one(&self.pool)
-            .await?)
+        let query = sqlx::query_scalar("SELECT count(*) FROM failure WHERE sub = $1 AND at > $2");
+        self.read(query.bind(sub).bind(now.as_second() - FAILURE_MEMORY).fetch_one(&self.pool)).await
     }
 }
 
-pub(super) async fn create(connection: &mut SqliteConnection, sub: &str, at: Timestamp) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO user (sub, created_at) VALUES (?, ?)")
+pub(super) async fn create(connection: &mut AnyConnection, sub: &str, at: Timestamp) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO \"user\" (sub, created_at) VALUES ($1, $2)")
         .bind(sub)
         .bind(at.as_second())
         .execute(connection)
@@ -70,11 +64,11 @@ pub(super) async fn create(connection: &mut SqliteConnection, sub: &str, at: Tim
 }
 
 pub(super) async fn set_disabled(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     sub: &str,
     at: Option<Timestamp>,
 ) -> Result<(), StoreError> {
-    let done = sqlx::query("UPDATE user SET disabled_at = ? WHERE sub = ?")
+    let done = sqlx::query("UPDATE \"user\" SET disabled_at = $1 WHERE sub = $2")
         .bind(at.map(Timestamp::as_second))
         .bind(sub)
         .execute(connection)
@@ -82,11 +76,15 @@ pub(super) async fn set_disabled(
     one_row(done.rows_affected(), "there is no such user")
 }
 
-pub(super) async fn add_failure(connection: &mut SqliteConnection, sub: &str, at: Timestamp) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM failure WHERE at <= ?")
+pub(super) async fn add_failure(connection: &mut AnyConnection, sub: &str, at: Timestamp) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM failure WHERE at <= $1")
         .bind(at.as_second() - FAILURE_MEMORY)
         .execute(&mut *connection)
         .await?;
-    sqlx::query("INSERT INTO failure VALUES (?, ?)").bind(sub).bind(at.as_second()).execute(connection).await?;
+    sqlx::query("INSERT INTO failure (sub, at) VALUES ($1, $2)")
+        .bind(sub)
+        .bind(at.as_second())
+        .execute(connection)
+        .await?;
     Ok(())
 }

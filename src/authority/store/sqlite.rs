@@ -1,0 +1,42 @@
+//! `SQLite`: one file, one process, one writer at a time. WAL mode, `synchronous=FULL`.
+
+use super::{StoreError, VersionOf};
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Executor as _};
+use std::path::Path;
+
+/// The steps from an empty database to the newest version: the first one makes version 1, and so on.
+pub(super) const STEPS: [&str; 2] = [include_str!("sqlite/1.sql"), include_str!("sqlite/2.sql")];
+/// Begins a transaction that writes: the one lock there is.
+pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
+
+const EACH_CONNECTION: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+                               PRAGMA busy_timeout = 5000; PRAGMA trusted_schema = OFF;";
+
+/// Opens or creates the file.
+pub(super) async fn connect(path: &Path) -> Result<AnyPool, StoreError> {
+    let options: AnyConnectOptions = url(path)?.parse()?;
+    let pool = AnyPoolOptions::new().max_connections(4).after_connect(|connection, _| {
+        Box::pin(async move { connection.execute(sqlx::raw_sql(EACH_CONNECTION)).await.map(drop) })
+    });
+    Ok(pool.connect_with(options).await?)
+}
+
+fn url(path: &Path) -> Result<String, StoreError> {
+    let path = std::path::absolute(path).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    let path = path.to_str().ok_or_else(|| StoreError::Unavailable("its path is no UTF-8".to_owned()))?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+    let encoded =
+        path.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") });
+    Ok(format!("sqlite://{}?mode=rwc", encoded.collect::<String>()))
+}
+
+/// The version of its schema.
+pub(super) async fn version(connection: &mut AnyConnection) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("SELECT user_version FROM pragma_user_version").fetch_one(connection).await
+}
+
+pub(super) async fn set_version(connection: &mut AnyConnection, version: VersionOf) -> Result<(), sqlx::Error> {
+    let statement = AssertSqlSafe(format!("PRAGMA user_version = {version}"));
+    sqlx::raw_sql(statement).execute(connection).await.map(drop)
+}
