@@ -23,7 +23,11 @@ mod keys;
 mod manual;
 /// Policies as tables.
 mod policy;
+/// Authorities that are not the embedded one: over TLS, through proxies, on others' sockets.
+mod reaching;
 /// Secrets under security keys, and the `age` program.
 mod sealing;
+/// TLS, certificates and proxies between a client and an authority.
+mod tls_front;
 /// Vectors that another language reproduces.
 mod vectors;
