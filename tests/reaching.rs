@@ -27,7 +27,7 @@ impl Company {
         let (server, ca) = (Home::empty(), Ca::new("Example Corp CA"));
         let behind = Arc::new(Mutex::new(Behind::Socket(server.socket())));
         let front = Listening::tls(ca.certify("localhost"), behind);
-        let url = format!("https://localhost:{}", front.port);
+        let url = format!("https://localhost:{}/acme", front.port);
         server.found(&format!("issuer = \"{url}\"\n{CATALOGUE}"));
         let home = server.guest();
         home.write_config("company.pem", &ca.pem);
@@ -93,11 +93,11 @@ fn the_flow_is_the_same_across_a_network_and_a_cached_grant_needs_none() {
     company.front = None;
     assert_eq!(company.home.elevate(&["token", "wiki"]).ok().stdout, token);
     assert_eq!(company.home.elevate(&["token", "prod-api"]).ok().stdout, stepped_up);
-    let port = company.url.rsplit(':').next().unwrap();
+    let there = company.url.trim_start_matches("https://").trim_end_matches("/acme");
     refused(
         &company.home.elevate(&["token", "-k", "wiki"]).exits(6),
         6,
-        &format!("localhost:{port} takes no connection\n  no authority runs there, or a firewall refuses it\n"),
+        &format!("{there} takes no connection\n  no authority runs there, or a firewall refuses it\n"),
     );
     // What is held goes first, whatever the network does.
     let dropped = company.home.elevate(&["drop", "wiki"]).exits(6);
@@ -224,9 +224,13 @@ fn a_certificate_that_is_over_or_for_another_name() {
 #[test]
 fn what_speaks_no_tls() {
     let home = Home::empty();
-    let front = Listening::clear(Behind::Says("SSH-2.0-OpenSSH_9.9\r\n".into()));
+    let front = Listening::clear(Behind::Greets("SSH-2.0-OpenSSH_9.9\r\n"));
     let url = format!("https://localhost:{}", front.port);
     refused(&home.elevate(&["--authority", &url, "list"]), 6, "localhost speaks no TLS that is understood here: ");
+    let front = Listening::clear(Behind::Says(String::new()));
+    let there = format!("localhost:{}", front.port);
+    let ended = home.elevate(&["--authority", &format!("https://{there}"), "list"]);
+    refused(&ended, 6, &format!("{there} ended the connection before there was TLS\n"));
 }
 
 // --------------------------------------------------------------------------------------------------------- who it is
@@ -282,7 +286,7 @@ fn an_authority_that_was_upgraded_past_us_says_so_at_the_next_answer() {
     let company = Company::found();
     company.home.elevate(&["token", "wiki"]).ok();
     drop(company.front);
-    let port = company.url.rsplit(':').next().unwrap().parse().unwrap();
+    let port = company.url.trim_end_matches("/acme").rsplit(':').next().unwrap().parse().unwrap();
     let known = fs::read_to_string(only_directory(&company.home).join("authority.json")).unwrap();
     let known: Value = serde_json::from_str(&known).unwrap();
     let newer = json!({ "issuer": company.url, "elevate_protocol_versions": [2], "elevate_log_key": known["log_key"] });

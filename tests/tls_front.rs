@@ -69,6 +69,8 @@ pub enum Behind {
     Socket(PathBuf),
     /// One answer to everything, as it goes over the wire.
     Says(String),
+    /// What it says before it is asked.
+    Greets(&'static str),
     /// Nothing is ever said.
     Silence,
 }
@@ -91,6 +93,10 @@ impl Behind {
                 head(&mut stream).await?;
                 stream.write_all(answer.as_bytes()).await?;
                 stream.shutdown().await
+            }
+            Self::Greets(text) => {
+                stream.write_all(text.as_bytes()).await?;
+                stream.read_to_end(&mut Vec::new()).await.map(|_| ())
             }
             Self::Silence => stream.read_to_end(&mut Vec::new()).await.map(|_| ()),
         }

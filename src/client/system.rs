@@ -41,24 +41,21 @@ fn keeper(socket: &Path) -> Result<u32, Error> {
     if FileType::from_raw_mode(status.st_mode) != FileType::Socket {
         return Err(refused(socket, "is no socket"));
     }
+    let is_ours = |status: &Stat| status.st_uid == 0 || status.st_uid == own_uid();
     let directory = socket.parent().unwrap_or(socket);
     let keeper = look(directory)?;
-    if keeper.st_mode & 0o022 != 0 {
-        return Err(refused(directory, "can be written by others"));
-    }
     for path in socket.ancestors().skip(1) {
         let status = look(path)?;
         if FileType::from_raw_mode(status.st_mode) != FileType::Directory {
             return Err(refused(path, "is no directory; write the path without links"));
         }
-        let is_ours = status.st_uid == 0 || status.st_uid == own_uid();
-        if path != directory && !is_ours {
+        if path != directory && !is_ours(&status) {
             return Err(refused(path, &format!("belongs to uid {}", status.st_uid)));
         }
         // In a directory like /tmp everybody can make a directory, and nobody can replace another's.
         let sticky = status.st_mode & 0o1000 != 0;
-        let keeper_is_ours = keeper.st_uid == 0 || keeper.st_uid == own_uid();
-        if status.st_mode & 0o022 != 0 && !(sticky && keeper_is_ours) {
+        let harmless = path != directory && sticky && is_ours(&keeper);
+        if status.st_mode & 0o022 != 0 && !harmless {
             return Err(refused(path, "can be written by others"));
         }
     }

@@ -150,7 +150,6 @@ impl Transport {
     }
 
     /// A request for `path`; a socket decides where it goes, and `DPoP` signs the issuer's URL.
-    #[must_use]
     pub fn request(&self, method: reqwest::Method, path: &str) -> RequestBuilder {
         let url = match &self.address {
             Address::Embedded | Address::Socket(_) => format!("http://localhost{path}"),
@@ -248,10 +247,7 @@ impl Transport {
     /// In the words of whoever has to mend it.
     fn why_unreachable(&self, error: &reqwest::Error) -> Error {
         let causes = causes(error);
-        let tls = causes.iter().find_map(|cause| {
-            let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-            cause.downcast_ref().or_else(|| inner?.downcast_ref::<rustls::Error>())
-        });
+        let tls = causes.iter().find_map(|cause| cause.downcast_ref::<rustls::Error>());
         if let (Some(judge), Some(error)) = (&self.judge, tls) {
             return judge.explain(error);
         }
@@ -265,24 +261,33 @@ impl Transport {
         let texts: Vec<String> = causes.iter().map(|cause| escaped(&cause.to_string())).collect();
         let last = texts.last().map_or("it can't be told why", String::as_str);
         let host = issuer.host();
-        let io = causes.iter().find_map(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
+        let io = |kind| causes.iter().filter_map(|it| it.downcast_ref::<std::io::Error>()).any(|it| it.kind() == kind);
         let is_name = texts.iter().any(|text| text.starts_with("dns error"));
         if let Some(proxy) = &self.proxy {
             let hint = "HTTPS_PROXY names it; NO_PROXY can leave this host out";
-            let message = match io {
-                _ if is_name => format!("the proxy {proxy} has no address: {last}"),
-                Some(ErrorKind::ConnectionRefused) => format!("the proxy {proxy} takes no connection"),
-                _ if error.is_connect() => format!("the proxy {proxy} lets nobody through to {host}: {last}"),
-                _ => format!("{host} can't be reached through the proxy {proxy}: {last}"),
+            let message = if is_name {
+                format!("the proxy {proxy} has no address: {last}")
+            } else if io(ErrorKind::ConnectionRefused) {
+                format!("the proxy {proxy} takes no connection")
+            } else if error.is_connect() {
+                format!("the proxy {proxy} lets nobody through to {host}: {last}")
+            } else {
+                format!("{host} can't be reached through the proxy {proxy}: {last}")
             };
             return unreachable(message).hint(hint);
         }
-        match io {
-            _ if is_name => unreachable(format!("{host} has no address: {last}"))
-                .hint("look at its spelling, and whether names are resolved here"),
-            Some(ErrorKind::ConnectionRefused) => unreachable(format!("{} takes no connection", issuer.authority()))
-                .hint("no authority runs there, or a firewall refuses it"),
-            _ => unreachable(format!("{} can't be reached: {last}", issuer.authority())),
+        let there = issuer.authority();
+        if is_name {
+            unreachable(format!("{host} has no address: {last}"))
+                .hint("look at its spelling, and whether names are resolved here")
+        } else if io(ErrorKind::ConnectionRefused) {
+            unreachable(format!("{there} takes no connection"))
+                .hint("no authority runs there, or a firewall refuses it")
+        } else if error.is_connect() && io(ErrorKind::UnexpectedEof) {
+            unreachable(format!("{there} ended the connection before there was TLS"))
+                .hint("look whether host and port are the authority's")
+        } else {
+            unreachable(format!("{there} can't be reached: {last}"))
         }
     }
 }
@@ -316,10 +321,14 @@ fn proxy_for(issuer: &Issuer) -> Result<Option<(Proxy, String)>, Error> {
     Ok(Some((proxy, shown)))
 }
 
-/// The causes of an error, the nearest first.
+/// The causes of an error, the nearest first; also those that an I/O error wraps, which are not its sources.
 fn causes<'a>(error: &'a reqwest::Error) -> Vec<&'a (dyn std::error::Error + 'static)> {
     let first: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
-    std::iter::successors(first, |cause| cause.source()).collect()
+    std::iter::successors(first, |cause| {
+        let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        wrapped.map(|inner| inner as &(dyn std::error::Error + 'static)).or_else(|| cause.source())
+    })
+    .collect()
 }
 
 fn unreachable(message: String) -> Error {

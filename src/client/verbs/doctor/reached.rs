@@ -2,7 +2,6 @@
 
 use super::authority::skew;
 use super::{Enrolled, Finding, Here};
-use crate::client::address::Address;
 use crate::client::authority_api::AuthorityApi;
 use crate::client::error::Error;
 use crate::client::introduction;
@@ -50,11 +49,11 @@ pub fn authority(here: &Here) -> (Vec<Finding>, Enrolled) {
 /// What lies between, and what vouches for the other end.
 fn way(transport: &Transport) -> Vec<String> {
     let mut lines = Vec::new();
-    match (transport.address(), transport.proxy(), transport.peer()) {
-        (Address::Embedded | Address::Socket(_), _, _) => {}
-        (_, Some(proxy), _) => lines.push(format!("through the proxy {proxy}")),
-        (_, None, Some(peer)) => lines.push(format!("directly, at {peer}")),
-        (_, None, None) => {}
+    match (transport.proxy(), transport.peer()) {
+        (Some(proxy), _) => lines.push(format!("through the proxy {proxy}")),
+        (None, Some(peer)) => lines.push(format!("directly, at {peer}")),
+        // A socket's other end has no address.
+        (None, None) => {}
     }
     if let Some(certified) = transport.certified() {
         let by = match &certified.by {
