@@ -10,6 +10,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
 use ciborium::Value;
 use elevate::client::Device;
+use elevate::client::address::Address;
 use elevate::client::elevation::{Cache, Wanted, elevate};
 use elevate::client::embedded;
 use elevate::client::operation::operate;
@@ -78,7 +79,9 @@ fn in_a_home_of_its_own() {
 
 fn device() -> Device {
     let terminal = Terminal { json: true, ..Terminal::default() };
-    let mut device = Device::new(Places::of_user().unwrap(), terminal, false, Presence::Unattended).unwrap();
+    let mut device =
+        Device::new(Places::of_user().unwrap(), Some(&Address::Embedded), terminal, false, Presence::Unattended)
+            .unwrap();
     // It stands beside `elevate`, not beside this program.
     device.config.authority_program = Some(env!("CARGO_BIN_EXE_elevate-authority").into());
     device
@@ -175,7 +178,7 @@ fn ten_thousand_names(device: &Device) {
         assurance: Assurance::Touch,
     };
     let entries: Vec<_> = (0..10_000).map(entry).collect();
-    device.api().unwrap().names().keep_resources(device.known().unwrap(), &entries);
+    device.api().unwrap().names().keep_resources(&entries);
 }
 
 fn secret_service() {

@@ -7,6 +7,7 @@ mod desktop;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
 use elevate::client::Device;
+use elevate::client::address::Address;
 use elevate::client::error::Error;
 use elevate::client::places::Places;
 use elevate::client::presence::{Approval, Presence};
@@ -143,8 +144,14 @@ impl Machine {
         }
         let at = |name: &str| home.path().join(name);
         let places = Places { config: at("config"), authority: at("authority"), device: at("device"), run: at("run") };
-        let mut device =
-            Device::new(places, Terminal { json: true, ..Terminal::default() }, false, Presence::Person).unwrap();
+        let mut device = Device::new(
+            places,
+            Some(&Address::Embedded),
+            Terminal { json: true, ..Terminal::default() },
+            false,
+            Presence::Person,
+        )
+        .unwrap();
         device.askpass = Some(askpass);
         device.bus = Bus {
             sysfs: at("sys"),

@@ -27,7 +27,11 @@ mod nodes;
 mod policy;
 /// A PostgreSQL for tests, and the tests that run on it as well as on SQLite.
 mod postgres;
+/// Authorities that are not the embedded one: over TLS, through proxies, on others' sockets.
+mod reaching;
 /// Secrets under security keys, and the `age` program.
 mod sealing;
+/// TLS, certificates and proxies between a client and an authority.
+mod tls_front;
 /// Vectors that another language reproduces.
 mod vectors;

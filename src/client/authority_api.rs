@@ -1,30 +1,24 @@
-//! The authority's endpoints, as functions. Knows HTTP, `DPoP` nonces and retries; decides nothing.
+//! The authority's endpoints, as functions. Knows what is asked and with which proof; decides nothing.
 
+use super::address::Address;
 use super::config::Config;
-use super::embedded;
 use super::error::Error;
+use super::introduction;
 use super::known_names::KnownNames;
 use super::patience::Patience;
 use super::places::Places;
+use super::transport::{Reply, Transport};
 use super::trust::{KnownAuthority, Trust};
 use crate::clock::Clock;
 use crate::protocol::dpop::{Expected, ProofKey};
 use crate::protocol::messages::{
-    Catalogue, EnrolledKey, EnrolmentChallenge, EnrolmentResponse, ErrorCode, ErrorResponse, Explanation,
-    GrantResponse, Introspection, LogCheckpoints, LogPage, Metadata, OperationName, StepUpResponse, TokenParameter,
-    TokenRequest,
+    Catalogue, EnrolledKey, EnrolmentChallenge, EnrolmentResponse, ErrorResponse, Explanation, GrantResponse,
+    Introspection, LogCheckpoints, LogPage, OperationName, StepUpResponse, TokenParameter, TokenRequest,
 };
 use crate::protocol::names::ResourceName;
 use crate::protocol::secret::Secret;
-use jiff::Timestamp;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
-use std::cell::{Cell, RefCell};
-
-/// RFC 8414 section 3.
-const WELL_KNOWN: &str = "/.well-known/oauth-authorization-server";
-/// Bytes an answer may have.
-const ANSWER_MAX: usize = 16 << 20;
 
 /// What `POST /token` answers when it does not refuse.
 pub enum TokenAnswer {
@@ -36,58 +30,31 @@ pub enum TokenAnswer {
 
 /// A connection to the authority this device knows.
 pub struct AuthorityApi {
-    http: reqwest::Client,
-    runtime: tokio::runtime::Runtime,
+    transport: Transport,
     known: KnownAuthority,
     trust: Trust,
     clock: Clock,
-    nonce: RefCell<Option<String>>,
-    /// The last answer's `Date`.
-    date: RefCell<Option<String>>,
-    places: Places,
-    config: Config,
-    patience: Patience,
-    /// It did not answer in time: every further request would take its whole time again.
-    silent: Cell<bool>,
-}
-
-struct Reply {
-    status: StatusCode,
-    body: Vec<u8>,
 }
 
 impl AuthorityApi {
-    /// Connects, starting the embedded authority where it does not run, and meets it for the first time where it is
-    /// not known yet.
+    /// Connects, and meets the authority for the first time where it is not known yet.
     ///
     /// # Errors
-    /// [`ErrorCode::AuthorityUnreachable`]; [`ErrorCode::VerificationFailed`] where it is another one than before.
-    pub fn connect(places: &Places, config: &Config, clock: Clock, patience: Patience) -> Result<Self, Error> {
-        let socket = embedded::ensure(places, config, patience)?;
-        let trust = Trust::new(places);
-        let http = reqwest::Client::builder()
-            .unix_socket(socket)
-            .tls_certs_only([])
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(patience.answer())
-            .build()
-            .map_err(|error| Error::failed(format!("HTTP can't be spoken: {error}")))?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Error::failed(format!("no requests can be made: {error}")))?;
-        let known = trust.known()?;
-        let first_contact = known.is_none();
-        let known = known.unwrap_or_else(KnownAuthority::nobody);
-        let nonce = RefCell::new(trust.nonce());
-        let (places, config) = (places.clone(), config.clone());
-        let (date, silent) = (RefCell::default(), Cell::new(false));
-        let mut api = Self { http, runtime, known, trust, clock, nonce, date, places, config, patience, silent };
-        if first_contact {
-            let metadata: Metadata = api.get(WELL_KNOWN)?;
-            api.known = api.trust.check(&metadata)?;
-        }
-        Ok(api)
+    /// It can't be reached, or is another one than before or than was asked for.
+    pub fn connect(
+        address: &Address,
+        places: &Places,
+        config: &Config,
+        clock: Clock,
+        patience: Patience,
+    ) -> Result<Self, Error> {
+        let trust = Trust::of(places, address);
+        let transport = Transport::open(address, places, config, patience, trust.nonce())?;
+        let known = match trust.known()? {
+            Some(known) => known,
+            None => meet(&transport, &trust)?,
+        };
+        Ok(Self { transport, known, trust, clock })
     }
 
     /// Who answers.
@@ -96,12 +63,10 @@ impl AuthorityApi {
         &self.known
     }
 
-    /// What the authority's clock said in its last answer (RFC 9110, section 6.6.1).
+    /// The way to it.
     #[must_use]
-    pub fn date(&self) -> Option<Timestamp> {
-        let date = self.date.borrow();
-        let date = jiff::civil::DateTime::strptime("%a, %d %b %Y %H:%M:%S GMT", date.as_deref()?).ok()?;
-        jiff::tz::Offset::UTC.to_timestamp(date).ok()
+    pub const fn transport(&self) -> &Transport {
+        &self.transport
     }
 
     /// `POST /token`.
@@ -125,7 +90,7 @@ impl AuthorityApi {
     pub fn revoke(&self, access_token: &Secret) -> Result<(), Error> {
         let form = TokenParameter { token: access_token.clone() };
         let path = self.at("/revoke");
-        let reply = self.send(&|| self.http.request(Method::POST, self.url(&path)).form(&form))?;
+        let reply = self.transport.send(&|| self.transport.request(Method::POST, &path).form(&form))?;
         self.read::<serde_json::Value>(&reply).map(|_| ())
     }
 
@@ -136,7 +101,7 @@ impl AuthorityApi {
     pub fn introspect(&self, access_token: &Secret) -> Result<Introspection, Error> {
         let form = TokenParameter { token: access_token.clone() };
         let path = self.at("/introspect");
-        self.read(&self.send(&|| self.http.request(Method::POST, self.url(&path)).form(&form))?)
+        self.read(&self.transport.send(&|| self.transport.request(Method::POST, &path).form(&form))?)
     }
 
     /// `GET /jwks` (RFC 7517).
@@ -153,14 +118,14 @@ impl AuthorityApi {
     /// As [`AuthorityApi::token`].
     pub fn resources(&self) -> Result<Catalogue, Error> {
         let catalogue: Catalogue = self.get(&self.at("/resources"))?;
-        self.names().keep_resources(&self.known, &catalogue.resources);
+        self.names().keep_resources(&catalogue.resources);
         Ok(catalogue)
     }
 
     /// What this device remembers of names, for completion.
     #[must_use]
     pub fn names(&self) -> KnownNames {
-        KnownNames::of(&self.places)
+        KnownNames::of(self.trust.clone())
     }
 
     /// `GET /explain`.
@@ -177,7 +142,7 @@ impl AuthorityApi {
     /// As [`AuthorityApi::token`].
     pub fn keys(&self) -> Result<Vec<EnrolledKey>, Error> {
         let keys: Vec<EnrolledKey> = self.get(&self.at("/keys"))?;
-        self.names().keep_keys(&self.known, &keys);
+        self.names().keep_keys(&keys);
         Ok(keys)
     }
 
@@ -232,14 +197,8 @@ impl AuthorityApi {
         format!("{}{path}", self.known.path())
     }
 
-    /// The transport's URL; the socket decides where it goes, and `DPoP` signs the issuer's.
-    #[allow(clippy::unused_self, reason = "a remote authority has its own")]
-    fn url(&self, path: &str) -> String {
-        format!("http://localhost{path}")
-    }
-
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
-        self.read(&self.send(&|| self.http.request(Method::GET, self.url(path)))?)
+        self.read(&self.transport.send(&|| self.transport.request(Method::GET, path))?)
     }
 
     /// A POST with a `DPoP` proof (RFC 9449); once more where the nonce was too old (section 8).
@@ -269,10 +228,10 @@ impl AuthorityApi {
     ) -> Result<Reply, Error> {
         let expected = Expected { method: "POST", url, access_token, now: self.clock.now() };
         // A request that is sent again needs a proof of its own: the first one may have arrived.
-        let proof = || key.prove(&expected, self.nonce.borrow().as_deref());
+        let proof = || key.prove(&expected, self.transport.nonce().as_deref());
         proof().map_err(|error| Error::failed(error.to_string()))?;
-        self.send(&|| {
-            let mut builder = self.http.request(Method::POST, self.url(&self.at(path)));
+        self.transport.send(&|| {
+            let mut builder = self.transport.request(Method::POST, &self.at(path));
             builder = builder.header("DPoP", proof().unwrap_or_default());
             if let Some(token) = access_token {
                 builder = builder.header("Authorization", format!("DPoP {token}"));
@@ -281,72 +240,26 @@ impl AuthorityApi {
         })
     }
 
-    /// Sends; once more where the connection was closed without a word, as by an authority that was just ending.
-    fn send(&self, request: &dyn Fn() -> RequestBuilder) -> Result<Reply, Error> {
-        if self.silent.get() {
-            return Err(self.did_not_answer());
-        }
-        let first = self.runtime.block_on(self.exchange(request()));
-        let reply = match first {
-            Err(error) if error.is_timeout() || error.is_builder() => Err(error),
-            Err(_) => {
-                embedded::ensure(&self.places, &self.config, self.patience)?;
-                self.runtime.block_on(self.exchange(request()))
-            }
-            Ok(reply) => Ok(reply),
-        };
-        reply.map_err(|error| {
-            if error.is_timeout() {
-                self.silent.set(true);
-                return self.did_not_answer();
-            }
-            let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-            Error::new(ErrorCode::AuthorityUnreachable, format!("the authority can't be reached{cause}"))
-        })
-    }
-
-    fn did_not_answer(&self) -> Error {
-        let seconds = self.patience.answer().as_secs();
-        let message = format!("the authority did not answer within {seconds} seconds");
-        Error::new(ErrorCode::AuthorityUnreachable, message)
-            .hint("it may be busy, or have been stopped: `pgrep -a elevate-authority` shows it")
-    }
-
-    async fn exchange(&self, request: RequestBuilder) -> Result<Reply, reqwest::Error> {
-        let request = request.build()?;
-        let what = format!("{} {}", request.method(), request.url().path());
-        let mut response = self.http.execute(request).await?;
-        tracing::debug!(what, status = response.status().as_u16(), "the authority answered");
-        if let Some(nonce) = response.headers().get("dpop-nonce").and_then(|nonce| nonce.to_str().ok()) {
-            *self.nonce.borrow_mut() = Some(nonce.to_owned());
-        }
-        let date = response.headers().get("date").and_then(|date| date.to_str().ok());
-        *self.date.borrow_mut() = date.map(str::to_owned);
-        let status = response.status();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await? {
-            if body.len() + chunk.len() > ANSWER_MAX {
-                break;
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Reply { status, body })
-    }
-
     fn read<T: DeserializeOwned>(&self, reply: &Reply) -> Result<T, Error> {
-        if reply.status == StatusCode::NOT_FOUND && self.known != KnownAuthority::nobody() {
-            // Another authority has its endpoints elsewhere.
-            let metadata = self.send(&|| self.http.request(Method::GET, self.url(WELL_KNOWN)))?;
-            if let Ok(metadata) = serde_json::from_slice(&metadata.body) {
-                self.trust.check(&metadata)?;
-            }
-        }
         if reply.status.is_success() {
-            return serde_json::from_slice(&reply.body)
-                .map_err(|error| Error::failed(format!("the authority's answer can't be read: {error}")));
+            let understood = serde_json::from_slice(&reply.body);
+            return understood.or_else(|error| {
+                self.still_the_same()?;
+                Err(Error::failed(format!("the authority's answer can't be read: {error}")))
+            });
+        }
+        let refusal = self.error(reply);
+        // Another authority has its endpoints elsewhere, and one of another version says no in another way.
+        if reply.status == StatusCode::NOT_FOUND || refusal.is_none() {
+            self.still_the_same()?;
         }
         let unreadable = || Error::failed(format!("the authority answered with HTTP status {}", reply.status.as_u16()));
-        Err(self.error(reply).map_or_else(unreadable, Error::from))
+        Err(refusal.map_or_else(unreadable, Error::from))
+    }
+
+    /// Whether whoever answers is the authority that is known, and speaks our version.
+    fn still_the_same(&self) -> Result<(), Error> {
+        meet(&self.transport, &self.trust).map(|_| ())
     }
 
     #[allow(clippy::unused_self, reason = "reads one of its replies")]
@@ -355,10 +268,17 @@ impl AuthorityApi {
     }
 }
 
+/// Asks who answers, and holds it to what is known.
+fn meet(transport: &Transport, trust: &Trust) -> Result<KnownAuthority, Error> {
+    let path = introduction::path(transport.address());
+    let reply = transport.send(&|| transport.request(Method::GET, &path))?;
+    trust.check(introduction::read(transport.address(), &reply)?)
+}
+
 impl Drop for AuthorityApi {
     fn drop(&mut self) {
-        if let Some(nonce) = self.nonce.borrow().as_deref() {
-            self.trust.keep_nonce(nonce);
+        if let Some(nonce) = self.transport.nonce() {
+            self.trust.keep_nonce(&nonce);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What can be typed: one definition for parsing, help, man pages and completions.
 #![allow(clippy::doc_markdown, reason = "these are the texts of --help")]
 
+use super::address::Address;
 use super::completion::{Shell, names};
 use super::deliver::shells::Syntax;
 use super::examples;
@@ -50,6 +51,9 @@ pub struct Arguments {
 #[command(next_help_heading = "Options of every verb")]
 #[allow(clippy::struct_excessive_bools, reason = "each is an option")]
 pub struct Common {
+    /// Which authority to ask: https://HOST, unix:/PATH or embedded
+    #[arg(long, global = true, value_name = "URL")]
+    pub authority: Option<Address>,
     /// One JSON object on stdout, errors as one on stderr
     #[arg(long, global = true)]
     pub json: bool,

@@ -2,6 +2,7 @@
 //! device last heard of, and the grants in the kernel's keyring; it asks nobody else, says nothing where something is
 //! wrong, and never fails.
 
+use super::address::Address;
 use super::cli::command;
 use super::config::Config;
 use super::grant_store::{Choice, GrantStore, KeyringError};
@@ -119,7 +120,9 @@ fn grants(beginning: &str, text: &mut String) {
 }
 
 fn known_names() -> Option<KnownNames> {
-    Some(KnownNames::of(&Places::of_user().ok()?))
+    let places = Places::of_user().ok()?;
+    let authority = Address::chosen(None, &Config::load(&places).ok()?).ok()?;
+    Some(KnownNames::of(Trust::of(&places, &authority)))
 }
 
 fn held() -> Option<Vec<(String, String)>> {
@@ -128,7 +131,7 @@ fn held() -> Option<Vec<(String, String)>> {
     if !matches!(config.keyring().ok()?, Choice::Auto | Choice::Kernel) {
         return None;
     }
-    let known = Trust::new(&places).known().ok()??;
+    let known = Trust::of(&places, &Address::chosen(None, &config).ok()?).known().ok()??;
     let nobody = || Err(KeyringError::NoPassphrase("completion asks nobody".to_owned()));
     let store = GrantStore::open(Choice::Kernel, &known.id(), &places.device, Box::new(nobody)).ok()?;
     let now = Clock::system().now();

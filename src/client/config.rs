@@ -1,11 +1,14 @@
 //! `elevate.toml`: what this user wants of the command line. There need not be one.
 
+use super::address::Address;
 use super::error::Error;
 use super::grant_store::{Choice, Reach};
 use super::places::Places;
 use crate::files::read_trusted;
 use crate::protocol::display::escaped;
-use crate::protocol::names::ResourceName;
+use crate::protocol::issuer::Issuer;
+use crate::protocol::messages::ErrorCode;
+use crate::protocol::names::{Malformed, ResourceName};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,12 +26,30 @@ pub struct Config {
     /// Whom a grant reaches on this device: `user`, `session` or `terminal`.
     #[serde(default)]
     grants_reach: Option<String>,
+    /// Which authority is asked; [`Address::chosen`] has what wins over it, and what is asked without it.
+    #[serde(skip)]
+    pub authority: Option<Address>,
+    /// As it is written.
+    #[serde(default, rename = "authority")]
+    written_authority: Option<toml::Spanned<String>>,
+    /// What is to be known of single authorities.
+    #[serde(default)]
+    authorities: BTreeMap<Issuer, Authority>,
     /// Absolute path of `elevate-authority`; otherwise it is looked for beside `elevate`, never on `PATH`.
     #[serde(default)]
     pub authority_program: Option<PathBuf>,
     /// How credentials are handed to commands.
     #[serde(default, rename = "resource")]
     resources: BTreeMap<ResourceName, Delivery>,
+}
+
+/// What is to be known of one authority before it can be reached.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Authority {
+    /// Certificates (PEM) that vouch for it beside the platform's.
+    #[serde(default)]
+    ca_file: Option<PathBuf>,
 }
 
 /// How a resource's credential is handed to a command.
@@ -55,10 +76,16 @@ impl Config {
             let line = line.map_or_else(String::new, |line| format!(":{line}"));
             Error::failed(format!("{}{line}: {}", path.display(), escaped(reason)))
         };
-        let config: Self = toml::from_str(&text).map_err(|error| {
-            let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-            at(line, error.message())
-        })?;
+        let line = |start: usize| text[..start.min(text.len())].matches('\n').count() + 1;
+        let mut config: Self =
+            toml::from_str(&text).map_err(|error| at(error.span().map(|span| line(span.start)), error.message()))?;
+        if let Some(written) = config.written_authority.take() {
+            let parsed = written.get_ref().parse();
+            config.authority = Some(parsed.map_err(|error: Malformed| Error {
+                code: ErrorCode::Usage,
+                ..at(Some(line(written.span().start)), &error.0)
+            })?);
+        }
         for (name, delivery) in &config.resources {
             for variable in [&delivery.variable, &delivery.file].into_iter().flatten() {
                 if !is_variable(variable) {
@@ -90,6 +117,13 @@ impl Config {
     /// Where the word is none.
     pub fn grants_reach(&self) -> Result<Reach, Error> {
         Ok(self.grants_reach.as_deref().map_or(Ok(Reach::default()), str::parse)?)
+    }
+
+    /// The file of the certificates that vouch for this authority beside the platform's; a relative path begins where
+    /// `elevate.toml` stands.
+    #[must_use]
+    pub fn ca_file(&self, issuer: &Issuer, places: &Places) -> Option<PathBuf> {
+        self.authorities.get(issuer)?.ca_file.as_ref().map(|path| places.config.join(path))
     }
 
     /// How this resource's credential is handed over.

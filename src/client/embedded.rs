@@ -110,7 +110,7 @@ fn answers(socket: &Path, patience: Patience) -> Result<bool, Error> {
 
 /// A connection; `None` where nobody listens. One that listens and takes no connections is given its time: the kernel
 /// would wait for it for ever.
-fn connect(socket: &Path, patience: Patience) -> Result<Option<OwnedFd>, Error> {
+pub(super) fn connect(socket: &Path, patience: Patience) -> Result<Option<OwnedFd>, Error> {
     let Ok(address) = SocketAddrUnix::new(socket) else { return Ok(None) };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let connected = until_there(patience.answer(), || {

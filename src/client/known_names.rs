@@ -2,8 +2,7 @@
 //! which must not ask anybody: nothing is decided by it. Whoever can write here runs as the user, and could make them
 //! see a name; what it stands for is shown before it is approved.
 
-use super::places::Places;
-use super::trust::{KnownAuthority, Trust};
+use super::trust::Trust;
 use crate::files::{own_directory, read_trusted, replace};
 use crate::protocol::display::escaped;
 use crate::protocol::messages::{CatalogueEntry, EnrolledKey};
@@ -22,48 +21,45 @@ enum Of {
     Keys,
 }
 
-/// The lists of one device, in its data directory. A list is a file: the authority's id, and then a name a line, a tab
-/// before what it is.
+/// The lists about one authority, beside what else is remembered of it. A list is a file: the authority's id, and then a
+/// name a line, a tab before what it is.
 #[derive(Debug, Clone)]
 pub struct KnownNames {
-    places: Places,
+    trust: Trust,
 }
 
 impl KnownNames {
-    /// Those of a device.
+    /// Those of an authority.
     #[must_use]
-    pub fn of(places: &Places) -> Self {
-        Self { places: places.clone() }
+    pub const fn of(trust: Trust) -> Self {
+        Self { trust }
     }
 
     fn path(&self, of: Of) -> PathBuf {
-        self.places.device.join(match of {
+        self.trust.directory().join(match of {
             Of::Resources => "names-of-resources",
             Of::Keys => "names-of-keys",
         })
     }
 
     /// Keeps what the authority said. Where it can't be kept, completion knows less.
-    pub fn keep_resources(&self, known: &KnownAuthority, entries: &[CatalogueEntry]) {
-        self.keep(
-            known,
-            Of::Resources,
-            entries.iter().map(|entry| (entry.resource.as_str(), entry.description.as_str())),
-        );
+    pub fn keep_resources(&self, entries: &[CatalogueEntry]) {
+        self.keep(Of::Resources, entries.iter().map(|entry| (entry.resource.as_str(), entry.description.as_str())));
     }
 
     /// As [`KnownNames::keep_resources`].
-    pub fn keep_keys(&self, known: &KnownAuthority, keys: &[EnrolledKey]) {
+    pub fn keep_keys(&self, keys: &[EnrolledKey]) {
         let about = |key: &EnrolledKey| if key.software { "software key" } else { "security key" };
-        self.keep(known, Of::Keys, keys.iter().map(|key| (key.name.as_str(), about(key))));
+        self.keep(Of::Keys, keys.iter().map(|key| (key.name.as_str(), about(key))));
     }
 
-    fn keep<'a>(&self, known: &KnownAuthority, of: Of, names: impl Iterator<Item = (&'a str, &'a str)>) {
+    fn keep<'a>(&self, of: Of, names: impl Iterator<Item = (&'a str, &'a str)>) {
+        let Ok(Some(known)) = self.trust.known() else { return };
         let mut text = format!("{}\n", known.id());
         for (name, about) in names {
             text = text + name + "\t" + &escaped(about) + "\n";
         }
-        let _ = own_directory(&self.places.device).and_then(|()| replace(&self.path(of), text.as_bytes()));
+        let _ = own_directory(self.trust.directory()).and_then(|()| replace(&self.path(of), text.as_bytes()));
     }
 
     /// Whether the resources were not heard of for a while.
@@ -85,7 +81,7 @@ impl KnownNames {
     }
 
     fn read(&self, of: Of, beginning: &str, mut take: impl FnMut(&str, &str)) -> Option<()> {
-        let known = Trust::new(&self.places).known().ok()??;
+        let known = self.trust.known().ok()??;
         let text = read_trusted(&self.path(of), MAX).ok()??;
         let lines = text.strip_prefix(&known.id())?.strip_prefix('\n')?;
         for (name, about) in lines.lines().filter_map(|line| line.split_once('\t')) {

@@ -2,6 +2,7 @@
 //!
 //! Nothing here decides who may do what, and nothing here knows SQL, Cedar or a server.
 
+pub mod address;
 pub mod authority_api;
 pub mod cli;
 pub mod completion;
@@ -14,6 +15,7 @@ pub mod error;
 pub mod examples;
 pub mod grant_store;
 pub mod identity_token;
+pub mod introduction;
 pub mod known_names;
 pub mod notification;
 pub mod operation;
@@ -29,12 +31,16 @@ pub mod signals;
 pub mod single_flight;
 pub mod stdout_at_start;
 pub mod suggestions;
+pub mod system;
 pub mod terminal;
+pub mod tls;
+pub mod transport;
 pub mod trust;
 pub mod verbs;
 
 use crate::clock::Clock;
 use crate::files::own_uid;
+use address::Address;
 use authority_api::AuthorityApi;
 use config::Config;
 use descriptors::only_streams;
@@ -58,6 +64,8 @@ pub struct Device {
     pub places: Places,
     /// `elevate.toml`.
     pub config: Config,
+    /// Which authority is asked.
+    pub authority: Address,
     /// The time.
     pub clock: Clock,
     /// Where output goes.
@@ -80,15 +88,23 @@ pub struct Device {
 }
 
 impl Device {
-    /// A device whose state stands at `places`.
+    /// A device whose state stands at `places`, with the authority that is named, or else as [`Address::chosen`] has it.
     ///
     /// # Errors
-    /// Where `elevate.toml` is broken.
-    pub fn new(places: Places, terminal: Terminal, non_interactive: bool, presence: Presence) -> Result<Self, Error> {
+    /// Where `elevate.toml` is broken, or the environment names what is no authority.
+    pub fn new(
+        places: Places,
+        authority: Option<&Address>,
+        terminal: Terminal,
+        non_interactive: bool,
+        presence: Presence,
+    ) -> Result<Self, Error> {
         let config = Config::load(&places)?;
+        let authority = Address::chosen(authority, &config)?;
         Ok(Self {
             places,
             config,
+            authority,
             clock: Clock::system(),
             terminal,
             non_interactive,
@@ -103,10 +119,32 @@ impl Device {
         })
     }
 
-    /// What this device remembers.
+    /// The same device with another authority.
+    ///
+    /// # Errors
+    /// As [`Device::new`].
+    pub fn with(&self, authority: &Address) -> Result<Self, Error> {
+        let places = self.places.clone();
+        let other = Self::new(places, Some(authority), self.terminal, self.non_interactive, self.presence)?;
+        let (clock, bus, askpass) = (self.clock.clone(), self.bus.clone(), self.askpass.clone());
+        Ok(Self { clock, bus, askpass, identity_token_file: self.identity_token_file.clone(), ..other })
+    }
+
+    /// This device with each of the other authorities that it has met: for what is about all that it holds.
+    ///
+    /// # Errors
+    /// As [`Device::new`].
+    pub fn elsewhere(&self) -> Result<Vec<Self>, Error> {
+        let mut others = Trust::met(&self.places);
+        others.retain(|address| *address != self.authority);
+        others.sort_by_key(ToString::to_string);
+        others.iter().map(|address| self.with(address)).collect()
+    }
+
+    /// What this device remembers of the authority.
     #[must_use]
     pub fn trust(&self) -> Trust {
-        Trust::new(&self.places)
+        Trust::of(&self.places, &self.authority)
     }
 
     /// The authority, connected at first use.
@@ -117,7 +155,8 @@ impl Device {
         if let Some(api) = self.api.get() {
             return Ok(api);
         }
-        let api = AuthorityApi::connect(&self.places, &self.config, self.clock.clone(), self.patience())?;
+        let api =
+            AuthorityApi::connect(&self.authority, &self.places, &self.config, self.clock.clone(), self.patience())?;
         Ok(self.api.get_or_init(|| api))
     }
 
@@ -204,7 +243,8 @@ impl Device {
     pub fn start_reaper(&self) {
         let Ok(program) = std::env::current_exe() else { return };
         let mut command = Command::new(program);
-        command.arg("reap-expired-grants").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.arg("reap-expired-grants").arg("--authority").arg(self.authority.to_string());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command.process_group(0).env_remove(identity_token::VARIABLE);
         only_streams(&mut command);
         if let Err(error) = command.spawn() {

@@ -1,6 +1,7 @@
-//! What this device remembers of its authority: who it is, the key of its log, the last checkpoint seen, and receipts.
-//! Whoever can write these files runs as the user; the authority can't.
+//! What this device remembers of an authority: who it is, the key of its log, the last checkpoint seen, and receipts.
+//! Each has a directory of its own. Whoever can write these files runs as the user; the authority can't.
 
+use super::address::Address;
 use super::error::Error;
 use super::patience;
 use super::places::Places;
@@ -10,14 +11,13 @@ use crate::log::leaf::Event;
 use crate::log::receipt::Receipt;
 use crate::protocol::encoding::{base64url, from_base64url, sha256};
 use crate::protocol::issuer::Issuer;
-use crate::protocol::messages::{ErrorCode, Metadata};
-use crate::protocol::names::Malformed;
+use crate::protocol::messages::ErrorCode;
 use jiff::Timestamp;
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const FILE_MAX: u64 = 64 << 10;
 
@@ -31,12 +31,6 @@ pub struct KnownAuthority {
 }
 
 impl KnownAuthority {
-    /// Before first contact.
-    #[must_use]
-    pub const fn nobody() -> Self {
-        Self { issuer: Issuer::nobody(), log_key: String::new() }
-    }
-
     /// The name it has in keyrings.
     #[must_use]
     pub fn id(&self) -> String {
@@ -56,17 +50,60 @@ impl KnownAuthority {
     }
 }
 
-/// The files of one device.
+/// The file that says who answers at an address.
+#[derive(Serialize, Deserialize)]
+struct Met {
+    #[serde(flatten)]
+    authority: KnownAuthority,
+    /// Where it was met; a file of the first release has none, and is of the embedded one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+}
+
+const MET: &str = "authority.json";
+
+/// What was remembered before there could be several authorities, in the order in which it moves: what says that all has
+/// moved comes last.
+const BEFORE: [&str; 7] =
+    ["checkpoint", "checkpoint.lock", "receipts", "dpop-nonce", "names-of-resources", "names-of-keys", MET];
+
+/// The files about whoever answers at one address.
 #[derive(Debug, Clone)]
 pub struct Trust {
+    address: Address,
     directory: PathBuf,
+    /// The device's directory, where the embedded authority's files once stood.
+    device: PathBuf,
 }
 
 impl Trust {
     /// In the user's data directory.
     #[must_use]
-    pub fn new(places: &Places) -> Self {
-        Self { directory: places.device.clone() }
+    pub fn of(places: &Places, address: &Address) -> Self {
+        let directory = authorities(places).join(address.id());
+        Self { address: address.clone(), directory, device: places.device.clone() }
+    }
+
+    /// The addresses whose authorities this device has met, in no order. What can't be read is passed over.
+    #[must_use]
+    pub fn met(places: &Places) -> Vec<Address> {
+        // What the first release left becomes one of them.
+        let _ = Self::of(places, &Address::Embedded).known();
+        let entries = std::fs::read_dir(authorities(places)).into_iter().flatten().flatten();
+        let address = |path: PathBuf| {
+            let text = read_trusted(&path.join(MET), FILE_MAX).ok()??;
+            let met: Met = serde_json::from_str(&text).ok()?;
+            let address = met.address.map_or(Some(Address::Embedded), |address| address.parse().ok())?;
+            // A directory of another name is no address's.
+            (path.file_name()?.to_str()? == address.id()).then_some(address)
+        };
+        entries.filter_map(|entry| address(entry.path())).collect()
+    }
+
+    /// Where these files stand.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -78,31 +115,49 @@ impl Trust {
     /// # Errors
     /// Where the file can't be used.
     pub fn known(&self) -> Result<Option<KnownAuthority>, Error> {
-        let path = self.file("authority.json");
-        let Some(text) = read_trusted(&path, FILE_MAX)? else { return Ok(None) };
-        let known = serde_json::from_str(&text).map_err(|_| {
+        let path = self.file(MET);
+        let text = match read_trusted(&path, FILE_MAX)? {
+            None if self.roll_forward()? => read_trusted(&path, FILE_MAX)?,
+            read => read,
+        };
+        let Some(text) = text else { return Ok(None) };
+        let met: Met = serde_json::from_str(&text).map_err(|_| {
             Error::failed(format!("{} can't be read", path.display())).hint("remove it to trust the authority anew")
-        });
-        known.map(Some)
+        })?;
+        Ok(Some(met.authority))
+    }
+
+    /// Moves the embedded authority's files from where the first release had them; whether there were any. Where this is
+    /// interrupted or done by two at once, the rest is moved by the other or the next.
+    fn roll_forward(&self) -> Result<bool, Error> {
+        if self.address != Address::Embedded || !self.device.join(MET).exists() {
+            return Ok(false);
+        }
+        own_directory(&self.directory)?;
+        for name in BEFORE {
+            match std::fs::rename(self.device.join(name), self.file(name)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::failed(format!("{} can't be moved: {error}", self.device.join(name).display())));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(true)
     }
 
     /// Since when it is trusted: the time of the file that says so.
     #[must_use]
     pub fn since(&self) -> Option<Timestamp> {
-        let modified = std::fs::metadata(self.file("authority.json")).ok()?.modified().ok()?;
+        let modified = std::fs::metadata(self.file(MET)).ok()?.modified().ok()?;
         let since = Timestamp::try_from(modified).ok()?;
         Timestamp::from_second(since.as_second()).ok()
     }
 
-    /// Holds `metadata` to what is known, or takes it as known at first contact.
+    /// Holds whoever answers to what is known, or takes it as known at first contact.
     ///
     /// # Errors
     /// [`ErrorCode::VerificationFailed`], where it is another authority.
-    pub fn check(&self, metadata: &Metadata) -> Result<KnownAuthority, Error> {
-        let issuer = metadata.issuer.parse().map_err(|error: Malformed| {
-            Error::new(ErrorCode::VerificationFailed, format!("the authority's issuer is none: {}", error.0))
-        })?;
-        let seen = KnownAuthority { issuer, log_key: metadata.elevate_log_key.clone() };
+    pub fn check(&self, seen: KnownAuthority) -> Result<KnownAuthority, Error> {
         match self.known()? {
             Some(known) if known == seen => Ok(known),
             Some(_) => Err(Error::new(
@@ -111,10 +166,12 @@ impl Trust {
             )
             .hint(format!("if it was founded anew on purpose, remove {}", self.directory.display()))),
             None => {
+                own_directory(&self.device)?;
                 own_directory(&self.directory)?;
-                let text = serde_json::to_vec(&seen).map_err(|error| Error::failed(error.to_string()))?;
-                replace(&self.file("authority.json"), &text)?;
-                Ok(seen)
+                let met = Met { authority: seen, address: Some(self.address.to_string()) };
+                let text = serde_json::to_vec(&met).map_err(|error| Error::failed(error.to_string()))?;
+                replace(&self.file(MET), &text)?;
+                Ok(met.authority)
             }
         }
     }
@@ -202,4 +259,8 @@ impl Trust {
         options.write(true).create(true).truncate(true).mode(0o600).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
         let _ = options.open(self.file("dpop-nonce")).and_then(|mut file| file.write_all(nonce.as_bytes()));
     }
+}
+
+fn authorities(places: &Places) -> PathBuf {
+    places.device.join("authorities")
 }

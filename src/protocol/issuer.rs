@@ -12,12 +12,6 @@ use std::str::FromStr;
 pub struct Issuer(String);
 
 impl Issuer {
-    /// Nobody: equal to no issuer that there is.
-    #[must_use]
-    pub(crate) const fn nobody() -> Self {
-        Self(String::new())
-    }
-
     /// As it stands in tokens.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -112,7 +112,7 @@ fn garbage_and_ten_megabytes_are_answered_and_do_no_harm() {
     let home = Home::set_up();
     let body = home.beside("body");
     let (socket, file) = (home.socket().display().to_string(), format!("@{}", body.display()));
-    let issuer = fs::read_to_string(home.data().join("device/authority.json")).unwrap();
+    let issuer = fs::read_to_string(home.data().join("device/authorities/embedded/authority.json")).unwrap();
     let instance = issuer.split("https://localhost/").nth(1).unwrap().split('"').next().unwrap().to_owned();
     for (content, paths) in
         [(vec![b'x'; 10 << 20], ["/token", "/operations/secret.set"]), (vec![0xff; 1000], ["/token", "/revoke"])]
@@ -244,7 +244,7 @@ fn what_others_could_write_is_not_used() {
         (home.config(), 0o777, 0o700, 6, others_write),
         (data.join("authority"), 0o777, 0o700, 11, others_enter),
         (home.runtime.join("elevate"), 0o711, 0o700, 11, others_enter),
-        (data.join("device/authority.json"), 0o666, 0o600, 11, others_write),
+        (data.join("device/authorities/embedded/authority.json"), 0o666, 0o600, 11, others_write),
     ] {
         home.stop_authority();
         chmod(&path, loose);
@@ -471,7 +471,7 @@ fn a_full_disk_issues_nothing_and_loses_nothing() {
 #[test]
 fn a_file_of_ours_that_is_garbage_is_named() {
     let home = Home::set_up();
-    let known = home.data().join("device/authority.json");
+    let known = home.data().join("device/authorities/embedded/authority.json");
     let whole = fs::read(&known).unwrap();
     fs::write(&known, "not JSON").unwrap();
     let refused = home.elevate(&["list"]).exits(11);
@@ -481,10 +481,13 @@ fn a_file_of_ours_that_is_garbage_is_named() {
     );
     fs::write(&known, &whole).unwrap();
 
-    let checkpoint = home.data().join("device/checkpoint");
+    let checkpoint = home.data().join("device/authorities/embedded/checkpoint");
     fs::OpenOptions::new().append(true).open(&checkpoint).unwrap().write_all(b"x\n").unwrap();
     let refused = home.elevate(&["wiki"]).exits(1);
-    assert!(home.plain(&refused.stderr).contains("~/.local/share/elevate/device/checkpoint"), "{refused:?}");
+    assert!(
+        home.plain(&refused.stderr).contains("~/.local/share/elevate/device/authorities/embedded/checkpoint"),
+        "{refused:?}"
+    );
     fs::remove_file(&checkpoint).unwrap();
     home.elevate(&["wiki"]).ok();
 }

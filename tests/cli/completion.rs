@@ -71,7 +71,7 @@ fn descriptions_of_others_are_one_plain_line() {
 #[test]
 fn where_something_is_wrong_less_is_offered() {
     let mut home = heard();
-    let names = home.data().join("device/names-of-resources");
+    let names = home.data().join("device/authorities/embedded/names-of-resources");
     let good = std::fs::read(&names).unwrap();
     let mut others = good.clone();
     others[0] ^= 1;
@@ -104,7 +104,7 @@ fn a_keyring_that_may_prompt_is_left_alone() {
 #[test]
 fn names_are_heard_of_on_the_way() {
     let home = Home::set_up();
-    let names = home.data().join("device/names-of-resources");
+    let names = home.data().join("device/authorities/embedded/names-of-resources");
     let _ = std::fs::remove_file(&names);
     home.elevate(&["token", "wiki"]).ok();
     assert_eq!(offered(&home, &["elevate", "prod"]), ["prod-api", "prod-db"]);

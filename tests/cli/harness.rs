@@ -144,6 +144,12 @@ impl Home {
         Self::with_permit(Permit::take(HOMES))
     }
 
+    /// Another empty one, within this one's share of kernel keys.
+    #[allow(clippy::unused_self, reason = "there has to be one")]
+    pub fn guest(&self) -> Self {
+        Self::with_permit(Permit(0))
+    }
+
     fn with_permit(permit: Permit) -> Self {
         let dir = tempfile::Builder::new().prefix("el").tempdir_in("/tmp").unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -350,7 +356,8 @@ impl Home {
     /// Asks the authority over its socket, as a service would: the answer's JSON.
     pub fn http(&self, path: &str, form: &[(&str, &str)]) -> Value {
         let known: Value =
-            serde_json::from_slice(&fs::read(self.data().join("device/authority.json")).unwrap()).unwrap();
+            serde_json::from_slice(&fs::read(self.data().join("device/authorities/embedded/authority.json")).unwrap())
+                .unwrap();
         let issuer = known["issuer"].as_str().unwrap().replace("https://", "http://");
         let (socket, url) = (self.socket().display().to_string(), format!("{issuer}{path}"));
         let mut curl = self.program("curl", &["-sS", "--max-time", "30", "--unix-socket", &socket, &url]);
@@ -420,7 +427,7 @@ impl Drop for Home {
         for pid in &pids {
             let _ = rustix::process::kill_process(pid_of(*pid), rustix::process::Signal::CONT);
         }
-        if self.data().join("device/authority.json").exists() {
+        if self.data().join("device/authorities").exists() {
             let mut drop_all = self.command(&["-n", "-K"]);
             drop_all.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
             if let Ok(mut child) = drop_all.env("ELEVATE_KEYRING", "kernel").spawn() {
@@ -431,8 +438,7 @@ impl Drop for Home {
         }
         let _ = fs::set_permissions(&self.path, fs::Permissions::from_mode(0o700));
         // A reaper would wait for grants that are gone. Homes that have one are alone, so that it is theirs.
-        for pid in
-            processes(|words| self.permit.0 == HOMES && words.len() == 2 && words[0] == BIN && words[1] == REAPER)
+        for pid in processes(|words| self.permit.0 == HOMES && words.len() > 1 && words[0] == BIN && words[1] == REAPER)
         {
             let _ = rustix::process::kill_process(pid_of(pid), rustix::process::Signal::KILL);
         }

@@ -5,7 +5,7 @@ use std::fs;
 
 /// The name of a grant's key in the kernel's user keyring.
 fn description(home: &Home, resource: &str) -> String {
-    let known = fs::read_to_string(home.data().join("device/authority.json")).unwrap();
+    let known = fs::read_to_string(home.data().join("device/authorities/embedded/authority.json")).unwrap();
     let known: elevate::client::trust::KnownAuthority = serde_json::from_str(&known).unwrap();
     format!("elevate:{}:{resource}", known.id())
 }

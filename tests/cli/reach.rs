@@ -169,7 +169,7 @@ fn what_can_not_be_read_goes_with_the_rest() {
     let home = Home::set_up();
     home.elevate(&["list"]).ok();
     home.elevate(&["wiki"]).ok();
-    let names = std::fs::read_to_string(home.data().join("device/names-of-resources")).unwrap();
+    let names = std::fs::read_to_string(home.data().join("device/authorities/embedded/names-of-resources")).unwrap();
     let id = names.lines().next().unwrap();
     let key = format!("elevate:{id}:tv");
     home.sh(&format!("printf 'elevate-grant 1 {id} tv\\nnonsense' | keyctl padd user {key} @u")).ok();

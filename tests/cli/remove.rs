@@ -172,7 +172,7 @@ fn what_cannot_be_removed_is_said() {
     must_not_be_root();
     let home = Home::set_up();
     home.elevate(&["list"]).ok();
-    let stuck = home.data().join("device/receipts");
+    let stuck = home.data().join("device/authorities/embedded/receipts");
     fs::create_dir_all(&stuck).unwrap();
     fs::write(stuck.join("x"), "x").unwrap();
     fs::set_permissions(&stuck, fs::Permissions::from_mode(0o500)).unwrap();

@@ -160,10 +160,10 @@ fn held(path: &Path) -> rustix::fd::OwnedFd {
 #[test]
 fn locks_that_somebody_holds() {
     let mut home = Home::set_up();
-    let lock = held(&home.data().join("device/checkpoint.lock"));
+    let lock = held(&home.data().join("device/authorities/embedded/checkpoint.lock"));
     hurried(&home, &["token", "wiki"]).exits(11).complains(
         &home,
-        "elevate: ~/.local/share/elevate/device/checkpoint.lock has been locked by another process for 5 s
+        "elevate: ~/.local/share/elevate/device/authorities/embedded/checkpoint.lock has been locked by another process for 5 s
   an elevate that was stopped may hold it: `pgrep -a elevate` shows which there are
 ",
     );
@@ -245,12 +245,12 @@ fn a_pipe_in_place_of_a_file() {
         });
     };
     refused(&home.config().join("elevate.toml"), &["status"]);
-    refused(&device.join("authority.json"), &["list"]);
-    refused(&device.join("checkpoint"), &["token", "-k", "wiki"]);
-    refused(&device.join("checkpoint.lock"), &["token", "-k", "wiki"]);
+    refused(&device.join("authorities/embedded/authority.json"), &["list"]);
+    refused(&device.join("authorities/embedded/checkpoint"), &["token", "-k", "wiki"]);
+    refused(&device.join("authorities/embedded/checkpoint.lock"), &["token", "-k", "wiki"]);
     refused(&flight, &["token", "-k", "wiki"]);
     // Nothing hangs on a nonce or a receipt.
-    restored(&device.join("dpop-nonce"), &|| drop(hurried(&home, &["token", "-k", "wiki"]).ok()));
+    restored(&device.join("authorities/embedded/dpop-nonce"), &|| drop(hurried(&home, &["token", "-k", "wiki"]).ok()));
 
     home.stop_authority();
     refused(&home.runtime.join("elevate/start.lock"), &["list"]);
@@ -267,7 +267,7 @@ fn a_pipe_in_place_of_a_file() {
     home.set("ELEVATE_KEYRING", "file");
     let grants = device.join("grants");
     let known: elevate::client::trust::KnownAuthority =
-        serde_json::from_slice(&fs::read(device.join("authority.json")).unwrap()).unwrap();
+        serde_json::from_slice(&fs::read(device.join("authorities/embedded/authority.json")).unwrap()).unwrap();
     let own = grants.join(known.id());
     let mut builder = fs::DirBuilder::new();
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);

@@ -40,7 +40,8 @@ fn init_makes_directories_and_files_for_this_account_alone() {
     must_not_be_root();
     let home = Home::set_up();
     home.approve(&["prod-api"]).ok();
-    let data = ["authority", "device", "device/receipts", "device/software-keys"].map(|name| home.data().join(name));
+    let data = ["authority", "device", "device/authorities/embedded/receipts", "device/software-keys"]
+        .map(|name| home.data().join(name));
     for directory in data.iter().chain([&home.config(), &home.runtime.join("elevate")]) {
         assert_eq!(mode(directory), 0o700, "{}", directory.display());
         for entry in fs::read_dir(directory).into_iter().flatten().flatten() {

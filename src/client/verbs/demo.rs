@@ -3,6 +3,7 @@
 use super::init::{authority_toml, write_rules};
 use super::{audit, drop, explain, key, list, status};
 use crate::client::Device;
+use crate::client::address::Address;
 use crate::client::cli::AuditVerb;
 use crate::client::deliver::{environment, run};
 use crate::client::elevation::{Held, Wanted, elevate};
@@ -51,7 +52,7 @@ pub fn run(terminal: Terminal, yes: bool) -> Result<u8, Error> {
     }
     let home = Home::make()?;
     let presence = if yes { Presence::Unattended } else { Presence::Person };
-    let device = Device::new(home.places.clone(), terminal, false, presence)?;
+    let device = Device::new(home.places.clone(), Some(&Address::Embedded), terminal, false, presence)?;
     let (interrupted, root) = (home.places.clone(), home.root.clone());
     signals::set_last_will(Some(Box::new(move || leave_nothing(terminal, &interrupted, &root))));
     let ended = show(&device);
@@ -166,7 +167,9 @@ impl Service {
         let port = listener.local_addr().map_err(fault)?.port();
         let (places, terminal) = (device.places.clone(), device.terminal);
         std::thread::spawn(move || {
-            let Ok(device) = Device::new(places, terminal, true, Presence::Person) else { return };
+            let Ok(device) = Device::new(places, Some(&Address::Embedded), terminal, true, Presence::Person) else {
+                return;
+            };
             for stream in listener.incoming().flatten() {
                 let _ = serve(&device, stream);
             }
@@ -222,7 +225,7 @@ impl Home {
 
 /// Whatever happened: nothing stays in the keyring, no process, no directory.
 fn leave_nothing(terminal: Terminal, places: &Places, root: &Path) {
-    if let Ok(device) = Device::new(places.clone(), terminal, true, Presence::Person) {
+    if let Ok(device) = Device::new(places.clone(), Some(&Address::Embedded), terminal, true, Presence::Person) {
         let _ = device.grant_store().and_then(|store| Ok(store.clear()?));
     }
     let _ = stop(places);

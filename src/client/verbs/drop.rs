@@ -20,58 +20,78 @@ pub enum Which<'a> {
 }
 
 pub fn run(device: &Device, which: &Which) -> Result<u8, Error> {
-    let now = device.clock.now();
+    // What names a resource is about the authority that is asked; the rest about all that the device holds.
+    let others = match which {
+        Which::Of(_) => Vec::new(),
+        Which::Device | Which::Here => device.elsewhere()?,
+    };
     let mut held = Vec::new();
-    let mut missing = None;
     let mut failed = None;
-    if device.met()?.is_some() {
-        let store = device.grant_store()?;
-        let here = if matches!(which, Which::Here) { store.reach_id()? } else { None };
-        match which {
-            Which::Here if here.is_some() => {
-                held = store.readable(now)?;
-                held.retain(|grant| grant.reach == here);
-                held.iter().try_for_each(|grant| store.remove(&grant.resource).map(|_| ()))?;
-            }
-            // What can't be read goes as well; it is only not revoked.
-            Which::Here | Which::Device => {
-                let readable = store.readable(now);
-                store.clear()?;
-                match readable {
-                    Ok(grants) => held = grants,
-                    Err(error) => failed = Some(unread(error.into())),
-                }
-            }
-            Which::Of(resources) => {
-                for resource in *resources {
-                    let grant = store.get(resource, now).unwrap_or_default();
-                    if !store.remove(resource)? {
-                        missing.get_or_insert(resource);
-                    }
-                    held.extend(grant);
-                }
-            }
-        }
-    } else if let Which::Of(resources) = which {
-        missing = resources.first();
+    for device in std::iter::once(device).chain(&others) {
+        let taken = take(device, which, &mut held);
+        failed = failed.or(taken.err());
     }
     let mut lines = String::new();
     let mut dropped = Vec::new();
-    for grant in &held {
+    let mut not_revoked = None;
+    for (device, grant) in &held {
         let revoked = revoke(device, grant);
         let grant_id = read_claims(grant).map(|claims| claims.jti).ok();
         dropped.push(json!({ "resource": grant.resource, "grant_id": grant_id, "revoked": revoked.is_ok() }));
         match revoked {
             Ok(()) => lines = format!("{lines}{} dropped and revoked\n", grant.resource),
-            Err(error) => failed = failed.or(Some(error)),
+            Err(error) => not_revoked = not_revoked.or(Some(error)),
         }
     }
     device.terminal.answer(&json!({ "version": 1, "dropped": dropped }), || lines)?;
-    match (failed, missing) {
-        (Some(error), _) => Err(error),
-        (None, Some(first)) => Err(Error::new(ErrorCode::No, format!("{first} is not held"))),
-        (None, None) => Ok(0),
+    not_revoked.or(failed).map_or(Ok(0), Err)
+}
+
+/// Takes local copies away, and adds them to `held`.
+///
+/// # Errors
+/// One that was named is not held; the keyring is no use, or what was in it could not be read before it went.
+fn take<'a>(device: &'a Device, which: &Which, held: &mut Vec<(&'a Device, StoredGrant)>) -> Result<(), Error> {
+    let now = device.clock.now();
+    if device.met()?.is_none() {
+        return match which {
+            Which::Of([first, ..]) => Err(not_held(first)),
+            Which::Of([]) | Which::Device | Which::Here => Ok(()),
+        };
     }
+    let store = device.grant_store()?;
+    let here = if matches!(which, Which::Here) { store.reach_id()? } else { None };
+    match which {
+        Which::Here if here.is_some() => {
+            let mut grants = store.readable(now)?;
+            grants.retain(|grant| grant.reach == here);
+            grants.iter().try_for_each(|grant| store.remove(&grant.resource).map(|_| ()))?;
+            held.extend(grants.into_iter().map(|grant| (device, grant)));
+        }
+        // What can't be read goes as well; it is only not revoked.
+        Which::Here | Which::Device => {
+            let readable = store.readable(now);
+            store.clear()?;
+            let grants = readable.map_err(|error| unread(error.into()))?;
+            held.extend(grants.into_iter().map(|grant| (device, grant)));
+        }
+        Which::Of(resources) => {
+            let mut missing = None;
+            for resource in *resources {
+                let grant = store.get(resource, now).unwrap_or_default();
+                if !store.remove(resource)? {
+                    missing.get_or_insert(resource);
+                }
+                held.extend(grant.map(|grant| (device, grant)));
+            }
+            return missing.map_or(Ok(()), |first| Err(not_held(first)));
+        }
+    }
+    Ok(())
+}
+
+fn not_held(resource: &ResourceName) -> Error {
+    Error::new(ErrorCode::No, format!("{resource} is not held"))
 }
 
 /// Ends a grant at the authority; its local copy is gone already.

@@ -81,7 +81,7 @@ fn renewed(device: &Device, wanted: &Wanted, held: &Held, name: &str) -> Result<
     let environment = renewed_environment(held, name, &file);
     let silent = Terminal { json: true, ..Terminal::default() };
     let identity_token_file = device.identity_token_file.clone();
-    let device = Device::new(device.places.clone(), silent, true, device.presence)?;
+    let device = Device::new(device.places.clone(), Some(&device.authority), silent, true, device.presence)?;
     Ok((environment, Renewal::new(Device { identity_token_file, ..device }, wanted, file)))
 }
 

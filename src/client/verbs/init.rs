@@ -2,6 +2,7 @@
 
 use super::key::enroll_software;
 use crate::client::Device;
+use crate::client::address::Address;
 use crate::client::error::Error;
 use crate::client::places::Places;
 use crate::files::{own_directory, replace};
@@ -38,6 +39,12 @@ pub fn write_rules(places: &Places, authority_toml: &str) -> Result<Vec<String>,
 }
 
 pub fn run(device: &Device, software_key: Option<KeyName>) -> Result<u8, Error> {
+    if device.authority != Address::Embedded {
+        device
+            .terminal
+            .note(&format!("elevate asks {}; --authority embedded asks the one on this machine", device.authority));
+    }
+    let device = &device.with(&Address::Embedded)?;
     let places = &device.places;
     let mut written = write_rules(places, &authority_toml(software_key.is_some()))?;
     let keys = device.api()?.keys()?;

@@ -23,7 +23,7 @@ pub use key::{enroll, enroll_software, pin_changed};
 pub use status_format::GrantFormat;
 
 use super::Device;
-use super::cli::{Arguments, AskOptions, RunOptions, Verb, command, command_without_dashes};
+use super::cli::{Arguments, AskOptions, Common, RunOptions, Verb, command, command_without_dashes};
 use super::completion::candidates;
 use super::error::Error;
 use super::places::Places;
@@ -107,7 +107,13 @@ fn plan(arguments: Arguments, terminal: Terminal) -> Result<u8, Error> {
     let common = arguments.common;
     let terminal = Terminal { quiet: common.quiet, ..terminal };
     let device = || {
-        let device = Device::new(Places::of_user()?, terminal, common.non_interactive, Presence::Person)?;
+        let device = Device::new(
+            Places::of_user()?,
+            common.authority.as_ref(),
+            terminal,
+            common.non_interactive,
+            Presence::Person,
+        )?;
         let askpass = common.askpass.then(askpass::program).transpose()?;
         Ok(Device { askpass, identity_token_file: common.identity_token_file.clone(), ..device })
     };
@@ -123,7 +129,7 @@ fn plan(arguments: Arguments, terminal: Terminal) -> Result<u8, Error> {
         {
             return Err(Error::usage("a verb comes first, its options after it").hint("try `elevate VERB --help`"));
         }
-        return run_verb(verb, terminal, common.non_interactive, device);
+        return run_verb(verb, terminal, &common, device);
     }
     let device = device()?;
     match arguments.resource {
@@ -144,7 +150,7 @@ fn plan(arguments: Arguments, terminal: Terminal) -> Result<u8, Error> {
 fn run_verb(
     verb: Verb,
     terminal: Terminal,
-    non_interactive: bool,
+    common: &Common,
     device: impl FnOnce() -> Result<Device, Error>,
 ) -> Result<u8, Error> {
     match verb {
@@ -180,9 +186,9 @@ fn run_verb(
         Verb::Key { verb } => key::run(&device()?, verb),
         Verb::Explain { resource } => explain::run(&device()?, &resource),
         Verb::Audit { verb } => audit::run(&device()?, verb),
-        Verb::Init { remove: true, yes, .. } => remove::run(terminal, non_interactive, yes),
+        Verb::Init { remove: true, yes, .. } => remove::run(terminal, common.non_interactive, yes),
         Verb::Init { software_key, .. } => init::run(&device()?, software_key),
-        Verb::Doctor { udev_rule } => doctor::run(terminal, udev_rule),
+        Verb::Doctor { udev_rule } => doctor::run(terminal, common.authority.as_ref(), udev_rule),
         Verb::Demo { yes } => demo::run(terminal, yes),
         Verb::Admin { verb } => admin::run(&device()?, verb),
         Verb::Completion { shell } => terminal.data(shell.script()).map(|()| 0),

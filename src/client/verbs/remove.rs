@@ -1,6 +1,7 @@
 //! `elevate init --remove`: lists all that elevate has set up and kept for this account, and deletes it: grants first,
 //! then the authority, then files. What is not known to be elevate's own is kept and named.
 
+use crate::client::address::Address;
 use crate::client::authority_api::AuthorityApi;
 use crate::client::config::Config;
 use crate::client::embedded;
@@ -169,10 +170,21 @@ fn hold_start(places: &Places) -> Result<Option<OwnedFd>, Error> {
     Err(Error::failed("another elevate starts the authority just now").hint("run this again in a moment"))
 }
 
-/// The local copies, and at an authority that runs the grants themselves. What fails here goes with the authority.
+/// The local copies, and at authorities that can be reached the grants themselves.
 fn remove_grants(found: &Found, done: &mut Done) {
+    let mut addresses = Trust::met(&found.places);
+    if !addresses.contains(&Address::Embedded) {
+        addresses.push(Address::Embedded);
+    }
+    for address in addresses {
+        remove_grants_of(&address, found, done);
+    }
+}
+
+/// What fails here at the embedded authority goes with it.
+fn remove_grants_of(address: &Address, found: &Found, done: &mut Done) {
     let places = &found.places;
-    let (known, clock) = match Trust::new(places).known() {
+    let (known, clock) = match Trust::of(places, address).known() {
         Ok(Some(known)) => (known, Clock::system()),
         Ok(None) => return,
         Err(error) => return done.left.push(format!("grants in the keyring, since {error}")),
@@ -190,8 +202,12 @@ fn remove_grants(found: &Found, done: &mut Done) {
         Ok(count) => done.removed.push(format!("{count} grants in the {}", store.name())),
         Err(error) => done.left.push(format!("grants in the {}: {error}", store.name())),
     }
-    if !held.is_empty() && matches!(embedded::running(places, Patience::Nobody), Ok(Some(_))) {
-        let api = AuthorityApi::connect(places, &found.config, clock, Patience::Nobody);
+    let is_there = match address {
+        Address::Embedded => matches!(embedded::running(places, Patience::Nobody), Ok(Some(_))),
+        Address::Socket(_) | Address::Network(_) | Address::Loopback(_) => true,
+    };
+    if !held.is_empty() && is_there {
+        let api = AuthorityApi::connect(address, places, &found.config, clock, Patience::Nobody);
         let revoked = api.and_then(|api| held.iter().try_for_each(|grant| api.revoke(&grant.access_token)));
         if let Err(error) = revoked {
             done.left.push(format!("copies of tokens, which were not revoked and end by themselves: {error}"));

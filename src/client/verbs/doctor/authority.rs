@@ -1,12 +1,11 @@
 //! The authority: its files, whether it answers and is the one this device trusts, its clock, its version.
 
-use super::{Enrolled, Finding};
+use super::{Enrolled, Finding, Here, reached};
+use crate::client::address::Address;
 use crate::client::authority_api::AuthorityApi;
-use crate::client::config::Config;
 use crate::client::embedded;
 use crate::client::error::Error;
 use crate::client::patience::{self, Patience, until_there};
-use crate::client::places::Places;
 use crate::client::trust::Trust;
 use crate::clock::{Clock, human};
 use crate::protocol::display::escaped;
@@ -27,9 +26,10 @@ struct Checked {
     digest: String,
 }
 
-/// The authority's files, as it sees them itself; nothing where there is no authority or no program to ask.
-pub fn rules(places: &Places, config: &Config) -> Option<Finding> {
+/// The embedded authority's files, as it sees them itself; nothing where another one is asked, or there is none.
+pub fn rules(here: &Here) -> Option<Finding> {
     const NAME: &str = "rules";
+    let Here { places, config, authority: Address::Embedded } = here else { return None };
     let mut command = Command::new(embedded::startable(places, config).ok()?);
     command.arg("check-config").arg("--config").arg(&places.config);
     let checked = match output(&mut command) {
@@ -79,10 +79,14 @@ fn ended(child: &mut Child) -> std::io::Result<ExitStatus> {
 }
 
 /// Whether it runs, answers and is the one that is trusted; then which keys are enrolled, and how its clock goes.
-pub fn authority(places: &Places, config: &Config) -> (Vec<Finding>, Enrolled) {
+pub fn authority(here: &Here) -> (Vec<Finding>, Enrolled) {
     const NAME: &str = "authority";
+    let Here { places, config, authority } = here;
+    if *authority != Address::Embedded {
+        return reached::authority(here);
+    }
     let look = || {
-        let trusted = trusted(places)?;
+        let trusted = trusted(&Trust::of(places, authority))?;
         if embedded::running(places, Patience::Nobody)?.is_none() {
             embedded::startable(places, config)?;
             let good = Finding::good(NAME, "it does not run now, and starts when it is needed");
@@ -92,24 +96,23 @@ pub fn authority(places: &Places, config: &Config) -> (Vec<Finding>, Enrolled) {
             return Ok((vec![Finding::good(NAME, "it runs; this device has not used it yet")], None));
         }
         let clock = Clock::system();
-        let api = AuthorityApi::connect(places, config, clock.clone(), Patience::Nobody)?;
+        let api = AuthorityApi::connect(authority, places, config, clock.clone(), Patience::Nobody)?;
         let keys = api.keys()?;
         let mut findings = vec![Finding::good(NAME, "it runs and answers").with(trusted)];
-        findings.extend(api.date().map(|date| skew(date, clock.now())));
+        findings.extend(api.transport().date().map(|date| skew(date, clock.now())));
         Ok((findings, Some(keys)))
     };
     look().unwrap_or_else(|error: Error| (vec![Finding::bad(NAME, error)], None))
 }
 
 /// Which one is trusted, and since when; nothing before first contact.
-fn trusted(places: &Places) -> Result<Vec<String>, Error> {
-    let trust = Trust::new(places);
+fn trusted(trust: &Trust) -> Result<Vec<String>, Error> {
     let Some(known) = trust.known()? else { return Ok(Vec::new()) };
     let since = trust.since().map_or_else(String::new, |since| format!(", trusted since {since}"));
     Ok(vec![format!("{}{since}", known.issuer)])
 }
 
-fn skew(theirs: Timestamp, ours: Timestamp) -> Finding {
+pub fn skew(theirs: Timestamp, ours: Timestamp) -> Finding {
     const NAME: &str = "clock";
     let seconds = theirs.as_second() - ours.as_second();
     let apart = human(seconds.unsigned_abs());
@@ -125,17 +128,23 @@ fn skew(theirs: Timestamp, ours: Timestamp) -> Finding {
 }
 
 /// Both programs and the kernel. Two releases side by side are refused by nobody, and are nobody's wish.
-pub fn versions(config: &Config) -> Finding {
+pub fn versions(here: &Here) -> Finding {
     const NAME: &str = "versions";
     const OWN: &str = env!("CARGO_PKG_VERSION");
     let kernel = rustix::system::uname();
     let kernel = format!("{} {}", kernel.sysname().to_string_lossy(), kernel.release().to_string_lossy());
+    if here.authority != Address::Embedded {
+        return Finding::good(
+            NAME,
+            format!("elevate is {OWN}, protocol {}, on {}", crate::protocol::VERSION, escaped(&kernel)),
+        );
+    }
     let of = |program: &Path| {
         let output = output(Command::new(program).arg("--version")).ok()?;
         let text = String::from_utf8(output.stdout).ok()?;
         Some(text.trim().strip_prefix("elevate-authority ")?.to_owned())
     };
-    let theirs = match embedded::program(config) {
+    let theirs = match embedded::program(&here.config) {
         Ok(program) => of(&program),
         Err(error) => return Finding::bad(NAME, error),
     };

@@ -1,10 +1,8 @@
 //! Security keys, and where grants are kept.
 
-use super::Finding;
-use crate::client::config::Config;
+use super::{Finding, Here};
 use crate::client::error::Error;
 use crate::client::grant_store::{GrantStore, KeyringError};
-use crate::client::places::Places;
 use crate::client::security_key::plugged_in::{Access, PluggedIn, UDEV_RULE_FILE};
 use crate::client::trust::Trust;
 use crate::protocol::messages::EnrolledKey;
@@ -71,9 +69,10 @@ pub fn ssh(over_ssh: bool) -> Option<Finding> {
 }
 
 /// Opens it as a verb would, and looks at nothing in it.
-pub fn keyring(places: &Places, config: &Config) -> Finding {
+pub fn keyring(here: &Here) -> Finding {
     const NAME: &str = "keyring";
-    let known = Trust::new(places).known().ok().flatten();
+    let Here { places, config, authority } = here;
+    let known = Trust::of(places, authority).known().ok().flatten();
     let id = known.map_or_else(|| "none".to_owned(), |known| known.id());
     let ask = || Err(KeyringError::NoPassphrase("doctor asks nobody".to_owned()));
     let open = |choice| Ok(GrantStore::open(choice, &id, &places.device, Box::new(ask))?);

@@ -3,8 +3,10 @@
 
 mod authority;
 mod keys;
+mod reached;
 mod settings;
 
+use crate::client::address::Address;
 use crate::client::config::Config;
 use crate::client::error::Error;
 use crate::client::places::Places;
@@ -53,31 +55,40 @@ impl Finding {
 /// What the others go on from: `Some` where the authority answers.
 type Enrolled = Option<Vec<EnrolledKey>>;
 
+/// What is looked at.
+#[derive(Clone)]
+struct Here {
+    places: Places,
+    config: Config,
+    authority: Address,
+}
+
 /// Exit status 1 where something is wrong.
-pub fn run(terminal: Terminal, udev_rule: bool) -> Result<u8, Error> {
+pub fn run(terminal: Terminal, authority: Option<&Address>, udev_rule: bool) -> Result<u8, Error> {
     if udev_rule {
         let answer = json!({ "version": 1, "file": UDEV_RULE_FILE, "rule": UDEV_RULE });
         return terminal.answer(&answer, || UDEV_RULE.to_owned()).map(|()| 0);
     }
-    let checks = checks(&Places::of_user()?);
+    let checks = checks(Places::of_user()?, authority);
     let color = shows_color(&std::io::stdout());
     terminal.answer(&json!({ "version": 1, "checks": checks }), || text(&checks, width(), color))?;
     Ok(u8::from(!checks.iter().all(|check| check.ok)))
 }
 
-fn checks(places: &Places) -> Vec<Finding> {
-    let (settings, config) = settings::settings(places);
+fn checks(places: Places, typed: Option<&Address>) -> Vec<Finding> {
+    let (settings, config, authority) = settings::settings(&places, typed);
+    let here = Here { places, config, authority };
     // Those that could hang go side by side.
-    let rules = begin(places, &config, authority::rules);
-    let authority = begin(places, &config, authority::authority);
-    let versions = begin(places, &config, |_, config| authority::versions(config));
-    let keyring = begin(places, &config, keys::keyring);
+    let rules = begin(&here, authority::rules);
+    let authority = begin(&here, authority::authority);
+    let versions = begin(&here, authority::versions);
+    let keyring = begin(&here, keys::keyring);
     let plugged_in = Bus::system().plugged_in();
-    let mut checks = vec![settings, settings::directories(places)];
+    let mut checks = vec![settings, settings::directories(&here.places)];
     checks.extend(rules().unwrap_or_else(|hangs| Some(Finding::bad("rules", hangs))));
     let (authority, enrolled) = authority().unwrap_or_else(|hangs| (vec![Finding::bad("authority", hangs)], None));
     checks.extend(authority);
-    checks.extend(enrolled.map(|enrolled| keys::enrolled_keys(&enrolled, &plugged_in, &places.device)));
+    checks.extend(enrolled.map(|enrolled| keys::enrolled_keys(&enrolled, &plugged_in, &here.places.device)));
     checks.extend(keys::security_keys(&plugged_in, Path::new(UDEV_RULE_FILE).exists()));
     checks.extend(keys::ssh(std::env::var_os("SSH_CONNECTION").is_some()));
     checks.push(keyring().unwrap_or_else(|hangs| Finding::bad("keyring", hangs)));
@@ -88,13 +99,12 @@ fn checks(places: &Places) -> Vec<Finding> {
 
 /// Begins a check; what is returned waits for what it found.
 fn begin<T: Send + 'static>(
-    places: &Places,
-    config: &Config,
-    check: impl FnOnce(&Places, &Config) -> T + Send + 'static,
+    here: &Here,
+    check: impl FnOnce(&Here) -> T + Send + 'static,
 ) -> impl FnOnce() -> Result<T, Error> {
     let (send, receive) = channel();
-    let (places, config) = (places.clone(), config.clone());
-    std::thread::spawn(move || send.send(check(&places, &config)));
+    let here = here.clone();
+    std::thread::spawn(move || send.send(check(&here)));
     move || {
         let seconds = LIMIT.as_secs();
         receive.recv_timeout(LIMIT).map_err(|_| {
