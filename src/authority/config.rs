@@ -2,6 +2,7 @@
 
 use super::attestation::AttestationConfig;
 use super::rules::RulesError;
+use super::sign_in::config::SignInConfig;
 use crate::protocol::AUTHORITY_RESOURCE;
 use crate::protocol::display::escaped;
 use crate::protocol::issuer::Issuer;
@@ -43,9 +44,15 @@ pub struct Config {
     /// Loopback address for services that fetch the public keys: read-only, no grants.
     #[serde(default)]
     pub discovery_listen: Option<SocketAddr>,
-    /// Subjects who administer; empty means the account the authority runs as.
+    /// Who says who somebody is over the network; absent, nobody is let in there.
+    #[serde(default)]
+    pub sign_in: Option<SignInConfig>,
+    /// Who administers: subjects, and the provider's groups as `group:NAME`; empty means the account the authority runs as.
     #[serde(default)]
     pub admins: BTreeSet<String>,
+    /// Roles for policies: who has each, written as for `admins`.
+    #[serde(default)]
+    pub roles: BTreeMap<String, BTreeSet<String>>,
     /// The catalogue.
     #[serde(default, rename = "resource")]
     pub resources: BTreeMap<ResourceName, Resource>,
@@ -195,6 +202,9 @@ impl Config {
             let reason = "require_attestation needs roots or metadata under [attestation]: no key could be enrolled";
             return Err(RulesError::at(file, line("require_attestation"), reason.into()));
         }
+        if let Some(Err(reason)) = self.sign_in.as_ref().map(SignInConfig::check) {
+            return Err(RulesError::at(file, line("[sign_in]"), reason.into()));
+        }
         match self.discovery_listen {
             Some(address) if !address.ip().is_loopback() => Err(RulesError::at(
                 file,
@@ -218,10 +228,10 @@ fn minutes(count: u64) -> Ttl {
     Ttl::try_from(count * 60).unwrap_or_else(|_| unreachable!("a quarter of an hour is a length of time"))
 }
 
-fn length_of_time<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Ttl, D::Error> {
+pub(super) fn length_of_time<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Ttl, D::Error> {
     String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
 }
 
-fn maybe_length_of_time<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Ttl>, D::Error> {
+pub(super) fn maybe_length_of_time<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Ttl>, D::Error> {
     length_of_time(deserializer).map(Some)
 }

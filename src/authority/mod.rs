@@ -22,6 +22,7 @@ pub mod routes;
 pub mod rules;
 pub mod security_key;
 pub mod server;
+pub mod sign_in;
 pub mod signer;
 pub mod step_up;
 pub mod store;
@@ -40,6 +41,7 @@ use proofs::Proofs;
 use relying_party::RelyingParty;
 use rules::{LiveRules, Rules, RulesError};
 use serde_json::json;
+use sign_in::SignIn;
 use signer::{KeyError, MasterKey, Signer};
 use std::path::Path;
 use std::sync::Arc;
@@ -57,6 +59,7 @@ pub struct Authority {
     pub(crate) served: Served,
     pub(crate) relying_party: RelyingParty,
     pub(crate) proofs: Proofs,
+    pub(crate) sign_in: SignIn,
     owner: u32,
     rules: LiveRules,
     /// Held while changed rules are recorded and taken up, so that it is done once.
@@ -138,6 +141,7 @@ impl Authority {
             relying_party: RelyingParty::new(issuer.host()).map_err(OpenError::Other)?,
             issuer,
             proofs: Proofs::new(),
+            sign_in: SignIn::default(),
             served: Served::Only(owner),
             owner,
             clock,
@@ -172,7 +176,11 @@ impl Authority {
     #[must_use]
     pub fn is_admin(&self, rules: &Rules, subject: &Subject) -> bool {
         let admins = &rules.config.admins;
-        if admins.is_empty() { subject.uid() == Some(self.owner) } else { admins.contains(subject.sub()) }
+        if admins.is_empty() {
+            subject.uid() == Some(self.owner)
+        } else {
+            admins.iter().any(|entry| subject.is_meant_by(entry))
+        }
     }
 
     async fn take_up_rules(&self) -> Result<(), Refusal> {

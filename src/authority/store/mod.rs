@@ -6,6 +6,7 @@ mod log;
 mod secrets;
 mod security_keys;
 mod sessions;
+mod sign_ins;
 mod users;
 
 pub use grants::GrantRow;
@@ -13,6 +14,7 @@ pub use log::{EntryRow, LogRows};
 pub use secrets::{SecretRow, SigningKeyRow};
 pub use security_keys::{SecurityKeyRow, set_of_keys};
 pub use sessions::SessionRow;
+pub use sign_ins::{SignInRow, StepRow};
 pub use users::UserRow;
 
 use jiff::Timestamp;
@@ -25,7 +27,8 @@ use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
 
 /// The steps from an empty database to the newest version: the first one makes version 1, and so on.
-const SCHEMA: [&str; 2] = [include_str!("schema.sql"), include_str!("schema-2.sql")];
+const SCHEMA: [&str; 3] =
+    [include_str!("schema.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
 
 /// Why the store could not answer. Nobody gets in then.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -102,6 +105,39 @@ pub enum Change {
     },
     RevokeGrantsOf {
         sub: String,
+        at: Timestamp,
+    },
+    AddSignIn(SignInRow),
+    UseSignIn {
+        id: String,
+        at: Timestamp,
+    },
+    /// The grant ends with the sign-in; refused where that has ended.
+    AddGrantOfSignIn {
+        sign_in: String,
+        grant: String,
+    },
+    EndSignIn {
+        id: String,
+        at: Timestamp,
+    },
+    EndSignInsOf {
+        sub: String,
+        at: Timestamp,
+    },
+    AddSignInStep(StepRow),
+    SpendSignInStep {
+        hash: String,
+        at: Timestamp,
+    },
+    /// Refused where it is not `before` any more.
+    AnswerSignInStep {
+        hash: String,
+        before: String,
+        content: String,
+    },
+    AskedForSignInStep {
+        hash: String,
         at: Timestamp,
     },
     AddFailure {
@@ -299,6 +335,17 @@ async fn apply(connection: &mut SqliteConnection, change: &Change) -> Result<(),
         Change::SpendGrant { id, at } => grants::spend(connection, id, *at).await,
         Change::RevokeGrant { id, at } => grants::revoke(connection, id, *at).await,
         Change::RevokeGrantsOf { sub, at } => grants::revoke_of(connection, sub, *at).await,
+        Change::AddSignIn(row) => sign_ins::add(connection, row).await,
+        Change::UseSignIn { id, at } => sign_ins::used(connection, id, *at).await,
+        Change::AddGrantOfSignIn { sign_in, grant } => sign_ins::add_grant(connection, sign_in, grant).await,
+        Change::EndSignIn { id, at } => sign_ins::end(connection, id, *at).await,
+        Change::EndSignInsOf { sub, at } => sign_ins::end_of(connection, sub, *at).await,
+        Change::AddSignInStep(row) => sign_ins::add_step(connection, row).await,
+        Change::SpendSignInStep { hash, at } => sign_ins::spend_step(connection, hash, *at).await,
+        Change::AnswerSignInStep { hash, before, content } => {
+            sign_ins::answer_step(connection, hash, before, content).await
+        }
+        Change::AskedForSignInStep { hash, at } => sign_ins::asked_for_step(connection, hash, *at).await,
         Change::PutSecret { resource, row, at } => secrets::put(connection, resource, row, *at).await,
         Change::RemoveSecret { resource } => secrets::remove(connection, resource).await,
         Change::AddSigningKey(row) => secrets::add_signing_key(connection, row).await,
