@@ -25,5 +25,7 @@ mod manual;
 mod policy;
 /// Secrets under security keys, and the `age` program.
 mod sealing;
+/// People who sign in over the network.
+mod sign_in;
 /// Vectors that another language reproduces.
 mod vectors;

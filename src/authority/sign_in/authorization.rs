@@ -48,9 +48,7 @@ impl IntoResponse for Shown {
     fn into_response(self) -> Response {
         match self {
             Self::Page(page) => page.into_response(),
-            Self::Provider(url, browser) => {
-                ([cookie(&browser)], Redirect::to(url.as_str())).into_response()
-            }
+            Self::Provider(url, browser) => ([cookie(&browser)], Redirect::to(url.as_str())).into_response(),
         }
     }
 }
@@ -162,17 +160,11 @@ fn is_loopback(redirect_uri: &str) -> bool {
 ///
 /// # Errors
 /// [`Refusal`].
-pub(super) async fn begin(
-    authority: &Authority,
-    query: &Parameters,
-    browser: Option<&str>,
-) -> Result<Shown, Refusal> {
+pub(super) async fn begin(authority: &Authority, query: &Parameters, browser: Option<&str>) -> Result<Shown, Refusal> {
     check_client(query)?;
     let found = find(authority, parameter(query, "request_uri")?).await?;
     let now = authority.clock.now();
-    let Some(Found { step: Step::Pushed { asking, loopback }, row }) =
-        found.filter(|found| found.stands(now))
-    else {
+    let Some(Found { step: Step::Pushed { asking, loopback }, row }) = found.filter(|found| found.stands(now)) else {
         return Ok(over());
     };
     let taken = Change::SpendSignInStep { hash: row.hash, at: now };
@@ -217,11 +209,7 @@ fn callback(authority: &Authority) -> String {
 ///
 /// # Errors
 /// [`Refusal`].
-pub(super) async fn back(
-    authority: &Authority,
-    query: &Parameters,
-    browser: Option<&str>,
-) -> Result<Shown, Refusal> {
+pub(super) async fn back(authority: &Authority, query: &Parameters, browser: Option<&str>) -> Result<Shown, Refusal> {
     let rules = rules_for_sign_in(authority).await?;
     let config = config_of(&rules)?;
     let now = authority.clock.now();
@@ -282,11 +270,7 @@ async fn confirm(
 ///
 /// # Errors
 /// [`Refusal`].
-pub(super) async fn decide(
-    authority: &Authority,
-    form: &Parameters,
-    browser: Option<&str>,
-) -> Result<Shown, Refusal> {
+pub(super) async fn decide(authority: &Authority, form: &Parameters, browser: Option<&str>) -> Result<Shown, Refusal> {
     let now = authority.clock.now();
     let found = find(authority, parameter(form, "name")?).await?;
     let Some(found) = found.filter(|found| found.stands(now)) else { return Ok(over()) };
@@ -436,11 +420,8 @@ pub(in crate::authority) async fn redeem(
 
 /// A code that comes twice was seen by somebody else: what it became ends (RFC 6749 section 4.1.2).
 async fn end_stolen(authority: &Authority, identity: &Identity, sign_in: &str) -> Result<(), Refusal> {
-    let mut entry = Entry::new(
-        Event::SignInEnded,
-        ElevationId::fresh(),
-        json!({ "sub": identity.sub, "sign_in": sign_in }),
-    );
+    let mut entry =
+        Entry::new(Event::SignInEnded, ElevationId::fresh(), json!({ "sub": identity.sub, "sign_in": sign_in }));
     entry.cause = Some("its authorization code was used twice".to_owned());
     let change = Change::EndSignIn { id: sign_in.to_owned(), at: authority.clock.now() };
     match authority.audit.record(entry, vec![change]).await {

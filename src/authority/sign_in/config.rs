@@ -132,7 +132,8 @@ mod tests {
 
     #[test]
     fn a_provider_is_reached_over_https_or_on_this_machine() {
-        let good = ["https://idp.example", "https://idp.example/realms/one", "http://localhost:3000", "http://127.0.0.1:1/"];
+        let good =
+            ["https://idp.example", "https://idp.example/realms/one", "http://localhost:3000", "http://127.0.0.1:1/"];
         for text in good {
             assert!(Provider::try_from(text.to_owned()).is_ok(), "{text}");
         }

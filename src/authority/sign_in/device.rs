@@ -1,6 +1,8 @@
 //! The device flow (RFC 8628), for hosts without a browser: the person types a short code in one that they have.
 
-use super::authorization::{Parameters, Shown, asking, check_client, parameter, record_failure, refused, rules_for_sign_in, to_provider};
+use super::authorization::{
+    Parameters, Shown, asking, check_client, parameter, record_failure, refused, rules_for_sign_in, to_provider,
+};
 use super::pages::Page;
 use super::sessions;
 use super::steps::{Answer, DeviceState, Found, Step, find, find_hash, room, secret_name};
@@ -57,7 +59,8 @@ fn user_code() -> String {
     let mut letters = Vec::with_capacity(LETTERS);
     while letters.len() < LETTERS {
         // 240 is the last multiple of 20: no letter is likelier than another.
-        letters.extend(random::<16>().into_iter().filter(|byte| *byte < 240).map(|byte| ALPHABET[usize::from(byte % 20)]));
+        letters
+            .extend(random::<16>().into_iter().filter(|byte| *byte < 240).map(|byte| ALPHABET[usize::from(byte % 20)]));
     }
     let text: String = letters.into_iter().take(LETTERS).map(char::from).collect();
     format!("{}-{}", &text[..4], &text[4..])
@@ -155,7 +158,11 @@ pub(super) async fn typed(
 ///
 /// # Errors
 /// [`Refusal::SignIn`], with the error codes of section 3.5.
-pub(in crate::authority) async fn redeem(authority: &Authority, jkt: &str, form: &Parameters) -> Result<SignInResponse, Refusal> {
+pub(in crate::authority) async fn redeem(
+    authority: &Authority,
+    jkt: &str,
+    form: &Parameters,
+) -> Result<SignInResponse, Refusal> {
     check_client(form)?;
     let now = authority.clock.now();
     let gone = || refused("invalid_grant", "there is no such device code, or it was used already");

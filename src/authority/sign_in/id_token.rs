@@ -107,7 +107,8 @@ impl OneOrMany {
 /// [`NotAcceptable`], with the check that failed.
 pub fn verify(token: &str, keys: &JwkSet, expected: &Expected<'_>) -> Result<(String, Person), NotAcceptable> {
     use NotAcceptable::Check;
-    let header = jsonwebtoken::decode_header(token).map_err(|_| Check("its header can't be read, or names no algorithm"))?;
+    let header =
+        jsonwebtoken::decode_header(token).map_err(|_| Check("its header can't be read, or names no algorithm"))?;
     if !ALGORITHMS.contains(&header.alg) || header.crit.is_some() {
         return Err(Check("'alg' is none that proves anything, or it has a 'crit' header"));
     }
@@ -171,7 +172,8 @@ fn check(claims: Claims, expected: &Expected<'_>) -> Result<(String, Person), No
         return Err(Check("its 'sub' is no name"));
     }
     let groups = groups(claims.other.get(expected.groups_claim))?;
-    let name = [claims.name, claims.preferred_username, claims.email].into_iter().flatten().find(|name| !name.is_empty());
+    let name =
+        [claims.name, claims.preferred_username, claims.email].into_iter().flatten().find(|name| !name.is_empty());
     let person = Person {
         name: shortened(&name.unwrap_or_else(|| claims.sub.clone())),
         groups,

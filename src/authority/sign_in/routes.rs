@@ -7,8 +7,8 @@ use crate::authority::Authority;
 use crate::authority::error::Refusal;
 use crate::authority::routes::{Answered, From, Shared, ok, proven};
 use axum::Router;
-use axum::extract::{ConnectInfo, RawForm, RawQuery, State};
 use axum::extract::rejection::RawFormRejection;
+use axum::extract::{ConnectInfo, RawForm, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -76,11 +76,7 @@ async fn callback(State(authority): Shared, headers: HeaderMap, RawQuery(query):
     page(shown.await)
 }
 
-async fn confirm(
-    State(authority): Shared,
-    headers: HeaderMap,
-    form: Result<RawForm, RawFormRejection>,
-) -> Response {
+async fn confirm(State(authority): Shared, headers: HeaderMap, form: Result<RawForm, RawFormRejection>) -> Response {
     let shown = async {
         same_site(&headers)?;
         let form = parameters(&form.map_err(Refusal::from)?.0)?;

@@ -45,7 +45,9 @@ impl fmt::Display for Over {
             Self::Old(seconds) => write!(f, "this device signed in more than {} ago", human(*seconds)),
             Self::Disabled => f.write_str("your account was disabled"),
             Self::OtherKey => f.write_str("the sign-in is another device's"),
-            Self::OtherProvider => f.write_str("the authority asks another identity provider than the one you signed in with"),
+            Self::OtherProvider => {
+                f.write_str("the authority asks another identity provider than the one you signed in with")
+            }
         }
     }
 }
@@ -82,7 +84,8 @@ pub async fn holder(authority: &Authority, token: &str, jkt: &str) -> Result<Sub
     if unused >= NOTED_EVERY.min(idle / 2) {
         authority.store.write(&[Change::UseSignIn { id: row.id.clone(), at: now }]).await?;
     }
-    let person = serde_json::from_str(&row.person).map_err(|_| Refusal::Keys("a sign-in in the store can't be read"))?;
+    let person =
+        serde_json::from_str(&row.person).map_err(|_| Refusal::Keys("a sign-in in the store can't be read"))?;
     Ok(Subject::signed_in(row.sub, SignedIn { id: row.id, person }))
 }
 

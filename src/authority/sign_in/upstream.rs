@@ -279,7 +279,8 @@ async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Refus
     }
     if response.status() != StatusCode::OK {
         let error = serde_json::from_slice::<ErrorAnswer>(&body).map(|answer| answer.error);
-        let error = error.ok().filter(|error| error.len() < 100).map_or_else(String::new, |error| format!(" ({error})"));
+        let error =
+            error.ok().filter(|error| error.len() < 100).map_or_else(String::new, |error| format!(" ({error})"));
         let status = response.status().as_u16();
         return Err(refused(&escaped(&format!("it answered with HTTP status {status}{error}"))));
     }

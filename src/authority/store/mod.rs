@@ -27,8 +27,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
 
 /// The steps from an empty database to the newest version: the first one makes version 1, and so on.
-const SCHEMA: [&str; 3] =
-    [include_str!("schema.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
+const SCHEMA: [&str; 3] = [include_str!("schema.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
 
 /// Why the store could not answer. Nobody gets in then.
 #[derive(Debug, Clone, thiserror::Error)]
