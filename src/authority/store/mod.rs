@@ -10,6 +10,7 @@ mod proofs;
 mod secrets;
 mod security_keys;
 mod sessions;
+mod sign_ins;
 mod sqlite;
 mod users;
 
@@ -21,6 +22,7 @@ pub use proofs::Spent;
 pub use secrets::{SecretRow, SigningKeyRow};
 pub use security_keys::{SecurityKeyRow, set_of_keys};
 pub use sessions::{SessionRow, TOO_MANY};
+pub use sign_ins::{SignInRow, StepRow};
 pub use users::UserRow;
 
 use crate::protocol::issuer::Issuer;
@@ -93,6 +95,39 @@ pub enum Change {
     },
     RevokeGrantsOf {
         sub: String,
+        at: Timestamp,
+    },
+    AddSignIn(SignInRow),
+    UseSignIn {
+        id: String,
+        at: Timestamp,
+    },
+    /// The grant ends with the sign-in; refused where that has ended.
+    AddGrantOfSignIn {
+        sign_in: String,
+        grant: String,
+    },
+    EndSignIn {
+        id: String,
+        at: Timestamp,
+    },
+    EndSignInsOf {
+        sub: String,
+        at: Timestamp,
+    },
+    AddSignInStep(StepRow),
+    SpendSignInStep {
+        hash: String,
+        at: Timestamp,
+    },
+    /// Refused where it is not `before` any more.
+    AnswerSignInStep {
+        hash: String,
+        before: String,
+        content: String,
+    },
+    AskedForSignInStep {
+        hash: String,
         at: Timestamp,
     },
     AddFailure {
@@ -411,6 +446,17 @@ async fn apply(connection: &mut AnyConnection, change: &Change) -> Result<(), St
         Change::SpendGrant { id, at } => grants::spend(connection, id, *at).await,
         Change::RevokeGrant { id, at } => grants::revoke(connection, id, *at).await,
         Change::RevokeGrantsOf { sub, at } => grants::revoke_of(connection, sub, *at).await,
+        Change::AddSignIn(row) => sign_ins::add(connection, row).await,
+        Change::UseSignIn { id, at } => sign_ins::used(connection, id, *at).await,
+        Change::AddGrantOfSignIn { sign_in, grant } => sign_ins::add_grant(connection, sign_in, grant).await,
+        Change::EndSignIn { id, at } => sign_ins::end(connection, id, *at).await,
+        Change::EndSignInsOf { sub, at } => sign_ins::end_of(connection, sub, *at).await,
+        Change::AddSignInStep(row) => sign_ins::add_step(connection, row).await,
+        Change::SpendSignInStep { hash, at } => sign_ins::spend_step(connection, hash, *at).await,
+        Change::AnswerSignInStep { hash, before, content } => {
+            sign_ins::answer_step(connection, hash, before, content).await
+        }
+        Change::AskedForSignInStep { hash, at } => sign_ins::asked_for_step(connection, hash, *at).await,
         Change::PutSecret { resource, row, at } => secrets::put(connection, resource, row, *at).await,
         Change::RemoveSecret { resource } => secrets::remove(connection, resource).await,
         Change::AddSigningKey(row) => secrets::add_signing_key(connection, row).await,

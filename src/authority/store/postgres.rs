@@ -12,7 +12,7 @@ use std::time::Duration;
 use url::{Host, Url};
 
 /// The steps from an empty database to the newest version: the first one makes version 1, and so on.
-pub(super) const STEPS: [&str; 1] = [include_str!("postgres/1.sql")];
+pub(super) const STEPS: [&str; 2] = [include_str!("postgres/1.sql"), include_str!("postgres/2.sql")];
 /// Begins a transaction that writes.
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 /// Begins a transaction that appends to the log: one at a time, over all nodes. The number is no other program's.
