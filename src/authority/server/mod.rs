@@ -194,8 +194,10 @@ fn socket(
 
 async fn listener(what: &str, address: Option<SocketAddr>) -> Result<Option<TcpListener>, OpenError> {
     let Some(address) = address else { return Ok(None) };
-    let bound = TcpListener::bind(address).await;
-    bound.map(Some).map_err(|error| OpenError::Other(format!("can't listen on {what} {address}: {error}")))
+    let fault = |error: std::io::Error| OpenError::Other(format!("can't listen on {what} {address}: {error}"));
+    let bound = TcpListener::bind(address).await.map_err(fault)?;
+    tracing::info!(what, address = %bound.local_addr().map_err(fault)?, "listening");
+    Ok(Some(bound))
 }
 
 /// As many as descriptors allow, with some left for the store; it takes what it may have.
