@@ -55,6 +55,9 @@ pub fn run(device: &Device, which: &Which) -> Result<u8, Error> {
     } else if let Which::Of(resources) = which {
         missing = resources.first();
     }
+    if held.is_empty() && failed.is_none() && missing.is_none() {
+        device.terminal.note("nothing was held");
+    }
     let mut lines = String::new();
     let mut dropped = Vec::new();
     for grant in &held {
