@@ -11,6 +11,7 @@ mod secrets;
 mod security_keys;
 mod sessions;
 mod sqlite;
+mod transfer;
 mod users;
 
 pub use fault::StoreError;
