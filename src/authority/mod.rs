@@ -4,6 +4,7 @@
 
 pub mod attestation;
 pub mod audit;
+pub mod backup;
 pub mod caller;
 pub mod cli;
 pub mod config;
@@ -14,6 +15,7 @@ pub mod error;
 pub mod explain;
 pub mod founding;
 pub mod issue;
+pub mod moving;
 pub mod operations;
 pub mod policy;
 pub mod proofs;

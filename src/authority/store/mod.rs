@@ -12,6 +12,7 @@ mod security_keys;
 mod sessions;
 mod sign_ins;
 mod sqlite;
+mod transfer;
 mod users;
 
 pub use fault::StoreError;
@@ -260,6 +261,8 @@ impl Backend {
 #[derive(Clone)]
 pub struct Store {
     pool: AnyPool,
+    /// For batches that append to the log.
+    log: AnyPool,
     backend: Backend,
     /// Who writes: a second writer of this process waits here, in turn, and not for a lock that is asked for again and
     /// again.
@@ -282,11 +285,14 @@ impl Store {
     /// [`StoreError`]; also where the database was changed by a newer version so that this one can't use it.
     pub async fn open(place: &Place, faults: Faults) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
-        let (pool, backend) = match place {
-            Place::File(path) => (sqlite::connect(path).await?, Backend::Sqlite),
+        let ((pool, log), backend) = match place {
+            Place::File(path) => {
+                let pool = sqlite::connect(path).await?;
+                ((pool.clone(), pool), Backend::Sqlite)
+            }
             Place::Postgres(url) => (Backend::Postgres.answer(postgres::connect(url)).await?, Backend::Postgres),
         };
-        let store = Self { pool, backend, turn: Arc::default(), faults };
+        let store = Self { pool, log, backend, turn: Arc::default(), faults };
         backend.answer(store.migrate()).await?;
         Ok(store)
     }
@@ -338,15 +344,15 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn begin(&self) -> Result<Batch, StoreError> {
-        self.begin_with(self.backend.begin_log()).await
+        self.begin_with(&self.log, self.backend.begin_log()).await
     }
 
-    async fn begin_with(&self, statement: &'static str) -> Result<Batch, StoreError> {
+    async fn begin_with(&self, pool: &AnyPool, statement: &'static str) -> Result<Batch, StoreError> {
         let turn = match self.backend {
             Backend::Sqlite => Some(self.turn.clone().lock_owned().await),
             Backend::Postgres => None,
         };
-        let transaction = self.read(self.pool.begin_with(statement)).await?;
+        let transaction = self.read(pool.begin_with(statement)).await?;
         Ok(Batch { transaction, backend: self.backend, faults: self.faults.clone(), _turn: turn })
     }
 
@@ -355,7 +361,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; then none of them was made.
     pub async fn write(&self, changes: &[Change]) -> Result<(), StoreError> {
-        let mut batch = self.begin_with(self.backend.begin()).await?;
+        let mut batch = self.begin_with(&self.pool, self.backend.begin()).await?;
         for change in changes {
             batch.apply(change).await?;
         }
@@ -373,6 +379,7 @@ impl Store {
 
     /// Folds the write-ahead log into the database and closes it.
     pub async fn close(&self) {
+        self.log.close().await;
         self.pool.close().await;
     }
 

@@ -16,20 +16,21 @@ const EACH_CONNECTION: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = F
 
 /// Opens or creates the file.
 pub(super) async fn connect(path: &Path) -> Result<AnyPool, StoreError> {
-    let options: AnyConnectOptions = url(path)?.parse()?;
+    let options: AnyConnectOptions = url(path, "rwc")?.parse()?;
     let pool = AnyPoolOptions::new().max_connections(4).after_connect(|connection, _| {
         Box::pin(async move { connection.execute(sqlx::raw_sql(EACH_CONNECTION)).await.map(drop) })
     });
     Ok(pool.connect_with(options).await?)
 }
 
-fn url(path: &Path) -> Result<String, StoreError> {
+/// How sqlx names a file.
+pub(super) fn url(path: &Path, mode: &str) -> Result<String, StoreError> {
     let path = std::path::absolute(path).map_err(|error| StoreError::Unavailable(error.to_string()))?;
     let path = path.to_str().ok_or_else(|| StoreError::Unavailable("its path is no UTF-8".to_owned()))?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
     let encoded =
         path.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") });
-    Ok(format!("sqlite://{}?mode=rwc", encoded.collect::<String>()))
+    Ok(format!("sqlite://{}?mode={mode}", encoded.collect::<String>()))
 }
 
 /// The version of its schema.
