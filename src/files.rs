@@ -35,12 +35,32 @@ fn fault(path: &Path, reason: impl fmt::Display) -> FileFault {
 /// # Errors
 /// [`FileFault`]: somebody else could have written it, it is bigger than `max` bytes, or it can't be read.
 pub fn read_trusted(path: &Path, max: u64) -> Result<Option<String>, FileFault> {
+    read(path, max, trusted)
+}
+
+/// The same for a secret, which nobody else can read either.
+///
+/// # Errors
+/// [`FileFault`].
+pub fn read_private(path: &Path, max: u64) -> Result<Option<String>, FileFault> {
+    read(path, max, |opened, path| {
+        trusted(opened, path)?;
+        let status = rustix::fs::fstat(opened).map_err(|error| fault(path, error))?;
+        if status.st_mode & 0o077 == 0 { Ok(()) } else { Err(fault(path, "others can read it: run chmod 600 on it")) }
+    })
+}
+
+fn read(
+    path: &Path,
+    max: u64,
+    acceptable: impl Fn(&OwnedFd, &Path) -> Result<(), FileFault>,
+) -> Result<Option<String>, FileFault> {
     let opened = match rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty()) {
         Ok(opened) => opened,
         Err(Errno::NOENT) => return Ok(None),
         Err(error) => return Err(fault(path, error)),
     };
-    trusted(&opened, path)?;
+    acceptable(&opened, path)?;
     regular(&opened, path)?;
     let mut text = String::new();
     let read = std::fs::File::from(opened).take(max + 1).read_to_string(&mut text);

@@ -1150,16 +1150,33 @@ async fn database_written_by_an_attacker_sessions() {
     assert_eq!(target.grants("prod-db").await, 0);
 }
 
-/// `log_*`: see `audit_faults`; every edit is named, and the authority stops where it can see it. `meta`: the instance's name
+/// `log_*`: see `audit_faults`; every edit is named, and the authority stops where it can see it. `meta`: another name
 /// changes the issuer, and with it the log's origin: the last checkpoint is then one of another log.
 #[tokio::test]
 async fn database_written_by_an_attacker_meta() {
     let mut authority = TestAuthority::start().await;
     authority.ask(&Ask::new("wiki"), &proof_key()).await.grant();
-    authority.tamper("UPDATE meta SET value = '00000000deadbeef' WHERE key = 'instance'").await;
+    authority.tamper("UPDATE meta SET value = 'https://localhost/00000000deadbeef' WHERE key = 'issuer'").await;
     authority.restart().await;
     assert_eq!(authority.issuer, "https://localhost/00000000deadbeef");
     assert_eq!(authority.ask(&Ask::new("wiki"), &proof_key()).await.no().code(), (503, "temporarily_unavailable"));
+}
+
+/// A store belongs to the issuer it was founded as: configured as another one it does not start, and nothing is changed.
+#[tokio::test]
+async fn authority_configured_as_another_issuer() {
+    let authority = TestAuthority::start().await;
+    let file = authority.config().join("authority.toml");
+    let before = std::fs::read_to_string(&file).unwrap();
+    let open = async |issuer: &str| {
+        std::fs::write(&file, format!("issuer = \"{issuer}\"\n{before}")).unwrap();
+        let clock = Clock::standing_at(noon());
+        elevate::authority::Authority::open(&authority.config(), &authority.data(), clock, Default::default()).await
+    };
+    let error = open("https://elevate.example.com").await.err().unwrap().to_string();
+    assert!(error.contains("founded as https://localhost/"), "{error}");
+    assert_eq!(open(authority.issuer.as_str()).await.unwrap().issuer.as_str(), authority.issuer);
+    assert!(open("https://elevate.example.com/").await.err().unwrap().to_string().contains("authority.toml:1"));
 }
 
 /// The key file beside the database: others' eyes on it, or another content, and nobody gets in.

@@ -4,7 +4,7 @@ use super::audit::{Audit, Entry};
 use super::elevation::ElevationId;
 use super::reset::reset;
 use super::rules::Rules;
-use super::server::{Places, lock, serve};
+use super::server::{Manner, Places, handed_over, lock, serve};
 use super::signer::MasterKey;
 use super::store::{Faults, Store};
 use super::{OpenError, issuer_of};
@@ -16,6 +16,7 @@ use serde_json::json;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use tokio::runtime::Builder;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -39,7 +40,7 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Answer requests on a Unix socket until told to end
+    /// Answer requests until told to end: on a Unix socket, over the network as [listen] says, or both
     Serve {
         /// Directory of authority.toml, policy.cedar and schema.cedarschema
         #[arg(long, value_name = "DIR")]
@@ -49,7 +50,10 @@ enum Command {
         data: PathBuf,
         /// Where the socket is made, in a directory that only this account can enter
         #[arg(long, value_name = "PATH")]
-        socket: PathBuf,
+        socket: Option<PathBuf>,
+        /// Serve every account of this host on the socket, each as who it is; admins are those whom authority.toml names
+        #[arg(long)]
+        everybody: bool,
         /// End after `idle_exit` without a request
         #[arg(long)]
         exit_when_idle: bool,
@@ -92,23 +96,28 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // Whatever it makes is this account's alone, also what SQLite makes.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    let wanted = std::env::var("ELEVATE_LOG").ok().and_then(|filter| filter.parse().ok());
-    let filter = wanted.unwrap_or_else(|| Targets::new().with_default(LevelFilter::WARN));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let is_service = matches!(arguments.command, Command::Serve { exit_when_idle: false, .. });
+    begin_log(is_service);
+    let handed_over = match handed_over() {
+        Ok(handed_over) => handed_over,
+        Err(error) => return failed(&error.to_string(), 11),
+    };
+    // One that ends when it is idle has one caller at a time, and starts sooner so.
+    let threads = if is_service { Builder::new_multi_thread } else { Builder::new_current_thread };
+    let runtime = match threads().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.to_string(), 11),
     };
     match arguments.command {
         Command::Serve { detach: true, .. } => detached(),
-        Command::Serve { config, data, socket, exit_when_idle, detach: false } => {
+        Command::Serve { config, data, socket, everybody, exit_when_idle, detach: false } => {
             // No terminal's Ctrl-C or hang-up ends it; a leader of its session already is one.
             if exit_when_idle {
                 let _ = rustix::process::setsid();
             }
             let places = Places { config, data, socket };
-            match runtime.block_on(serve(&places, exit_when_idle, |issuer| say(&json!({ "ready": issuer })))) {
+            let manner = Manner { handed_over, everybody, exit_when_idle };
+            match runtime.block_on(serve(&places, manner, |issuer| say(&json!({ "ready": issuer })))) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
                     say(&json!({ "error": error.to_string() }));
@@ -141,6 +150,23 @@ pub fn main() -> ExitCode {
             }
         }
     }
+}
+
+/// Lines on stderr, filtered by `ELEVATE_LOG`; a JSON object each where `ELEVATE_LOG_FORMAT` is `json`, or it is not set
+/// and a service writes for no terminal.
+fn begin_log(is_service: bool) {
+    let wanted = std::env::var("ELEVATE_LOG").ok().and_then(|filter| filter.parse().ok());
+    let level = if is_service { LevelFilter::INFO } else { LevelFilter::WARN };
+    let usual = Targets::new().with_default(LevelFilter::WARN).with_target("elevate", level);
+    let filter = wanted.unwrap_or(usual);
+    let as_json = match std::env::var("ELEVATE_LOG_FORMAT").as_deref() {
+        Ok("json") => true,
+        Ok(_) => false,
+        Err(_) => is_service && !std::io::stderr().is_terminal(),
+    };
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = if as_json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
 }
 
 /// Asks at the terminal.
@@ -177,7 +203,7 @@ async fn accept_clock(data: PathBuf) -> Result<(), OpenError> {
         return Err(OpenError::Other(format!("there is no authority in {}", data.display())));
     }
     own_directory(&data)?;
-    let places = Places { config: PathBuf::new(), socket: data.join("none"), data };
+    let places = Places { config: PathBuf::new(), socket: None, data };
     let _lock = lock(&places).await?;
     let store = Store::open(&places.data.join("authority.db"), Faults::default()).await?;
     let master = MasterKey::load_or_create(&places.data.join("authority.key"))?;

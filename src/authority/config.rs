@@ -2,6 +2,7 @@
 
 use super::attestation::AttestationConfig;
 use super::rules::RulesError;
+use super::server::listen::Listen;
 use super::sign_in::config::SignInConfig;
 use crate::protocol::AUTHORITY_RESOURCE;
 use crate::protocol::display::escaped;
@@ -44,10 +45,14 @@ pub struct Config {
     /// Loopback address for services that fetch the public keys: read-only, no grants.
     #[serde(default)]
     pub discovery_listen: Option<SocketAddr>,
+    /// Where it is reached over the network; absent, it is not.
+    #[serde(default)]
+    pub listen: Option<Listen>,
     /// Who says who somebody is over the network; absent, nobody is let in there.
     #[serde(default)]
     pub sign_in: Option<SignInConfig>,
-    /// Who administers: subjects, and the provider's groups as `group:NAME`; empty means the account the authority runs as.
+    /// Who administers: subjects, and the provider's groups as `group:NAME`. Empty means the account the authority runs as,
+    /// and nobody where it serves everybody.
     #[serde(default)]
     pub admins: BTreeSet<String>,
     /// Roles for policies: who has each, written as for `admins`.
@@ -204,6 +209,11 @@ impl Config {
         }
         if let Some(Err(reason)) = self.sign_in.as_ref().map(SignInConfig::check) {
             return Err(RulesError::at(file, line("[sign_in]"), reason.into()));
+        }
+        if let Some(listen) = &self.listen {
+            listen
+                .check(self.issuer.as_ref())
+                .map_err(|(key, reason)| RulesError::at(file, line(key), reason.into()))?;
         }
         match self.discovery_listen {
             Some(address) if !address.ip().is_loopback() => Err(RulesError::at(

@@ -54,9 +54,9 @@ impl fmt::Display for ElevationId {
 #[derive(Debug)]
 pub enum Answer {
     /// A credential.
-    Grant(Box<GrantResponse>),
+    Grant(ElevationId, Box<GrantResponse>),
     /// A stronger proof is needed.
-    StepUp(Box<StepUpResponse>),
+    StepUp(ElevationId, Box<StepUpResponse>),
 }
 
 /// One elevation request of `caller`, to be bound to the proof key with thumbprint `jkt`.
@@ -97,7 +97,7 @@ pub async fn elevate(
     let reached = step_up::reach(authority, &permitted, &wanted, &context, &keys, waiting, request, now);
     let step_up = match reached.await? {
         Answered::Reached(step_up) => step_up,
-        Answered::Needed(response) => return Ok(Answer::StepUp(response)),
+        Answered::Needed(response) => return Ok(Answer::StepUp(elevation, response)),
     };
 
     // record
@@ -106,7 +106,7 @@ pub async fn elevate(
 
     // issue
     let response = issue(authority, &permitted, &step_up, &recorded, &grant, &issuable, request.log_size).await?;
-    Ok(Answer::Grant(Box::new(response)))
+    Ok(Answer::Grant(elevation, Box::new(response)))
 }
 
 /// What is asked, parsed and checked against the catalogue.

@@ -97,6 +97,9 @@ pub enum Refusal {
     /// Too many step-ups are open for this caller.
     #[error("too many of your step-ups wait for an answer")]
     TooMany,
+    /// More requests than the caller's budget holds; in how many seconds there is room again.
+    #[error("too many requests from you at once")]
+    Flood(u64),
     /// The resource has no secret yet.
     #[error("no secret is stored for '{0}'")]
     NoSecret(String),
@@ -180,6 +183,7 @@ impl Refusal {
             }
             Self::Token(_) => (401, "invalid_token", ErrorCode::Denied),
             Self::TooMany => (429, "slow_down", ErrorCode::Denied),
+            Self::Flood(_) => (429, "slow_down", ErrorCode::Failed),
             Self::NoSecret(_) | Self::Conflict(_) => (409, "invalid_request", ErrorCode::No),
             Self::Store(_) | Self::Audit(_) | Self::Policy(_) | Self::Keys(_) => {
                 (503, "temporarily_unavailable", ErrorCode::Failed)
@@ -207,6 +211,7 @@ impl Refusal {
             }
             Self::StepUpFailed { .. } | Self::SessionGone => "run the command again".to_owned(),
             Self::TooMany => "wait two minutes, or answer those that are open".to_owned(),
+            Self::Flood(seconds) => format!("wait {}", crate::clock::human(*seconds)),
             Self::NoSecret(name) => format!("put it in with `elevate admin secret set {name}`"),
             Self::Store(StoreError::Corrupt(_)) => {
                 "nobody gets in until the store is restored from a backup; keep the damaged files".to_owned()
@@ -259,6 +264,7 @@ impl Refusal {
             | Self::Dpop(_)
             | Self::Token(_)
             | Self::TooMany
+            | Self::Flood(_)
             | Self::NoSecret(_)
             | Self::Conflict(_)
             | Self::Store(_)
@@ -269,6 +275,42 @@ impl Refusal {
             | Self::Broken
             | Self::InteractionRequired(_)
             | Self::Keys(_) => None,
+        }
+    }
+
+    /// Why, for the log: without what the caller wrote, which may be a secret in the wrong place.
+    #[must_use]
+    pub fn cause(&self) -> String {
+        match self {
+            Self::Malformed(_) => "the request makes no sense".to_owned(),
+            Self::UnknownResource(_) => "there is no such resource for the caller".to_owned(),
+            Self::NotTheCaller { observed, .. } => format!("the request speaks for somebody else than {observed}"),
+            Self::NoSuchPath(_) => "there is no such path".to_owned(),
+            Self::NotSignedIn
+            | Self::SignInOver(_)
+            | Self::SignIn { .. }
+            | Self::Provider(_)
+            | Self::UserDisabled(_)
+            | Self::Denied { .. }
+            | Self::NoSecurityKey { .. }
+            | Self::NoKeyUnseals { .. }
+            | Self::NotAttested(_)
+            | Self::StepUpFailed { .. }
+            | Self::SessionGone
+            | Self::IdentityToken
+            | Self::Dpop(_)
+            | Self::Token(_)
+            | Self::TooMany
+            | Self::Flood(_)
+            | Self::NoSecret(_)
+            | Self::Conflict(_)
+            | Self::Store(_)
+            | Self::Audit(_)
+            | Self::Policy(_)
+            | Self::SoftwareKey
+            | Self::Broken
+            | Self::InteractionRequired(_)
+            | Self::Keys(_) => self.to_string(),
         }
     }
 

@@ -41,6 +41,8 @@ use proofs::Proofs;
 use relying_party::RelyingParty;
 use rules::{LiveRules, Rules, RulesError};
 use serde_json::json;
+use server::limits::Limits;
+use server::metrics::Metrics;
 use sign_in::SignIn;
 use signer::{KeyError, MasterKey, Signer};
 use std::path::Path;
@@ -60,7 +62,8 @@ pub struct Authority {
     pub(crate) relying_party: RelyingParty,
     pub(crate) proofs: Proofs,
     pub(crate) sign_in: SignIn,
-    owner: u32,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Metrics,
     rules: LiveRules,
     /// Held while changed rules are recorded and taken up, so that it is done once.
     taking_up: tokio::sync::Mutex<()>,
@@ -135,15 +138,15 @@ impl Authority {
             ];
             audit.record(Entry::new(Event::LogOpened, ElevationId::fresh(), json!({})), founding).await?;
         }
-        let owner = crate::files::own_uid();
         let authority = Self {
             signer: Signer::load(&store, &master).await?,
             relying_party: RelyingParty::new(issuer.host()).map_err(OpenError::Other)?,
             issuer,
             proofs: Proofs::new(),
             sign_in: SignIn::default(),
-            served: Served::Only(owner),
-            owner,
+            limits: Limits::new(rules.current().config.listen.as_ref()),
+            metrics: Metrics::new(),
+            served: Served::Only(crate::files::own_uid()),
             clock,
             store,
             audit,
@@ -153,6 +156,12 @@ impl Authority {
         };
         authority.record_rules_at_start().await;
         Ok(authority)
+    }
+
+    /// As the system authority: for every account of this host.
+    #[must_use]
+    pub fn for_everybody(self) -> Self {
+        Self { served: Served::Everybody, ..self }
     }
 
     /// The rules in force, after a look whether they changed on disk; a change is recorded before it counts.
@@ -172,14 +181,13 @@ impl Authority {
         self.rules.refused()
     }
 
-    /// Whether this subject administers: as configured, or as the account that owns the authority.
+    /// Whether this subject administers: as configured, or as the account whose own authority it is.
     #[must_use]
     pub fn is_admin(&self, rules: &Rules, subject: &Subject) -> bool {
         let admins = &rules.config.admins;
-        if admins.is_empty() {
-            subject.uid() == Some(self.owner)
-        } else {
-            admins.iter().any(|entry| subject.is_meant_by(entry))
+        match self.served {
+            Served::Only(owner) if admins.is_empty() => subject.uid() == Some(owner),
+            Served::Only(_) | Served::Everybody => admins.iter().any(|entry| subject.is_meant_by(entry)),
         }
     }
 
@@ -190,6 +198,7 @@ impl Authority {
             Ok(rules) if self.store.meta("rules").await?.as_ref() == Some(&rules.digest) => {}
             Ok(rules) => self.record_rules(rules).await?,
             Err(error) => {
+                self.metrics.reload_failed("rules");
                 tracing::warn!(%error, "the files on disk are broken; the rules before stay in force");
                 let mut entry = Entry::new(Event::RulesRefused, ElevationId::fresh(), json!({}));
                 entry.cause = Some(error.to_string());

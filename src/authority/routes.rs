@@ -7,6 +7,7 @@ use super::enrolment;
 use super::error::Refusal;
 use super::explain::explanation;
 use super::operations;
+use super::server::requests::{Outcome, around};
 use super::sign_in;
 use crate::authority::audit::{Entry, RecordError};
 use crate::authority::store::Change;
@@ -24,19 +25,18 @@ use axum::body::{Body, Bytes};
 use axum::extract::rejection::{BytesRejection, FormRejection, PathRejection, QueryRejection, RawFormRejection};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest as _, Path, Query, RawForm, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Form, Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Bytes a request may have.
 const BODY_MAX: usize = 256 << 10;
-/// Seconds a request may take, its body included.
-const REQUEST_TIME: u64 = 30;
+/// Bytes a form may have: a token, a proof, an assertion.
+const FORM_MAX: usize = 64 << 10;
 /// Entries of the log in one page.
 const PAGE: u64 = 500;
 
@@ -47,9 +47,9 @@ pub(super) type Answered = Result<Response, Refused>;
 /// Everything, for the socket.
 pub fn router(authority: Arc<Authority>) -> Router {
     let api = Router::new()
-        .route("/token", post(token))
-        .route("/revoke", post(revoke))
-        .route("/introspect", post(introspect))
+        .route("/token", post(token).layer(DefaultBodyLimit::max(FORM_MAX)))
+        .route("/revoke", post(revoke).layer(DefaultBodyLimit::max(FORM_MAX)))
+        .route("/introspect", post(introspect).layer(DefaultBodyLimit::max(FORM_MAX)))
         .route("/resources", get(resources))
         .route("/explain", get(explain))
         .route("/keys", get(keys).post(begin_enrolment))
@@ -86,31 +86,8 @@ fn mounted(api: Router<Arc<Authority>>, authority: Arc<Authority>) -> Router {
         .with_state(authority)
 }
 
-/// Every answer carries a nonce for the next proof and is kept by nobody; no request takes for ever.
-async fn around(State(authority): Shared, request: Request, next: Next) -> Response {
-    let what = format!("{} {}", request.method(), request.uri().path());
-    let limit = Duration::from_secs(REQUEST_TIME);
-    // A task of its own: what has begun is finished, also where the caller goes away in the middle.
-    let mut work = tokio::spawn(next.run(request));
-    let mut response = match tokio::time::timeout(limit, &mut work).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(_)) => Refused(Refusal::Broken).into_response(),
-        Err(_) => {
-            work.abort();
-            Refused(Refusal::Malformed("the request took too long to arrive".into())).into_response()
-        }
-    };
-    tracing::info!(what, status = response.status().as_u16());
-    let nonce = authority.proofs.nonce(authority.clock.now());
-    if let Ok(nonce) = HeaderValue::from_str(&nonce) {
-        response.headers_mut().insert("dpop-nonce", nonce);
-    }
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
 /// A refusal on its way out.
-pub(super) struct Refused(Refusal);
+pub(super) struct Refused(pub(super) Refusal);
 
 impl<E: Into<Refusal>> std::convert::From<E> for Refused {
     fn from(error: E) -> Self {
@@ -121,7 +98,8 @@ impl<E: Into<Refusal>> std::convert::From<E> for Refused {
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let (status, body) = self.0.to_response();
-        tracing::info!(error = body.error, cause = body.error_description, "refused");
+        let outcome =
+            Outcome { elevation: body.elevation.clone(), error: Some(body.error.clone()), cause: Some(self.0.cause()) };
         let challenge = format!("DPoP error=\"{}\", algs=\"ES256\"", body.error);
         let mut response =
             (StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), Json(body)).into_response();
@@ -131,6 +109,10 @@ impl IntoResponse for Refused {
         {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
+        if let Refusal::Flood(seconds) = self.0 {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response.extensions_mut().insert(outcome);
         response
     }
 }
@@ -169,10 +151,20 @@ async fn token(
         Some(AUTHORIZATION_CODE) => ok(&sign_in::authorization::redeem(&authority, &jkt, &parameters).await?),
         Some(DEVICE_CODE) => ok(&sign_in::device::redeem(&authority, &jkt, &parameters).await?),
         Some(_) | None => match elevate(&authority, caller, &jkt, &token_request(form).await?).await? {
-            Answer::Grant(grant) => ok(&grant),
-            Answer::StepUp(response) => Ok((StatusCode::FORBIDDEN, Json(response)).into_response()),
+            Answer::Grant(elevation, grant) => Ok(told(Json(grant), &elevation, None)),
+            Answer::StepUp(elevation, response) => {
+                let error = response.error.clone();
+                Ok(told((StatusCode::FORBIDDEN, Json(response)), &elevation, Some(error)))
+            }
         },
     }
+}
+
+/// An answer about an elevation, which log and metrics name.
+fn told(answer: impl IntoResponse, elevation: &ElevationId, error: Option<String>) -> Response {
+    let mut response = answer.into_response();
+    response.extensions_mut().insert(Outcome { elevation: Some(elevation.to_string()), error, cause: None });
+    response
 }
 
 async fn token_request(form: Bytes) -> Result<TokenRequest, Refusal> {

@@ -1,31 +1,28 @@
 //! What can be typed: one definition for parsing, help, man pages and completions.
 #![allow(clippy::doc_markdown, reason = "these are the texts of --help")]
 
-use super::completion::{Shell, grants, keys, resources};
+use super::completion::{Shell, names};
 use super::deliver::shells::Syntax;
 use super::examples;
 use super::verbs::GrantFormat;
 use crate::protocol::names::{KeyName, ResourceName, Scope, Ttl};
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
-use clap_complete::engine::ArgValueCompleter;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// sudo for databases, clusters, clouds, APIs and hosts
 #[derive(Debug, Parser)]
 #[command(name = "elevate", version, after_help = examples::ELEVATE, max_term_width = 80, disable_help_subcommand = true)]
+#[command(mut_arg("ignore_cache", |it| it.help("Ignore the grants held and leave them as they are; alone: drop them")))]
 #[command(override_usage = "elevate [OPTIONS] RESOURCE [-- COMMAND [ARG]...]\n       elevate VERB ...")]
 pub struct Arguments {
-    /// For every verb.
-    #[command(flatten)]
-    pub common: Common,
     /// What is asked.
     #[command(flatten)]
     pub ask: AskOptions,
     /// How a command runs.
     #[command(flatten)]
     pub run: RunOptions,
-    /// Revoke everything this device holds; the local copies go first
+    /// End all that this device holds; the local copies first
     #[arg(short = 'K')]
     pub drop_all: bool,
     /// Renew to the full time
@@ -35,7 +32,7 @@ pub struct Arguments {
     #[arg(short = 'l')]
     pub list: bool,
     /// What to elevate to
-    #[arg(add = ArgValueCompleter::new(resources))]
+    #[arg(add = names("resources"))]
     pub resource: Option<ResourceName>,
     /// Command to run with the credential
     #[arg(last = true)]
@@ -43,6 +40,9 @@ pub struct Arguments {
     /// One of the verbs.
     #[command(subcommand)]
     pub verb: Option<Verb>,
+    /// For every verb; last, for its heading holds for all that follows.
+    #[command(flatten)]
+    pub common: Common,
 }
 
 /// Options of every verb.
@@ -64,7 +64,7 @@ pub struct Common {
     /// A workload's identity: a file with a JWT
     #[arg(long, global = true, value_name = "FILE", hide = true)]
     pub identity_token_file: Option<PathBuf>,
-    /// Say on stderr what is waited for, one JSON object a line
+    /// Say on stderr what is waited for, as JSON lines
     #[arg(long, global = true, value_name = "json", hide_possible_values = true)]
     pub progress: Option<ProgressFormat>,
     /// Only what was asked for, and errors
@@ -94,16 +94,13 @@ pub struct AskOptions {
     /// Least time a grant that is already held must still last
     #[arg(long, value_name = "TIME")]
     pub min_ttl: Option<Ttl>,
-    /// Scope wanted: one or more words that the resource declares
+    /// Scope wanted: words that the resource declares
     #[arg(long, value_name = "SCOPE")]
     pub scope: Option<Scope>,
     /// Why; shown before the touch and kept in the log
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
-    /// Revoke when the command ends
-    #[arg(long)]
-    pub once: bool,
-    /// Ignore the grants held and leave them as they are; alone: drop them
+    /// Ignore the grants held and leave them as they are
     #[arg(short = 'k')]
     pub ignore_cache: bool,
 }
@@ -111,11 +108,14 @@ pub struct AskOptions {
 /// How a command runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Args)]
 pub struct RunOptions {
+    /// End the grant with the command
+    #[arg(long)]
+    pub once: bool,
     /// Keep the token fresh while the command runs, in the file it is given
     #[arg(long = "renew")]
     pub keep_fresh: bool,
-    /// When the grant ends before the command: say so, or end the command too
-    #[arg(long, value_name = "WHAT")]
+    /// When the grant ends before the command: warn or term
+    #[arg(long, value_name = "WHAT", hide_possible_values = true)]
     pub on_expiry: Option<OnExpiry>,
 }
 
@@ -144,7 +144,7 @@ pub enum Verb {
         #[command(flatten)]
         run: RunOptions,
         /// What to elevate to
-        #[arg(add = ArgValueCompleter::new(resources))]
+        #[arg(add = names("resources"))]
         resource: Option<ResourceName>,
         /// Command to run with the credential
         #[arg(last = true, required = true)]
@@ -157,13 +157,10 @@ pub enum Verb {
         #[command(flatten)]
         ask: AskOptions,
         /// What to elevate to
-        #[arg(add = ArgValueCompleter::new(resources))]
+        #[arg(add = names("resources"))]
         resource: Option<ResourceName>,
     },
     /// Print the credential as assignments for a shell
-    ///
-    /// In a POSIX shell use it as e=$(elevate env RESOURCE) && eval "$e" so that a failure is seen.
-    /// In fish: set e (elevate env --shell fish RESOURCE | string collect); and eval $e
     #[command(after_help = examples::ENV)]
     Env {
         /// What is asked.
@@ -173,7 +170,7 @@ pub enum Verb {
         #[arg(long, value_name = "SHELL", default_value = "posix")]
         shell: Syntax,
         /// What to elevate to
-        #[arg(add = ArgValueCompleter::new(resources))]
+        #[arg(add = names("resources"))]
         resource: Option<ResourceName>,
     },
     /// Open a shell that has the credential, and ends with the grant
@@ -182,8 +179,11 @@ pub enum Verb {
         /// What is asked.
         #[command(flatten)]
         ask: AskOptions,
+        /// End the grant with the shell
+        #[arg(long)]
+        once: bool,
         /// What to elevate to
-        #[arg(add = ArgValueCompleter::new(resources))]
+        #[arg(add = names("resources"))]
         resource: Option<ResourceName>,
     },
     /// What you may elevate to, and what it takes
@@ -193,7 +193,7 @@ pub enum Verb {
     #[command(after_help = examples::STATUS)]
     Status {
         /// Only this one; exit status 1 if it is not held
-        #[arg(add = ArgValueCompleter::new(grants))]
+        #[arg(add = names("grants"))]
         resource: Option<ResourceName>,
         /// A line a grant, for prompts: {resource} {left} {expires_at} {acr} {scope}; exit status 1 if nothing is held
         #[arg(long, conflicts_with = "json")]
@@ -203,7 +203,7 @@ pub enum Verb {
     #[command(after_help = examples::DROP)]
     Drop {
         /// Which; all that this device holds where none is named
-        #[arg(add = ArgValueCompleter::new(grants))]
+        #[arg(add = names("grants"))]
         resources: Vec<ResourceName>,
     },
     /// Your security keys
@@ -217,10 +217,10 @@ pub enum Verb {
     #[command(after_help = examples::EXPLAIN)]
     Explain {
         /// Which resource
-        #[arg(add = ArgValueCompleter::new(resources))]
+        #[arg(add = names("resources"))]
         resource: ResourceName,
     },
-    /// The log
+    /// Show the log, or check that nobody changed it
     #[command(after_help = examples::AUDIT)]
     Audit {
         /// What to do.
@@ -261,7 +261,7 @@ pub enum Verb {
         #[command(subcommand)]
         verb: AdminVerb,
     },
-    /// Print a shell's completion script; its first line says where it goes
+    /// Print a completion script; its first line says where it goes
     #[command(after_help = examples::COMPLETION)]
     Completion {
         /// Which shell
@@ -315,7 +315,7 @@ pub enum KeyVerb {
     #[command(after_help = examples::KEY_REMOVE)]
     Remove {
         /// Which
-        #[arg(add = ArgValueCompleter::new(keys))]
+        #[arg(add = names("keys"))]
         name: KeyName,
     },
 }
@@ -375,11 +375,11 @@ pub enum SecretVerb {
     #[command(after_help = examples::ADMIN_SECRET_SET)]
     Set {
         /// Of which resource
-        #[arg(add = ArgValueCompleter::new(resources))]
+        #[arg(add = names("resources"))]
         resource: ResourceName,
         /// Seal it under this security key; may be given several times
         #[arg(long, value_name = "KEY")]
-        #[arg(add = ArgValueCompleter::new(keys))]
+        #[arg(add = names("keys"))]
         seal_to: Vec<KeyName>,
         /// Also seal it to this age recipient, whose other half is kept offline
         #[arg(long, value_name = "AGE1...", requires = "seal_to")]
@@ -389,7 +389,7 @@ pub enum SecretVerb {
     #[command(after_help = examples::ADMIN_SECRET_REMOVE)]
     Remove {
         /// Of which resource
-        #[arg(add = ArgValueCompleter::new(resources))]
+        #[arg(add = names("resources"))]
         resource: ResourceName,
     },
     /// Which secrets are stored

@@ -5,18 +5,18 @@
 use super::cli::command;
 use super::config::Config;
 use super::grant_store::{Choice, GrantStore, KeyringError};
-use super::known_names::{KnownNames, Named};
+use super::known_names::KnownNames;
 use super::places::Places;
 use super::trust::Trust;
 use crate::clock::{Clock, human, seconds_between};
 use crate::protocol::display::escaped;
 use clap::ValueEnum;
-use clap_complete::engine::{CompletionCandidate, complete};
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, complete};
 use std::ffi::{OsStr, OsString};
-use std::fmt::Write as _;
 
-/// Marks candidates that are names, and not of the command line itself. A tag: of those with one id only one is left.
-const NAME: &str = "name";
+/// Names of things, each kind an id of the one candidate that stands for all of them in clap's: there may be thousands,
+/// which are written straight from where they are kept.
+const KINDS: [(&str, fn(&str, &mut String)); 3] = [("resources", resources), ("keys", keys), ("grants", grants)];
 
 /// The shells that have a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -56,48 +56,73 @@ pub fn candidates(mut words: Vec<OsString>, index: usize) -> String {
     if words.len() == index {
         words.push(OsString::new());
     }
-    let begun = words.get(index).is_some_and(|word| !word.is_empty());
+    let begun = words.get(index).map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
     let current_dir = std::env::current_dir().ok();
-    let mut candidates = complete(&mut command(), words, index, current_dir.as_deref()).unwrap_or_default();
-    // Where nothing is typed yet, options would hide the rest; names come before verbs, since they are what is looked for.
-    let is_option = |candidate: &CompletionCandidate| candidate.get_value().as_encoded_bytes().starts_with(b"-");
-    candidates.retain(|candidate| !candidate.is_hide_set() && (begun || !is_option(candidate)));
-    candidates.sort_by_key(|candidate| candidate.get_tag().is_none_or(|tag| tag.to_string() != NAME));
+    // Never freed: the program ends first.
+    let command = Box::leak(Box::new(command()));
+    let candidates = complete(command, words, index, current_dir.as_deref()).unwrap_or_default();
     let mut text = String::new();
+    // Names come before verbs, since they are what is looked for.
+    for id in candidates.iter().filter_map(CompletionCandidate::get_id) {
+        if let Some((_, write)) = KINDS.iter().find(|(kind, _)| kind == id) {
+            write(&begun, &mut text);
+        }
+    }
     for candidate in &candidates {
-        // What is no text, or would break the line, can't be handed over.
-        let Some(value) = candidate.get_value().to_str().filter(|value| !value.contains(char::is_control)) else {
+        // Where nothing is typed yet, options would hide the rest.
+        let is_option = candidate.get_value().as_encoded_bytes().starts_with(b"-");
+        let is_name = candidate.get_id().is_some_and(|id| KINDS.iter().any(|(kind, _)| kind == id));
+        if is_name || candidate.is_hide_set() || (is_option && begun.is_empty()) {
             continue;
-        };
+        }
         let help = candidate.get_help().map(ToString::to_string).unwrap_or_default();
-        let _ = writeln!(text, "{value}\t{}", escaped(help.lines().next().unwrap_or_default()));
+        if let Some(value) = candidate.get_value().to_str() {
+            write_candidate(&mut text, value, help.lines().next().unwrap_or_default());
+        }
     }
     text
 }
 
-/// The resources that this device heard of.
+/// What would break the line can't be handed over.
+fn write_candidate(text: &mut String, value: &str, about: &str) {
+    if !value.contains(char::is_control) {
+        text.extend([value, "\t", &escaped(about), "\n"]);
+    }
+}
+
+/// Stands for the names of that kind.
 #[must_use]
-pub fn resources(current: &OsStr) -> Vec<CompletionCandidate> {
-    known_names().map(|names| offered(names.resources(&current.to_string_lossy()))).unwrap_or_default()
+pub fn names(kind: &'static str) -> ArgValueCompleter {
+    ArgValueCompleter::new(move |_: &OsStr| vec![CompletionCandidate::new("").id(Some(kind.to_owned()))])
+}
+
+/// The resources that this device heard of.
+fn resources(beginning: &str, text: &mut String) {
+    if let Some(names) = known_names() {
+        names.resources(beginning, |name, about| write_candidate(text, name, about));
+    }
 }
 
 /// The keys that this device heard of.
-#[must_use]
-pub fn keys(current: &OsStr) -> Vec<CompletionCandidate> {
-    known_names().map(|names| offered(names.keys(&current.to_string_lossy()))).unwrap_or_default()
+fn keys(beginning: &str, text: &mut String) {
+    if let Some(names) = known_names() {
+        names.keys(beginning, |name, about| write_candidate(text, name, about));
+    }
 }
 
 /// What is held now, where that can be known without asking anybody; else every resource.
-#[must_use]
-pub fn grants(current: &OsStr) -> Vec<CompletionCandidate> {
-    held(&current.to_string_lossy()).map_or_else(|| resources(current), offered)
+fn grants(beginning: &str, text: &mut String) {
+    let Some(held) = held() else { return resources(beginning, text) };
+    for (name, about) in held.iter().filter(|(name, _)| name.starts_with(beginning)) {
+        write_candidate(text, name, about);
+    }
 }
 
 fn known_names() -> Option<KnownNames> {
     Some(KnownNames::of(&Places::of_user().ok()?))
 }
 
-fn held(beginning: &str) -> Option<Vec<Named>> {
+fn held() -> Option<Vec<(String, String)>> {
     let places = Places::of_user().ok()?;
     let config = Config::load(&places).ok()?;
     if !matches!(config.keyring().ok()?, Choice::Auto | Choice::Kernel) {
@@ -108,17 +133,6 @@ fn held(beginning: &str) -> Option<Vec<Named>> {
     let store = GrantStore::open(Choice::Kernel, &known.id(), &places.device, Box::new(nobody)).ok()?;
     let now = Clock::system().now();
     let grants = store.reaching(config.grants_reach().ok()?).all(now).ok()?;
-    let named = |grant: &super::grant_store::StoredGrant| Named {
-        name: grant.resource.to_string(),
-        about: format!("{} left", human(seconds_between(now, grant.expires_at))),
-    };
-    Some(grants.iter().map(named).filter(|named| named.name.starts_with(beginning)).collect())
-}
-
-fn offered(names: Vec<Named>) -> Vec<CompletionCandidate> {
-    let candidate = |named: Named| {
-        let about = (!named.about.is_empty()).then(|| named.about.into());
-        CompletionCandidate::new(&named.name).help(about).tag(Some(NAME.into()))
-    };
-    names.into_iter().map(candidate).collect()
+    let left = |end| format!("{} left", human(seconds_between(now, end)));
+    Some(grants.iter().map(|grant| (grant.resource.to_string(), left(grant.expires_at))).collect())
 }

@@ -38,6 +38,8 @@ pub const ENV: &str = "\
 Examples:
   e=$(elevate env prod-db) && eval \"$e\"
                                    into this shell; a failure is seen
+  set e (elevate env --shell fish prod-db | string collect); and eval $e
+                                   the same in fish
   elevate --json env prod-db       the variables as one JSON object";
 
 /// `elevate list`.

@@ -22,15 +22,6 @@ enum Of {
     Keys,
 }
 
-/// A name, and what to say of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Named {
-    /// The name.
-    pub name: String,
-    /// A line, without control characters; may be empty.
-    pub about: String,
-}
-
 /// The lists of one device, in its data directory. A list is a file: the authority's id, and then a name a line, a tab
 /// before what it is.
 #[derive(Debug, Clone)]
@@ -83,26 +74,25 @@ impl KnownNames {
         kept.is_none_or(|at| now.duration_since(at).abs() > STALE)
     }
 
-    /// The resources whose names begin so; none where nothing good is kept.
-    #[must_use]
-    pub fn resources(&self, beginning: &str) -> Vec<Named> {
-        self.read(Of::Resources, beginning).unwrap_or_default()
+    /// Calls `take` with each resource whose name begins so, and what to say of it; never where nothing good is kept.
+    pub fn resources(&self, beginning: &str, take: impl FnMut(&str, &str)) {
+        self.read(Of::Resources, beginning, take);
     }
 
-    /// The keys whose names begin so.
-    #[must_use]
-    pub fn keys(&self, beginning: &str) -> Vec<Named> {
-        self.read(Of::Keys, beginning).unwrap_or_default()
+    /// As [`KnownNames::resources`], for keys.
+    pub fn keys(&self, beginning: &str, take: impl FnMut(&str, &str)) {
+        self.read(Of::Keys, beginning, take);
     }
 
-    fn read(&self, of: Of, beginning: &str) -> Option<Vec<Named>> {
+    fn read(&self, of: Of, beginning: &str, mut take: impl FnMut(&str, &str)) -> Option<()> {
         let known = Trust::new(&self.places).known().ok()??;
         let text = read_trusted(&self.path(of), MAX).ok()??;
         let lines = text.strip_prefix(&known.id())?.strip_prefix('\n')?;
-        let named = lines.lines().filter(|line| line.starts_with(beginning)).filter_map(|line| {
-            let (name, about) = line.split_once('\t')?;
-            Some(Named { name: name.to_owned(), about: about.to_owned() })
-        });
-        Some(named.collect())
+        for (name, about) in lines.lines().filter_map(|line| line.split_once('\t')) {
+            if name.starts_with(beginning) {
+                take(name, about);
+            }
+        }
+        Some(())
     }
 }

@@ -8,6 +8,7 @@ use super::progress::Event;
 use super::security_key::askpass;
 use super::signals;
 use super::terminal::{Terminal, Tty};
+use crate::protocol::AUTHORITY_RESOURCE;
 use crate::protocol::display::escaped;
 use crate::protocol::messages::ErrorCode;
 use crate::protocol::names::ResourceName;
@@ -105,13 +106,20 @@ impl<'a> Approval<'a> {
 
     fn tty(&self) -> Result<Tty, Error> {
         let nobody = |message: &str| Error::new(ErrorCode::InteractionRequired, message);
+        // An operation on the authority is approved each time.
+        let kept = self.resource.as_ref().filter(|name| name.as_str() != AUTHORITY_RESOURCE);
         if self.device.non_interactive {
             let forbidden = nobody("this takes a touch of your key, and -n forbids to wait for one");
-            return Err(forbidden.hint("run it without -n first: the grant is then kept for a while"));
+            return Err(forbidden.hint(match kept {
+                Some(_) => "run it without -n first: the grant is then kept for a while",
+                None => "run it without -n",
+            }));
         }
         Tty::open().ok_or_else(|| {
-            nobody("this takes a touch of your key, and there is no terminal to ask at")
-                .hint("run `elevate RESOURCE` in a terminal first: the grant is then kept for a while")
+            nobody("this takes a touch of your key, and there is no terminal to ask at").hint(match kept {
+                Some(name) => format!("run `elevate {name}` in a terminal first: the grant is then kept for a while"),
+                None => "run it in a terminal".to_owned(),
+            })
         })
     }
 }

@@ -29,8 +29,8 @@ const CAUGHT: [i32; 15] = [
 pub enum Duty {
     /// Death by it.
     Die,
-    /// The terminal as it was, then death by it.
-    Restore(File, Box<Termios>),
+    /// The terminal as it was, with what shows its cursor, then death by it.
+    Restore(File, Box<Termios>, &'static str),
     /// The command gets it; we go on.
     Forward(Pid),
     /// Nothing: the command it was meant for is over, and what follows is short.
@@ -159,7 +159,7 @@ fn obey(origin: &Origin) {
     if signal == SIGTSTP {
         disposition::stop_by(signal);
         // Here we go on.
-        if let (Duty::Restore(terminal, _), Some(during)) = (&state.duty, during) {
+        if let (Duty::Restore(terminal, ..), Some(during)) = (&state.duty, during) {
             let _ = rustix::termios::tcsetattr(terminal, OptionalActions::Now, &during);
         }
         STOPS.fetch_add(1, Ordering::SeqCst);
@@ -175,6 +175,11 @@ fn obey(origin: &Origin) {
         will();
     }
     die_of(signal);
+}
+
+/// Signals that are caught go to other threads: nothing that this one waits for is interrupted.
+pub fn keep_from_this_thread() {
+    disposition::block(&CAUGHT);
 }
 
 /// Dies of a signal, as the command did that we ran; returns where the signal does not kill.
@@ -193,11 +198,11 @@ pub fn stop_with_the_command(signal: i32) {
 
 /// Puts the terminal back to what it was before a question; returns what it was during it.
 fn restore(duty: &Duty) -> Option<Termios> {
-    let Duty::Restore(terminal, before) = duty else { return None };
+    let Duty::Restore(terminal, before, cursor) = duty else { return None };
     let during = rustix::termios::tcgetattr(terminal).ok();
     let _ = rustix::termios::tcsetattr(terminal, OptionalActions::Now, before);
     let mut terminal = terminal;
-    let _ = terminal.write_all(b"\n");
+    let _ = terminal.write_all(format!("{cursor}\n").as_bytes());
     during
 }
 

@@ -1,6 +1,8 @@
 //! The one writer to stdout, stderr and the terminal. Stdout carries what was asked for and nothing else; prompts go to
 //! `/dev/tty`, and only when we are in its foreground.
 
+pub mod menu;
+
 use super::error::Error;
 use super::progress::{self, Event};
 use super::signals::{self, Duty, OnDuty};
@@ -49,6 +51,9 @@ pub fn shows_color(stream: &impl std::io::IsTerminal) -> bool {
         }
     }
 }
+
+/// The cursor is seen again: for whoever ends while a menu is drawn, which hides it.
+const SHOW_CURSOR: &str = "\x1b[?25h";
 
 /// Whether the terminal can do nothing but add lines, or somebody has it read out.
 fn is_dumb() -> bool {
@@ -260,7 +265,8 @@ impl Tty {
     pub fn open() -> Option<Self> {
         let file = foreground_terminal()?;
         let before = rustix::termios::tcgetattr(&file).ok()?;
-        let restore = signals::take_up(Duty::Restore(file.try_clone().ok()?, Box::new(before)));
+        let cursor = if is_dumb() { "" } else { SHOW_CURSOR };
+        let restore = signals::take_up(Duty::Restore(file.try_clone().ok()?, Box::new(before), cursor));
         Some(Self { file, status: None, _restore: restore })
     }
 

@@ -5,6 +5,10 @@ use std::fmt::Write as _;
 /// The text with control characters, bidirectional overrides, zero-width characters and the like as `\u{..}`.
 #[must_use]
 pub fn escaped(text: &str) -> String {
+    // What nearly every text is.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if is_deceptive(c) {

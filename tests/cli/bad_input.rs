@@ -49,7 +49,7 @@ fn reserved_and_malformed_names_are_refused() {
         assert!(refused.stderr.contains("can't name a resource") || name == "-", "{refused:?}");
     }
     // A verb that is planned and not built is no resource, and nobody is asked about it.
-    for verb in ["login", "shell", "help", "version"] {
+    for verb in ["login", "shell", "version"] {
         home.elevate(&[verb]).exits(2);
     }
     assert_eq!(home.events(), before);
@@ -496,4 +496,25 @@ fn another_authority_than_the_one_known_is_not_believed() {
     fs::remove_dir_all(home.data().join("authority")).unwrap();
     let refused = home.elevate(&["token", "wiki"]);
     assert!(refused.status != Some(0) && refused.stdout.is_empty(), "{refused:?}");
+}
+
+// ---------------------------------------------------------------------------------------------------------- the clock
+
+#[test]
+fn a_clock_an_hour_off_is_named_and_nobody_gets_in() {
+    let home = Home::set_up();
+    home.elevate(&["wiki"]).ok();
+    for (offset, said) in [("+1h", "1h ahead of"), ("-1h", "1h behind")] {
+        let off = |words: &str| home.sh(&format!("exec faketime -f {offset} elevate {words}"));
+        let refused = off("token wiki").exits(11);
+        assert_eq!(refused.stdout, "");
+        assert!(refused.stderr.contains(&format!("the clock of this machine is {said}")), "{refused:?}");
+        assert!(refused.stderr.contains("timedatectl"), "{refused:?}");
+        // A grant that is over by this clock, or not begun, is not shown as held.
+        off("status wiki").exits(1);
+        let doctor = off("doctor").exits(1);
+        assert!(doctor.stdout.contains(&format!("clock: it is {said}")), "{doctor:?}");
+    }
+    // What was held is still there once the clock is right.
+    assert!(home.elevate(&["wiki"]).ok().stderr.contains("held already"));
 }

@@ -149,7 +149,7 @@ fn a_background_job_is_not_stopped_and_asks_nobody() {
     ended.complains(
         &home,
         "elevate: this takes a touch of your key, and there is no terminal to ask at
-  run `elevate RESOURCE` in a terminal first: the grant is then kept for a while
+  run `elevate prod-api` in a terminal first: the grant is then kept for a while
 ",
     );
 }
@@ -160,6 +160,10 @@ fn without_a_terminal_or_with_n_nobody_is_asked() {
     home.elevate(&["prod-api"]).exits(4);
     home.elevate(&["prod-api", "--", "true"]).exits(125);
     let forbidden = home.approve(&["-n", "prod-api"]).exits(4);
+    home.elevate(&["admin", "user", "disable", "uid:1"]).exits(4).complains(
+        &home,
+        "elevate: this takes a touch of your key, and there is no terminal to ask at\n  run it in a terminal\n",
+    );
     forbidden.complains(
         &home,
         "elevate: this takes a touch of your key

@@ -183,6 +183,24 @@ impl Audit {
         answer.await.map_err(|_| AuditError::Stopped)?
     }
 
+    /// Whether an entry could be recorded now: the tree is the one that was signed, the clock did not go back, and the
+    /// store takes a write.
+    ///
+    /// # Errors
+    /// [`AuditError`]: what keeps everybody out.
+    pub async fn check(&self, now: Timestamp) -> Result<(), AuditError> {
+        // While this batch is open nobody appends.
+        let mut batch = self.store.begin().await.map_err(AuditError::Store)?;
+        let tree = Tree::load(&self.store, &self.log_key).await?;
+        let back = tree.last_time().as_second() - now.as_second();
+        if back > CLOCK_SLACK {
+            return Err(AuditError::Clock(back));
+        }
+        let checked = Change::SetMeta { key: "checked", value: now.to_string() };
+        batch.apply(&checked).await.map_err(AuditError::Store)?;
+        batch.commit().await.map_err(AuditError::Store)
+    }
+
     /// The receipt of a recorded entry, proving consistency with a log of `seen` entries.
     ///
     /// # Errors

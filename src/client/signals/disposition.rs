@@ -40,6 +40,11 @@ pub fn unblock(signals: &[i32]) {
     let _ = mask(libc::SIG_UNBLOCK, signals);
 }
 
+/// Signals go to other threads than this one.
+pub fn block(signals: &[i32]) {
+    let _ = mask(libc::SIG_BLOCK, signals);
+}
+
 fn mask(how: i32, signals: &[i32]) -> libc::sigset_t {
     // SAFETY: `sigset_t` is plain data that `sigemptyset` initialises; all pointers are to locals.
     unsafe {

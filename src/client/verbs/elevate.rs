@@ -39,18 +39,18 @@ pub fn run(
     if options.keep_fresh {
         wanted.purpose = Purpose::Renewal;
     }
-    if ask.once {
+    if options.once {
         // A grant that ends with the command is the command's own.
         wanted.cache = Cache::Ignore;
     }
     let held = elevation::elevate(&device, &wanted)?;
     let terminal = device.terminal;
-    let ended = if ask.once || options != RunOptions::default() {
+    let ended = if options != RunOptions::default() {
         let prepared = match file {
             Some(name) => renewed(&device, &wanted, &held, &name).map(|(environment, it)| (environment, Some(it))),
             None => environment(&held, &delivery).map(|environment| (environment, None)),
         };
-        supervise(&device, ask.once, held, prepared, options.on_expiry, command)?
+        supervise(&device, options.once, held, prepared, options.on_expiry, command)?
     } else {
         let environment = environment(&held, &delivery)?;
         drop(device);
@@ -137,7 +137,7 @@ fn keep(
     renew: bool,
     resource: ResourceName,
 ) -> Result<u8, Error> {
-    if options != RunOptions::default() {
+    if options.keep_fresh || options.on_expiry.is_some() {
         let renews = options.keep_fresh;
         return Err(Error::usage("--renew and --on-expiry are for a command, and there is none").hint(if renews {
             format!("write: elevate --renew {resource} -- COMMAND; `elevate -v {resource}` renews what is held")
@@ -145,9 +145,9 @@ fn keep(
             format!("write: elevate --on-expiry WHAT {resource} -- COMMAND")
         }));
     }
-    if ask.once || ask.ignore_cache {
+    if options.once || ask.ignore_cache {
         return Err(Error::usage("--once and -k keep nothing, and there is no command")
-            .hint(format!("write: elevate {} {resource} -- COMMAND", if ask.once { "--once" } else { "-k" })));
+            .hint(format!("write: elevate {} {resource} -- COMMAND", if options.once { "--once" } else { "-k" })));
     }
     // Its purpose is to store: without a keyring there is nothing to do.
     device.grant_store()?.reach_id()?;
@@ -169,7 +169,6 @@ fn keep(
 
 /// `elevate token`.
 pub fn token(device: &Device, ask: &AskOptions, resource: ResourceName) -> Result<u8, Error> {
-    no_command(ask)?;
     let mut wanted = wanted(ask, false, resource);
     wanted.purpose = Purpose::Token;
     let held = elevation::elevate(device, &wanted)?;
@@ -199,7 +198,6 @@ fn token_json(device: &Device, held: &Held) -> Value {
 
 /// `elevate env`.
 pub fn env(device: &Device, ask: &AskOptions, syntax: Syntax, resource: ResourceName) -> Result<u8, Error> {
-    no_command(ask)?;
     let delivery = device.config.delivery(&resource);
     if delivery.file.is_some() {
         return Err(Error::usage(format!("{resource} is handed over as a private file, which needs a command"))
@@ -218,14 +216,6 @@ pub fn env(device: &Device, ask: &AskOptions, syntax: Syntax, resource: Resource
         device.terminal.data(&exports.collect::<String>())?;
     }
     Ok(0)
-}
-
-fn no_command(ask: &AskOptions) -> Result<(), Error> {
-    if ask.once {
-        return Err(Error::usage("--once ends with a command, and there is none")
-            .hint("write: elevate --once RESOURCE -- COMMAND"));
-    }
-    Ok(())
 }
 
 /// What was typed, as what is wanted.

@@ -16,6 +16,7 @@ mod remove;
 mod shell;
 mod status;
 mod status_format;
+mod usage;
 
 pub use init::write_rules;
 pub use key::{enroll, enroll_software, pin_changed};
@@ -31,7 +32,6 @@ use super::security_key::{askpass, driver};
 use super::terminal::{Terminal, set_color, shows_color, width};
 use crate::files::has_rights_of_its_file;
 use crate::protocol::display::escaped;
-use clap::error::ErrorKind;
 use clap::{ColorChoice, FromArgMatches as _, ValueEnum as _};
 use drop::Which;
 use std::ffi::OsString;
@@ -43,7 +43,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
-    let words: Vec<OsString> = std::env::args_os().collect();
+    let words = usage::help_last(std::env::args_os().collect());
     let ours = || words.iter().take_while(|word| *word != "--");
     // Known before anything can go wrong: errors of what was typed are written so as well.
     let value = |option| value_of(option, ours().filter_map(|word| word.to_str()));
@@ -71,9 +71,9 @@ fn act(words: &[OsString], terminal: Terminal) -> Result<u8, Option<Error>> {
         Ok(arguments) if arguments.resource.is_none() || arguments.verb.is_none() => run(arguments, terminal),
         // A word too many: looked at closely only here, not on every call's way.
         parsed => match (command_without_dashes(words), parsed) {
-            (Some((resource, command)), _) => Err(Some(misplaced(&resource, &command, words))),
+            (Some((resource, command)), _) => Err(Some(usage::misplaced(&resource, &command, words))),
             (None, Ok(arguments)) => run(arguments, terminal),
-            (None, Err(error)) => Err(usage(terminal, &error)),
+            (None, Err(error)) => Err(usage::error(terminal, words, &error)),
         },
     }
 }
@@ -93,32 +93,9 @@ fn value_of<'a>(option: &str, words: impl Iterator<Item = &'a str>) -> Option<&'
 
 fn parse(words: &[OsString]) -> Result<Arguments, clap::Error> {
     let color = if shows_color(&std::io::stdout()) { ColorChoice::Always } else { ColorChoice::Never };
-    Arguments::from_arg_matches(&command().color(color).try_get_matches_from(words)?)
-}
-
-/// Help is no error; a word that clap did not understand is one of ours.
-fn usage(terminal: Terminal, error: &clap::Error) -> Option<Error> {
-    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        return terminal.help(error).err();
-    }
-    let text = error.render().to_string();
-    let mut lines = text.lines().map(|line| line.trim().trim_start_matches("error: ")).filter(|line| !line.is_empty());
-    let message = lines.next().unwrap_or("what was typed can't be understood").to_owned();
-    // Missing values are all named; else the values there are, or the likeliest of the tips.
-    let mut rest: Vec<&str> = lines.filter(|line| line.starts_with(['<', '[']) || line.starts_with("tip:")).collect();
-    if let Some(best) =
-        rest.iter().find(|line| line.starts_with('[')).or(rest.iter().find(|line| line.starts_with("tip:")))
-    {
-        rest = vec![best.trim_start_matches("tip: ").trim_matches(['[', ']'])];
-    }
-    let hint = if rest.is_empty() { "try `elevate --help`".to_owned() } else { rest.join(" ") };
-    Some(Error::usage(message).hint(hint))
-}
-
-fn misplaced(resource: &str, command: &[String], words: &[OsString]) -> Error {
-    let rest = words.iter().skip_while(|word| *word != "--").skip(1).map(|word| word.to_string_lossy().into_owned());
-    let command: Vec<String> = command.iter().cloned().chain(rest).collect();
-    Error::usage("a command stands after `--`").hint(format!("write: elevate {resource} -- {}", command.join(" ")))
+    // Never freed: the program ends first.
+    let command = Box::leak(Box::new(command().color(color)));
+    Arguments::from_arg_matches(&command.try_get_matches_from_mut(words)?)
 }
 
 fn run(arguments: Arguments, terminal: Terminal) -> Result<u8, Option<Error>> {
@@ -184,10 +161,10 @@ fn run_verb(
             let device = device()?;
             elevate::env(&device, &ask, shell, pick::resource(&device, resource)?)
         }
-        Verb::Shell { ask, resource } => {
+        Verb::Shell { ask, once, resource } => {
             let device = device()?;
             let resource = pick::resource(&device, resource)?;
-            shell::run(&device, &ask, resource)
+            shell::run(&device, &ask, once, resource)
         }
         Verb::List => list::run(&device()?),
         Verb::Status { resource, format } => {
@@ -255,6 +232,8 @@ fn table_of(header: &[&str], rows: Vec<Vec<String>>, columns: u16) -> String {
             column.set_constraint(comfy_table::ColumnConstraint::ContentWidth);
         }
     }
-    let lines: Vec<String> = table.lines().map(|line| line.trim_end().trim_start_matches(' ').to_owned()).collect();
+    // Each cell has a space around it; that of the first one is no use.
+    let begun = |line: &str| line.strip_prefix(' ').unwrap_or(line).trim_end().to_owned();
+    let lines: Vec<String> = table.lines().map(|line| begun(&line)).collect();
     format!("{}\n", lines.join("\n"))
 }

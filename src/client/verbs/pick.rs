@@ -1,9 +1,10 @@
-//! Which resource, asked at the terminal where none was named: a numbered list, answered with a number or with part of a
-//! name. Lines that are only ever added, so that it reads on any terminal and to any screen reader.
+//! Which resource, asked at the terminal where none was named: a menu, or on a dumb terminal (`TERM=dumb`) a numbered
+//! list, answered with a number or with part of a name. That only ever adds lines, so that any screen reader reads it.
 
 use crate::client::Device;
 use crate::client::error::Error;
 use crate::client::terminal::Tty;
+use crate::client::terminal::menu::Line;
 use crate::protocol::display::escaped;
 use crate::protocol::messages::CatalogueEntry;
 use crate::protocol::names::ResourceName;
@@ -30,12 +31,27 @@ pub fn resource(device: &Device, named: Option<ResourceName>) -> Result<Resource
         return Err(none());
     }
     let Some(mut tty) = Tty::open() else { return Err(none()) };
-    let mut entries = device.api()?.resources()?.resources;
+    let entries = device.api()?.resources()?.resources;
     if entries.is_empty() {
         return Err(
             Error::usage("there is nothing you may elevate to").hint("resources are declared in authority.toml")
         );
     }
+    if tty.draws_menus() { from_menu(&mut tty, entries) } else { from_list(&mut tty, entries) }
+}
+
+fn from_menu(tty: &mut Tty, mut entries: Vec<CatalogueEntry>) -> Result<ResourceName, Error> {
+    let line =
+        |entry: &CatalogueEntry| Line { name: entry.resource.to_string(), description: escaped(&entry.description) };
+    let lines: Vec<Line> = entries.iter().map(line).collect();
+    let wide = "Which? Type part of a name, or move with the arrows; Esc for none:";
+    // What is typed stands behind it, on the same line.
+    let prompt = if usize::from(tty.columns()) > wide.len() + 12 { wide } else { "Which?" };
+    let chosen = tty.choose(prompt, &lines, LIMIT)?.ok_or_else(none)?;
+    Ok(entries.swap_remove(chosen).resource)
+}
+
+fn from_list(tty: &mut Tty, mut entries: Vec<CatalogueEntry>) -> Result<ResourceName, Error> {
     loop {
         tty.show(&list(&entries, tty.columns()));
         let count = entries.len();

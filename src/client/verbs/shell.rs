@@ -22,7 +22,7 @@ const ZSHENV: &str = include_str!("shell.zsh");
 /// Run after fish's configuration.
 const FISH: &str = include_str!("shell.fish");
 
-pub fn run(device: &Device, ask: &AskOptions, resource: ResourceName) -> Result<u8, Error> {
+pub fn run(device: &Device, ask: &AskOptions, once: bool, resource: ResourceName) -> Result<u8, Error> {
     let within = std::env::var(SHELLS).unwrap_or_default();
     if within.split(':').any(|name| name == resource.as_str()) {
         return Err(Error::usage(format!("this is a shell of {resource} already")).hint("`exit` leaves it"));
@@ -30,7 +30,7 @@ pub fn run(device: &Device, ask: &AskOptions, resource: ResourceName) -> Result<
     let mut wanted = wanted(ask, false, resource);
     let shell = login_shell();
     wanted.command = shell.file_name().map(|name| name.to_string_lossy().into_owned());
-    if ask.once {
+    if once {
         wanted.cache = Cache::Ignore;
     }
     let held = elevation::elevate(device, &wanted)?;
@@ -44,7 +44,7 @@ pub fn run(device: &Device, ask: &AskOptions, resource: ResourceName) -> Result<
         device.terminal.note(&format!("a shell with {resource}, which ends in {left}; `exit` leaves it before"));
         Ok((environment, None))
     });
-    match supervise(device, ask.once, held, prepared, Some(OnExpiry::HangUp), &words)? {
+    match supervise(device, once, held, prepared, Some(OnExpiry::HangUp), &words)? {
         Ok(status) => Ok(run::end_like(status)),
         Err(not_started) => Err(not_started.error.hint("SHELL names the shell that is started")),
     }

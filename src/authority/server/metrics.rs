@@ -1,0 +1,154 @@
+//! What is counted, for Prometheus (`OpenMetrics` text). Labels come from short lists: never a user, a resource or
+//! anything else that a caller could make up.
+
+use jiff::Timestamp;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use std::time::Duration;
+
+/// Upper bounds in seconds: from a cached answer to one that took too long.
+const BUCKETS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+/// Every number there is.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<Request, Counter>,
+    durations: Family<Endpoint, Histogram, Buckets>,
+    elevations: Family<Elevation, Counter>,
+    connections: Gauge,
+    refused: Family<Refused, Counter>,
+    reload_failures: Family<What, Counter>,
+    certificate_ends: Gauge,
+    log_size: Gauge,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Request {
+    endpoint: String,
+    status: u16,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Endpoint {
+    endpoint: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Elevation {
+    outcome: &'static str,
+    reason: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Refused {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct What {
+    what: &'static str,
+}
+
+#[derive(Clone)]
+struct Buckets;
+
+impl MetricConstructor<Histogram> for Buckets {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new(BUCKETS)
+    }
+}
+
+impl Metrics {
+    /// All at nought.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("elevate"),
+            requests: Family::default(),
+            durations: Family::new_with_constructor(Buckets),
+            elevations: Family::default(),
+            connections: Gauge::default(),
+            refused: Family::default(),
+            reload_failures: Family::default(),
+            certificate_ends: Gauge::default(),
+            log_size: Gauge::default(),
+        };
+        let registry = &mut metrics.registry;
+        registry.register("requests", "Requests answered, by endpoint and status", metrics.requests.clone());
+        registry.register(
+            "request_duration_seconds",
+            "From the head of a request to its answer",
+            metrics.durations.clone(),
+        );
+        registry.register("elevations", "Answers of POST /token, by outcome and reason", metrics.elevations.clone());
+        registry.register("connections", "Connections that are open", metrics.connections.clone());
+        registry.register("connections_refused", "Connections that got no answer, by reason", metrics.refused.clone());
+        registry.register("reload_failures", "Changed files that were not taken up", metrics.reload_failures.clone());
+        let ends = metrics.certificate_ends.clone();
+        registry.register("certificate_expiry_timestamp_seconds", "When the certificate ends; 0 without one", ends);
+        registry.register("log_entries", "Entries of the audit log", metrics.log_size.clone());
+        metrics
+    }
+
+    /// One request was answered.
+    pub(super) fn answered(&self, endpoint: &str, status: u16, took: Duration) {
+        self.requests.get_or_create(&Request { endpoint: endpoint.to_owned(), status }).inc();
+        self.durations.get_or_create(&Endpoint { endpoint: endpoint.to_owned() }).observe(took.as_secs_f64());
+    }
+
+    /// One elevation was answered.
+    pub(super) fn elevation(&self, outcome: &'static str, reason: &str) {
+        self.elevations.get_or_create(&Elevation { outcome, reason: reason.to_owned() }).inc();
+    }
+
+    /// A connection, counted until it is dropped.
+    pub(super) fn connection(&self) -> OpenConnection {
+        self.connections.inc();
+        OpenConnection(self.connections.clone())
+    }
+
+    /// A connection got no answer.
+    pub(super) fn refused(&self, reason: &'static str) {
+        self.refused.get_or_create(&Refused { reason }).inc();
+    }
+
+    /// Changed files were not taken up.
+    pub(crate) fn reload_failed(&self, what: &'static str) {
+        self.reload_failures.get_or_create(&What { what }).inc();
+    }
+
+    pub(super) fn certificate_ends(&self, at: Timestamp) {
+        self.certificate_ends.set(at.as_second());
+    }
+
+    /// As text; `log_size` where the store could say it.
+    pub(super) fn text(&self, log_size: Option<u64>) -> String {
+        if let Some(size) = log_size {
+            self.log_size.set(i64::try_from(size).unwrap_or(i64::MAX));
+        }
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// One connection that is open.
+pub(super) struct OpenConnection(Gauge);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

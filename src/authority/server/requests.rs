@@ -1,0 +1,131 @@
+//! What every request goes through: its caller's budget, a time, one count, one line in the log. No line holds anything
+//! that a caller wrote: nobody knows what was pasted where.
+
+use crate::authority::Authority;
+use crate::authority::caller::Caller;
+use crate::authority::error::Refusal;
+use crate::authority::routes::Refused;
+use crate::protocol::encoding::random;
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::http::{HeaderValue, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+
+/// How long a request may take, its body included.
+pub(super) const REQUEST_TIME: Duration = Duration::from_secs(30);
+
+/// What an answer says for log and metrics, beside its status. Handlers and refusals put it into their answer.
+#[derive(Debug, Clone, Default)]
+pub struct Outcome {
+    /// The elevation that it belongs to.
+    pub elevation: Option<String>,
+    /// The OAuth error code, where it is no success.
+    pub error: Option<String>,
+    /// Why, in words that are the authority's own.
+    pub cause: Option<String>,
+}
+
+/// Every answer carries a nonce for the next proof and is kept by nobody; no request takes for ever.
+pub async fn around(State(authority): State<Arc<Authority>>, request: Request, next: Next) -> Response {
+    let nonce = authority.proofs.nonce(authority.clock.now());
+    let seen = Seen::of(&authority, &request);
+    // A task of its own: what has begun is finished, also where the caller goes away in the middle.
+    let work = tokio::spawn({
+        let (authority, seen) = (authority.clone(), seen.clone());
+        async move {
+            let response = answered(&authority, &seen, request, next).await;
+            seen.tell(&authority, &response);
+            response
+        }
+    });
+    let mut response = work.await.unwrap_or_else(|_| {
+        let broken = Refused(Refusal::Broken).into_response();
+        seen.tell(&authority, &broken);
+        broken
+    });
+    if let Ok(nonce) = HeaderValue::from_str(&nonce) {
+        response.headers_mut().insert("dpop-nonce", nonce);
+    }
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+async fn answered(authority: &Authority, seen: &Seen, request: Request, next: Next) -> Response {
+    if let Some(Err(wait)) = seen.caller.map(|caller| authority.limits.take(caller, authority.served)) {
+        return Refused(Refusal::Flood(wait)).into_response();
+    }
+    let answer = timeout(REQUEST_TIME, next.run(request)).await;
+    answer.unwrap_or_else(|_| Refused(Refusal::Malformed("the request took too long to arrive".into())).into_response())
+}
+
+/// One request, as far as log and metrics may know it.
+#[derive(Clone)]
+struct Seen {
+    id: u64,
+    method: &'static str,
+    endpoint: String,
+    caller: Option<Caller>,
+    began: Instant,
+}
+
+impl Seen {
+    fn of(authority: &Authority, request: &Request) -> Self {
+        let path = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str);
+        let endpoint = path.strip_prefix(authority.issuer.path()).filter(|rest| rest.starts_with('/')).unwrap_or(path);
+        Self {
+            id: u64::from_be_bytes(random::<8>()),
+            method: known(request.method()),
+            endpoint: endpoint.to_owned(),
+            caller: request.extensions().get::<ConnectInfo<Caller>>().map(|ConnectInfo(caller)| *caller),
+            began: Instant::now(),
+        }
+    }
+
+    fn tell(&self, authority: &Authority, response: &Response) {
+        let took = self.began.elapsed();
+        let status = response.status().as_u16();
+        let outcome = response.extensions().get::<Outcome>().cloned().unwrap_or_default();
+        authority.metrics.answered(&self.endpoint, status, took);
+        if self.endpoint == "/token" {
+            match (status, outcome.error.as_deref()) {
+                (200, _) => authority.metrics.elevation("granted", ""),
+                (_, Some("insufficient_authorization")) => authority.metrics.elevation("step_up", ""),
+                (_, error) => authority.metrics.elevation("denied", error.unwrap_or("")),
+            }
+        }
+        let caller = match self.caller {
+            Some(Caller::Peer(Some(uid))) => Cow::Owned(format!("uid:{uid}")),
+            Some(Caller::Remote(address)) => Cow::Owned(address.to_string()),
+            Some(Caller::Peer(None)) | None => Cow::Borrowed("unknown"),
+        };
+        tracing::info!(
+            request = format_args!("{:016x}", self.id),
+            method = self.method,
+            endpoint = self.endpoint,
+            status,
+            ms = took.as_secs_f64() * 1000.0,
+            caller = &*caller,
+            elevation = outcome.elevation,
+            error = outcome.error,
+            cause = outcome.cause,
+            "request"
+        );
+    }
+}
+
+/// A method is a word of the caller's.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        _ => "other",
+    }
+}
