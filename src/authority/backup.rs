@@ -2,7 +2,7 @@
 //! not in it: it changes never, and whoever has both has everything.
 
 use super::OpenError;
-use super::founding::issuer;
+use super::founding::issuer_of;
 use super::signer::MasterKey;
 use super::store::{Faults, Place, Store};
 use crate::files::FileFault;
@@ -22,9 +22,9 @@ pub async fn back_up(data: &Path, place: &Place, to: &Path) -> Result<u64, OpenE
     }
     let master = MasterKey::load(&data.join("authority.key"))?;
     let store = Store::open(place, Faults::default()).await?;
-    let instance = store.meta("instance").await?;
-    let instance = instance.ok_or_else(|| OpenError::Other("this authority has never been started".into()))?;
-    let log_key = master.log_signer(&issuer(&instance))?.verifier_key().to_owned();
+    let issuer = issuer_of(&store).await?;
+    let issuer = issuer.ok_or_else(|| OpenError::Other("this authority has never been started".into()))?;
+    let log_key = master.log_signer(issuer.as_str())?.verifier_key().to_owned();
     let unfinished = Unfinished::beside(to);
     let (head, newest) = store.copy_to_file(&unfinished.0).await?;
     store.close().await;

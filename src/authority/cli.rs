@@ -261,7 +261,7 @@ fn place(data: &Path, config: Option<&Path>) -> Result<Place, OpenError> {
 async fn moved(data: PathBuf, config: &Path) -> Result<Vec<PathBuf>, OpenError> {
     let rules = Rules::load(config)?;
     own_directory(&data)?;
-    let places = Places { config: config.to_owned(), socket: data.join("none"), data };
+    let places = Places { config: config.to_owned(), socket: None, data };
     let _lock = lock(&places).await?;
     move_store(&places.data, &rules.config, Clock::system().now(), Faults::default()).await
 }

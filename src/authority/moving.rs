@@ -3,7 +3,7 @@
 
 use super::OpenError;
 use super::config::Config;
-use super::founding::issuer;
+use super::founding::issuer_of;
 use super::reset::{DATABASE, move_aside};
 use super::signer::MasterKey;
 use super::store::{Batch, Change, Faults, Place, PostgresUrl, Store};
@@ -35,8 +35,8 @@ pub async fn move_store(
 }
 
 async fn copy(data: &Path, source: &Store, url: &PostgresUrl, faults: Faults) -> Result<(), OpenError> {
-    let instance = source.meta("instance").await?;
-    let instance = instance.ok_or_else(|| OpenError::Other("this authority has never been started".into()))?;
+    let issuer = issuer_of(source).await?;
+    let issuer = issuer.ok_or_else(|| OpenError::Other("this authority has never been started".into()))?;
     let master = MasterKey::load(&data.join("authority.key"))?;
     let newest = source.newest_checkpoint().await?.unwrap_or_default();
     let target = Store::open(&Place::Postgres(url.clone()), faults).await?;
@@ -49,7 +49,7 @@ async fn copy(data: &Path, source: &Store, url: &PostgresUrl, faults: Faults) ->
     }
     batch.copy_from(source).await?;
     batch.apply(&Change::SetMeta { key: "key_id", value: master.id()? }).await?;
-    check(&mut batch, &newest, master.log_signer(&issuer(&instance))?.verifier_key()).await?;
+    check(&mut batch, &newest, master.log_signer(issuer.as_str())?.verifier_key()).await?;
     batch.commit().await?;
     target.close().await;
     Ok(())

@@ -33,6 +33,21 @@ const PERSON_LIFETIME: u64 = 600;
 /// Seconds a device has to exchange its code.
 const CODE_LIFETIME: u64 = 60;
 
+/// RFC 6749 section 4.1.2.1, OpenID Connect Core section 3.1.2.6.
+const ERRORS: [&str; 11] = [
+    "access_denied",
+    "account_selection_required",
+    "consent_required",
+    "interaction_required",
+    "invalid_request",
+    "invalid_scope",
+    "login_required",
+    "server_error",
+    "temporarily_unavailable",
+    "unauthorized_client",
+    "unsupported_response_type",
+];
+
 /// The parameters of a request, each once (RFC 6749 section 3.1).
 pub(in crate::authority) type Parameters = BTreeMap<String, String>;
 
@@ -231,7 +246,8 @@ pub(super) async fn back(authority: &Authority, query: &Parameters, browser: Opt
     let identity = async {
         provider.check_issuer(config, query.get("iss").map(String::as_str), &authority.clock).await?;
         if let Some(error) = query.get("error") {
-            let error = escaped(&error.chars().take(100).collect::<String>());
+            // What is written in a URL goes into the log only where it is a word that the standards know.
+            let error = ERRORS.iter().find(|known| **known == error).unwrap_or(&"for a reason of its own");
             return Err(refused("access_denied", format!("the identity provider says no: {error}")));
         }
         let code = parameter(query, "code")?;

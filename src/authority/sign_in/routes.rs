@@ -6,6 +6,7 @@ use super::pages::Page;
 use crate::authority::Authority;
 use crate::authority::error::Refusal;
 use crate::authority::routes::{Answered, From, Shared, ok, proven};
+use crate::authority::server::requests::Outcome;
 use axum::Router;
 use axum::extract::rejection::RawFormRejection;
 use axum::extract::{ConnectInfo, RawForm, RawQuery, State};
@@ -130,7 +131,13 @@ fn page(shown: Result<Shown, Refusal>) -> Response {
 
 #[allow(clippy::needless_pass_by_value, reason = "it is shown, and over")]
 fn no(refusal: Refusal) -> Response {
-    tracing::info!(cause = %refusal, "refused");
-    let status = StatusCode::from_u16(refusal.class().0).unwrap_or(StatusCode::BAD_REQUEST);
-    Page::said(status, "That did not work", &format!("{refusal}.")).into_response()
+    let (status, error, _) = refusal.class();
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+    let mut response = Page::said(status, "That did not work", &format!("{refusal}.")).into_response();
+    response.extensions_mut().insert(Outcome {
+        elevation: None,
+        error: Some(error.to_owned()),
+        cause: Some(refusal.cause()),
+    });
+    response
 }

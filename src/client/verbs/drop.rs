@@ -31,7 +31,7 @@ pub fn run(device: &Device, which: &Which) -> Result<u8, Error> {
         let taken = take(device, which, &mut held);
         failed = failed.or(taken.err());
     }
-    if held.is_empty() && failed.is_none() && missing.is_none() {
+    if held.is_empty() && failed.is_none() {
         device.terminal.note("nothing was held");
     }
     let mut lines = String::new();
