@@ -271,11 +271,9 @@ fn a_menu_that_is_left_leaves_the_terminal_as_it_was() {
 #[test]
 fn a_menu_survives_any_window_and_what_is_typed_before_it_does_not_count() {
     let catalogue = CATALOGUE.replace("the wiki", r"\u001b[2J東京タワー words without an end");
-    let more: String = (0..40)
-        .map(|n| {
-            format!("\n[resource.more-{n:02}]\nkind = \"secret\"\ndescription = \"more\"\nsensitivity = \"low\"\n")
-        })
-        .collect();
+    let resource =
+        |n| format!("\n[resource.more-{n:02}]\nkind = \"secret\"\ndescription = \"more\"\nsensitivity = \"low\"\n");
+    let more = (0..40).map(resource).collect::<Vec<String>>().concat();
     let mut home = Home::with(&(catalogue + &more));
     home.set("TERM", "xterm");
     for (columns, rows) in [(80, 24), (40, 10), (1, 1)] {
