@@ -25,5 +25,7 @@ mod manual;
 mod policy;
 /// Secrets under security keys, and the `age` program.
 mod sealing;
+/// The authority as a service: over TLS, under load, under attack, and as the system's own.
+mod serving;
 /// Vectors that another language reproduces.
 mod vectors;
