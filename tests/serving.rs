@@ -6,6 +6,8 @@ mod ending;
 pub mod harness;
 /// What a proxy may say.
 mod proxies;
+/// The runbook and the units.
+mod runbook;
 /// The system authority: another account, and a socket that was handed over.
 mod system;
 /// Certificates and protocol versions.

@@ -96,11 +96,8 @@ impl<E: Into<Refusal>> std::convert::From<E> for Refused {
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let (status, body) = self.0.to_response();
-        let outcome = Outcome {
-            elevation: body.elevation.clone(),
-            error: Some(body.error.clone()),
-            cause: Some(self.0.cause()),
-        };
+        let outcome =
+            Outcome { elevation: body.elevation.clone(), error: Some(body.error.clone()), cause: Some(self.0.cause()) };
         let challenge = format!("DPoP error=\"{}\", algs=\"ES256\"", body.error);
         let mut response =
             (StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), Json(body)).into_response();

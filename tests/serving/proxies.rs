@@ -11,7 +11,8 @@ async fn nobody_but_a_trusted_proxy_says_who_is_behind_them() {
     let service = Setup::listening(&format!("{LISTEN}trusted_proxies = [\"127.0.0.7/32\"]\n")).start();
     let ask = async |last: u8| {
         let request = service.client_at(last).get(service.url("/company/jwks"));
-        let request = request.header("X-Forwarded-For", "198.51.100.3, 192.0.2.77").header("Forwarded", "for=192.0.2.1");
+        let request =
+            request.header("X-Forwarded-For", "198.51.100.3, 192.0.2.77").header("Forwarded", "for=192.0.2.1");
         assert_eq!(request.header("X-Forwarded-Host", "evil.example").send().await.unwrap().status(), 200);
         caller_of_last_request(&service.lines(), "/jwks")
     };
@@ -31,7 +32,8 @@ fn without_tls_it_talks_to_its_proxies_alone() {
     let listen = "[listen]\naddress = \"127.0.0.1:0\"\nmetrics = \"127.0.0.1:0\"\nplain_http = true\n\
                   trusted_proxies = [\"127.0.0.7/32\"]\n";
     let service = Setup::listening(listen).start();
-    let request = b"GET /company/jwks HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 192.0.2.77\r\nConnection: close\r\n\r\n";
+    let request =
+        b"GET /company/jwks HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 192.0.2.77\r\nConnection: close\r\n\r\n";
     let answer = say(service.connect_from(7), request);
     assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
     assert_eq!(caller_of_last_request(&service.lines(), "/jwks"), "192.0.2.77");

@@ -1,7 +1,10 @@
 //! The system authority. The account that runs the tests is the service's; the second user is one of those it serves.
 
 use super::harness::{ISSUER, wait, write};
-use crate::cli::harness::{AUTHORITY_BIN, DEADLINE, as_other_user, finish, must_not_be_root, other_user, patiently, piped, spawn};
+use super::runbook::arguments_of;
+use crate::cli::harness::{
+    AUTHORITY_BIN, DEADLINE, as_other_user, finish, must_not_be_root, other_user, patiently, piped, spawn,
+};
 use crate::harness::{Ask, TestKey, Wire, claims, me, policy, proof_key};
 use elevate::authority::rules::DEFAULT_SCHEMA;
 use elevate::clock::Clock;
@@ -53,6 +56,11 @@ impl Drop for System {
 
 impl System {
     fn start(config: &str, arguments: &[&str]) -> Self {
+        Self::start_within(&[], config, arguments)
+    }
+
+    /// Through a program that runs its arguments in some way.
+    fn start_within(program: &[&str], config: &str, arguments: &[&str]) -> Self {
         let dir = tempfile::Builder::new().prefix("el").tempdir_in("/tmp").unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         for name in ["config", "run"] {
@@ -64,8 +72,11 @@ impl System {
         write(&dir.path().join("config/policy.cedar"), &policy());
         write(&dir.path().join("config/schema.cedarschema"), DEFAULT_SCHEMA);
         let mut command = Command::new("python3");
-        command.args(["-c", SERVICE_MANAGER]).arg(dir.path().join("run/authority.sock")).arg(dir.path().join("started"));
-        command.arg(AUTHORITY_BIN).arg("serve").arg("--config").arg(dir.path().join("config"));
+        command
+            .args(["-c", SERVICE_MANAGER])
+            .arg(dir.path().join("run/authority.sock"))
+            .arg(dir.path().join("started"));
+        command.args(program).arg(AUTHORITY_BIN).arg("serve").arg("--config").arg(dir.path().join("config"));
         command.arg("--data").arg(dir.path().join("data")).args(arguments).env_clear().env("ELEVATE_LOG", "info");
         command.stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(fs::File::create(dir.path().join("stderr")).unwrap());
@@ -136,7 +147,10 @@ async fn accounts_share_it_and_each_is_who_the_kernel_says() {
     let mut ask = Ask::new("wiki");
     let (status, no) = system.other_user_elevates(&wire, &ask, &their_key);
     assert_eq!(status, 403, "{no}");
-    assert_eq!(no["error_description"], format!("the request speaks for {}, and the kernel says it comes from {their_sub}", me()));
+    assert_eq!(
+        no["error_description"],
+        format!("the request speaks for {}, and the kernel says it comes from {their_sub}", me())
+    );
     ask.subject_token.clone_from(&their_sub);
     let (status, theirs) = system.other_user_elevates(&wire, &ask, &their_key);
     assert_eq!(status, 200, "{theirs}");
@@ -144,7 +158,7 @@ async fn accounts_share_it_and_each_is_who_the_kernel_says() {
     assert_eq!(claims(&Secret::new(token)).sub, their_sub);
 
     // What is the first one's, they neither see nor end.
-    assert_eq!(system.other_user_asks("/keys", &[]).1["keys"], serde_json::json!([]));
+    assert_eq!(system.other_user_asks("/keys", &[]).1, serde_json::json!([]));
     let (_, log) = system.other_user_asks("/log/entries", &[]);
     let text = log.to_string();
     assert!(text.contains(&their_sub) && !text.contains(&me()), "{text}");
@@ -156,6 +170,14 @@ async fn accounts_share_it_and_each_is_who_the_kernel_says() {
     let data = system.dir.path().join("data");
     as_other_user(&format!("! ls {0} 2>/dev/null && ! cat {0}/authority.key 2>/dev/null", data.display()));
     as_other_user(&format!("! rm {} 2>/dev/null", system.socket().display()));
+}
+
+#[test]
+fn in_a_user_namespace_nobody_is_taken_for_somebody() {
+    must_not_be_root();
+    let system = System::start_within(&["/usr/bin/unshare", "--user", "--map-current-user"], "", &["--everybody"]);
+    let (status, no) = system.other_user_asks("/keys", &[]);
+    assert_eq!((status, &no["error_description"]), (400, &"the kernel does not say who is calling".into()), "{no}");
 }
 
 #[tokio::test]
@@ -176,7 +198,9 @@ async fn only_those_administer_whom_the_configuration_names() {
 #[tokio::test]
 async fn it_ends_when_it_is_idle_and_the_next_call_starts_it_again() {
     must_not_be_root();
-    let system = System::start("idle_exit = \"1s\"\n", &["--everybody", "--exit-when-idle"]);
+    let arguments = arguments_of("elevate-authority.service");
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let system = System::start("idle_exit = \"1s\"\n", &arguments);
     assert_eq!(system.times_started(), 0, "nobody called");
     assert_eq!(system.other_user_asks("/jwks", &[]).0, 200);
     assert_eq!(system.times_started(), 1);

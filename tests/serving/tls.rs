@@ -141,7 +141,8 @@ async fn a_new_certificate_counts_without_a_restart_and_a_broken_one_does_not() 
     service.setup.write_certificate(&other.certify("localhost", 2020, 2119));
     service.says("2119-01-01T00:00:00Z");
     let of_other = reqwest::Certificate::from_pem(other.pem.as_bytes()).unwrap();
-    let second = reqwest::Client::builder().tls_certs_only([of_other]).resolve("localhost", service.address).build().unwrap();
+    let second =
+        reqwest::Client::builder().tls_certs_only([of_other]).resolve("localhost", service.address).build().unwrap();
     let answer = second.get(service.url("/company/jwks")).send().await.unwrap();
     assert_eq!(answer.status(), 200);
     assert!(service.number("elevate_certificate_expiry_timestamp_seconds").await < ends_first);

@@ -145,12 +145,16 @@ async fn a_request_is_a_line_and_no_line_holds_a_secret() {
     }
     drop(step_up);
 
-    let over_tls = || service.lines().into_iter().filter(|line| line["caller"] == "127.0.0.1" && line["endpoint"].is_string());
+    let over_tls =
+        || service.lines().into_iter().filter(|line| line["caller"] == "127.0.0.1" && line["endpoint"].is_string());
     patiently(DEADLINE, || (over_tls().count() == asked).then_some(())).expect("a line each");
     let elevation = claims(&granted.access_token).txn;
     let line = service.line("the grant", |line| line["elevation"] == elevation && line["status"] == 200);
     let caller = format!("uid:{}", elevate::files::own_uid());
-    assert_eq!((&line["endpoint"], &line["method"], &line["caller"]), (&"/token".into(), &"POST".into(), &caller.into()));
+    assert_eq!(
+        (&line["endpoint"], &line["method"], &line["caller"]),
+        (&"/token".into(), &"POST".into(), &caller.into())
+    );
     assert!(line["ms"].as_f64().unwrap() > 0.0 && line["request"].as_str().unwrap().len() == 16, "{line}");
 
     let said = service.said();

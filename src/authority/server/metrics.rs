@@ -82,9 +82,17 @@ impl Metrics {
         };
         let registry = &mut metrics.registry;
         registry.register("requests", "Requests answered, by endpoint and status", metrics.requests.clone());
-        registry.register("request_duration_seconds", "From the head of a request to its answer", metrics.durations.clone());
+        registry.register(
+            "request_duration_seconds",
+            "From the head of a request to its answer",
+            metrics.durations.clone(),
+        );
         registry.register("elevations", "Answers of POST /token, by outcome and reason", metrics.elevations.clone());
-        registry.register("requests_under_way", "Requests that were taken and not answered yet", metrics.under_way.clone());
+        registry.register(
+            "requests_under_way",
+            "Requests that were taken and not answered yet",
+            metrics.under_way.clone(),
+        );
         registry.register("connections", "Connections that are open", metrics.connections.clone());
         registry.register("connections_refused", "Connections that got no answer, by reason", metrics.refused.clone());
         registry.register("reload_failures", "Changed files that were not taken up", metrics.reload_failures.clone());

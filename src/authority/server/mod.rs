@@ -157,7 +157,9 @@ impl WaysIn {
         }
         if let Some(metrics) = self.metrics {
             let app = health::health(authority.clone(), is_ending).merge(health::metrics(authority.clone()));
-            tokio::spawn(House { app, activity: Activity::new(), ..house.clone() }.serve_network(metrics, Door::loopback()));
+            tokio::spawn(
+                House { app, activity: Activity::new(), ..house.clone() }.serve_network(metrics, Door::loopback()),
+            );
         }
         if let Some(discovery) = self.discovery {
             let app = discovery_router(authority.clone());
@@ -177,7 +179,8 @@ fn socket(
     handed_over: Option<std::os::unix::net::UnixListener>,
     served: Served,
 ) -> Result<Option<UnixListener>, OpenError> {
-    let fault = |error: std::io::Error| OpenError::Other(format!("the socket that was handed over can't be used: {error}"));
+    let fault =
+        |error: std::io::Error| OpenError::Other(format!("the socket that was handed over can't be used: {error}"));
     match (handed_over, &places.socket) {
         (Some(_), Some(_)) => Err(OpenError::Other("a socket was handed over, and --socket names another".into())),
         (Some(socket), None) => {
