@@ -35,5 +35,7 @@ mod sealing;
 mod sign_in;
 /// TLS, certificates and proxies between a client and an authority.
 mod tls_front;
+/// The authority as a service: over TLS, under load, under attack, and as the system's own.
+mod serving;
 /// Vectors that another language reproduces.
 mod vectors;
