@@ -10,7 +10,7 @@ use crate::harness::{
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use elevate::authority::caller::{Caller, Served};
-use elevate::authority::elevation::{Answer as Direct, elevate as elevate_directly};
+use elevate::authority::elevation::{Answer as Direct, ElevationId, elevate as elevate_directly};
 use elevate::authority::error::Refusal;
 use elevate::clock::Clock;
 use elevate::protocol::SOFTWARE_AAGUID;
@@ -593,7 +593,7 @@ async fn another_uid_on_the_socket() {
     let request = Ask::new("wiki").request();
     let own = Caller::with_uid(elevate::files::own_uid());
     let granted = elevate_directly(&target.authority.authority, own, "jkt", &request).await.unwrap();
-    assert!(matches!(granted, Direct::Grant(_)));
+    assert!(matches!(granted, Direct::Grant(..)));
 }
 
 #[tokio::test]
@@ -1291,7 +1291,7 @@ async fn secret_in_debug() {
         format!("{operation:?}"),
         format!("{:?}", TokenParameter { token: token.clone() }),
         format!("{:?}", Answer::Grant(Box::new(grant.clone()))),
-        format!("{:?}", Direct::Grant(Box::new(grant))),
+        format!("{:?}", Direct::Grant(ElevationId::fresh(), Box::new(grant))),
     ];
     let stored_key = proof.to_stored();
     let signature = token.expose().rsplit('.').next().unwrap();
