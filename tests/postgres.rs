@@ -177,9 +177,7 @@ once_more! {
         rules_that_are_not_recorded_decide_nothing
         writes_that_fail_one_after_the_other
         when_a_shared_write_fails_everybody_in_it_is_told
-        a_changed_entry_is_named
         an_entry_that_is_no_entry_any_more_is_named
-        a_changed_last_entry_stops_the_authority
         a_removed_entry_is_named
         swapped_entries_are_named
         a_changed_private_part_is_named
@@ -212,7 +210,6 @@ once_more! {
         the_catalogue_shows_what_the_caller_may_ask_for
         every_grant_comes_with_a_receipt_and_the_log_only_grows
         grants_at_once_share_a_checkpoint_and_each_has_its_receipt
-        a_secret_is_sealed_at_rest_and_handed_out_to_whom_it_is_granted
         secrets_go_where_secrets_belong
         an_operation_is_carried_out_once_and_only_as_it_was_approved
         an_operation_raced_is_carried_out_once
