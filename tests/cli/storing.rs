@@ -77,7 +77,7 @@ fn a_store_moves_to_postgresql_by_one_command() {
     home.elevate(&["audit", "verify"]).ok();
     assert!(home.is_active(&token));
     home.elevate(&["token", "-k", "wiki"]).ok();
-    assert_eq!(home.approve(&["token", "prod-db"]).ok().stdout.trim(), "hunter2");
+    assert_eq!(home.approve(&["prod-db", "--", "printenv", "ELEVATE_SECRET"]).ok().stdout.trim(), "hunter2");
     home.elevate(&["audit", "verify"]).ok();
     let names: Vec<_> = fs::read_dir(data(&home)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(!names.iter().any(|name| name == "authority.db"), "{names:?}");
@@ -156,7 +156,7 @@ fn a_backup_made_while_it_runs_brings_it_back() {
         let _ = fs::remove_file(data.join(name));
     }
     fs::copy(&to, data.join("authority.db")).unwrap();
-    assert_eq!(home.approve(&["token", "prod-db"]).ok().stdout.trim(), "hunter2");
+    assert_eq!(home.approve(&["prod-db", "--", "printenv", "ELEVATE_SECRET"]).ok().stdout.trim(), "hunter2");
     home.elevate(&["audit", "verify"]).ok();
 }
 
