@@ -335,6 +335,7 @@ impl Answer {
 /// HTTP over the socket, with proofs of possession. Nothing of the real client is used but what makes a proof.
 pub struct Wire {
     http: reqwest::Client,
+    base: String,
     pub issuer: String,
     pub log_key: String,
     pub clock: Clock,
@@ -344,7 +345,13 @@ pub struct Wire {
 impl Wire {
     pub async fn new(socket: &Path, clock: Clock) -> Self {
         let http = reqwest::Client::builder().unix_socket(socket).tls_certs_only([]).build().unwrap();
-        let mut wire = Self { http, issuer: String::new(), log_key: String::new(), clock, nonce: Mutex::default() };
+        Self::over(http, "http://localhost".into(), clock).await
+    }
+
+    /// HTTP to any base URL.
+    pub async fn over(http: reqwest::Client, base: String, clock: Clock) -> Self {
+        let mut wire =
+            Self { http, base, issuer: String::new(), log_key: String::new(), clock, nonce: Mutex::default() };
         let metadata: Metadata = wire.get("/.well-known/oauth-authorization-server").await.read().unwrap();
         wire.issuer = metadata.issuer;
         wire.log_key = metadata.elevate_log_key;
@@ -357,7 +364,7 @@ impl Wire {
     }
 
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
-        self.http.request(method.parse().unwrap(), format!("http://localhost{path}"))
+        self.http.request(method.parse().unwrap(), format!("{}{path}", self.base))
     }
 
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Reply {
@@ -377,8 +384,13 @@ impl Wire {
 
     /// A proof for one POST, with the nonce that came last.
     pub fn prove(&self, path: &str, key: &ProofKey, token: Option<&str>) -> String {
+        self.prove_for("POST", path, key, token)
+    }
+
+    /// A proof for one request, with the nonce that came last.
+    pub fn prove_for(&self, method: &str, path: &str, key: &ProofKey, token: Option<&str>) -> String {
         let url = format!("{}{path}", self.issuer);
-        let expected = Expected { method: "POST", url: &url, access_token: token, now: self.clock.now() };
+        let expected = Expected { method, url: &url, access_token: token, now: self.clock.now() };
         let nonce = self.nonce();
         key.prove(&expected, Some(&nonce)).unwrap()
     }

@@ -31,6 +31,8 @@ mod postgres;
 mod reaching;
 /// Secrets under security keys, and the `age` program.
 mod sealing;
+/// People who sign in over the network.
+mod sign_in;
 /// TLS, certificates and proxies between a client and an authority.
 mod tls_front;
 /// Vectors that another language reproduces.

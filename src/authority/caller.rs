@@ -1,11 +1,14 @@
 //! Who is asking. On a socket that is the kernel's word (`SO_PEERCRED`), never a claim; over the network it is nobody,
 //! until a token says who.
 
+use super::Authority;
 use super::error::Refusal;
-use crate::protocol::messages::{JWT_TYPE, PEER_TOKEN_TYPE};
+use super::sign_in::{SignedIn, sessions};
+use crate::protocol::messages::{ACCESS_TOKEN_TYPE, JWT_TYPE, PEER_TOKEN_TYPE, TokenRequest};
 use axum::extract::connect_info::Connected;
 use axum::serve::IncomingStream;
 use std::net::IpAddr;
+use std::sync::Arc;
 use tokio::net::UnixListener;
 
 /// The other end of a connection, as far as the transport knows it.
@@ -51,6 +54,47 @@ impl Caller {
         self.account(served)?.ok_or(Refusal::NotSignedIn)
     }
 
+    /// Whom a token request speaks for (RFC 8693 section 2.1): on a socket whom the kernel says, over the network whoever
+    /// is signed in on the device whose proof key has the thumbprint `jkt`.
+    ///
+    /// # Errors
+    /// As for [`Caller::subject`] and [`Subject::must_be`]; [`Refusal::SignInOver`].
+    pub async fn of_token_request(
+        self,
+        authority: &Authority,
+        jkt: &str,
+        request: &TokenRequest,
+    ) -> Result<Subject, Refusal> {
+        let (kind, token) = (&request.subject_token_type, request.subject_token.expose());
+        if let Some(subject) = self.account(authority.served)? {
+            subject.must_be(kind, token)?;
+            return Ok(subject);
+        }
+        match kind.as_str() {
+            ACCESS_TOKEN_TYPE => sessions::holder(authority, token, jkt).await,
+            JWT_TYPE => Err(Refusal::IdentityToken),
+            PEER_TOKEN_TYPE => Err(Refusal::NotSignedIn),
+            _ => Err(Refusal::Malformed(format!("over the network, subject_token_type is {ACCESS_TOKEN_TYPE}"))),
+        }
+    }
+
+    /// Who makes any other request: on a socket whom the kernel says, over the network whoever is signed in with the
+    /// token of its `Authorization` header, which `proven` checks with its proof.
+    ///
+    /// # Errors
+    /// As for [`Caller::account`]; [`Refusal::NotSignedIn`]; [`Refusal::SignInOver`]; those of `proven`.
+    pub async fn of_request<'a>(
+        self,
+        authority: &Authority,
+        proven: impl Future<Output = Result<(&'a str, String), Refusal>>,
+    ) -> Result<Subject, Refusal> {
+        if let Some(subject) = self.account(authority.served)? {
+            return Ok(subject);
+        }
+        let (token, jkt) = proven.await?;
+        sessions::holder(authority, token, &jkt).await
+    }
+
     /// Refuses a token that speaks for somebody other than whom the transport vouches for. Over the network the token
     /// itself is all there is.
     ///
@@ -78,19 +122,41 @@ pub enum Served {
 pub struct Subject {
     sub: String,
     uid: Option<u32>,
+    signed_in: Option<Arc<SignedIn>>,
 }
 
 impl Subject {
     /// An account of this host.
     #[must_use]
     pub fn account(uid: u32) -> Self {
-        Self { sub: format!("uid:{uid}"), uid: Some(uid) }
+        Self { sub: format!("uid:{uid}"), uid: Some(uid), signed_in: None }
     }
 
     /// `sub` as `issuer` calls it: written `ISSUER#SUB`, so that two issuers never mean the same subject.
     #[must_use]
     pub fn of_issuer(issuer: &str, sub: &str) -> Self {
-        Self { sub: format!("{issuer}#{sub}"), uid: None }
+        Self { sub: format!("{issuer}#{sub}"), uid: None, signed_in: None }
+    }
+
+    /// A person who signed in on a device: `sub` is `ISSUER#SUB` of the provider.
+    #[must_use]
+    pub fn signed_in(sub: String, signed_in: SignedIn) -> Self {
+        Self { sub, uid: None, signed_in: Some(Arc::new(signed_in)) }
+    }
+
+    /// How they signed in, and what the provider says of them.
+    #[must_use]
+    pub fn sign_in(&self) -> Option<&SignedIn> {
+        self.signed_in.as_deref()
+    }
+
+    /// Whether an entry of `admins` or of a role means them: a subject, or one of the provider's groups as `group:NAME`.
+    #[must_use]
+    pub fn is_meant_by(&self, entry: &str) -> bool {
+        match entry.strip_prefix("group:") {
+            Some(group) => self.sign_in().is_some_and(|signed_in| signed_in.person.groups.contains(group)),
+            None => self.sub == entry,
+        }
     }
 
     /// The user id, of an account of this host.

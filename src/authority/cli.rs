@@ -1,9 +1,11 @@
-//! `elevate-authority`: serve, check-config, accept-clock, reset. Whatever else changes an authority goes through its own flow.
+//! `elevate-authority`: serve, check-config, accept-clock, move, backup, reset. Whatever else changes an authority goes through its own flow.
 
 use super::OpenError;
 use super::audit::Entry;
+use super::backup::back_up;
 use super::elevation::ElevationId;
 use super::founding::Foundation;
+use super::moving::move_store;
 use super::reset::reset;
 use super::rules::Rules;
 use super::server::{Manner, Places, handed_over, lock, serve};
@@ -27,6 +29,8 @@ Examples:
                                    whether its files are good
   elevate-authority reset --data ~/.local/share/elevate/authority
                                    begin anew after every key was lost
+  elevate-authority backup --data ~/.local/share/elevate/authority --to elevate.db
+                                   a copy of its database
   elevate-authority accept-clock --data ~/.local/share/elevate/authority
                                    go on after the clock was wrong";
 
@@ -72,6 +76,32 @@ enum Command {
         /// Directory of the database, the key and the lock
         #[arg(long, value_name = "DIR")]
         data: PathBuf,
+        /// Directory of authority.toml, where it names PostgreSQL
+        #[arg(long, value_name = "DIR")]
+        config: Option<PathBuf>,
+    },
+    /// Move the store from authority.db to the PostgreSQL that authority.toml names, whole or not at all
+    ///
+    /// The authority is stopped. The log is computed anew from what was written before it counts; authority.db is moved
+    /// aside, not deleted.
+    Move {
+        /// Directory of the database, the key and the lock
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// Directory of authority.toml
+        #[arg(long, value_name = "DIR")]
+        config: PathBuf,
+    },
+    /// Write a copy of authority.db, also while the authority runs
+    ///
+    /// The copy is checked before it counts. authority.key is not in it, and without the key it opens for nobody.
+    Backup {
+        /// Directory of the database, the key and the lock
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// The file to write, which is not there yet
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
         /// Directory of authority.toml, where it names PostgreSQL
         #[arg(long, value_name = "DIR")]
         config: Option<PathBuf>,
@@ -138,6 +168,20 @@ pub fn main() -> ExitCode {
         },
         Command::AcceptClock { data, config } => match runtime.block_on(accept_clock(data, config.as_deref())) {
             Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error.to_string(), 11),
+        },
+        Command::Move { data, config } => match runtime.block_on(moved(data, &config)) {
+            Ok(aside) => {
+                say(&json!({ "moved": aside }));
+                ExitCode::SUCCESS
+            }
+            Err(error) => failed(&error.to_string(), 11),
+        },
+        Command::Backup { data, to, config } => match runtime.block_on(backed_up(&data, &to, config.as_deref())) {
+            Ok(entries) => {
+                say(&json!({ "backup": to, "log_entries": entries }));
+                ExitCode::SUCCESS
+            }
             Err(error) => failed(&error.to_string(), 11),
         },
         Command::Reset { data, lose_everything_sealed } => {
@@ -212,6 +256,20 @@ fn place(data: &Path, config: Option<&Path>) -> Result<Place, OpenError> {
         ))),
         Place::File(_) | Place::Postgres(_) => Ok(place),
     }
+}
+
+async fn moved(data: PathBuf, config: &Path) -> Result<Vec<PathBuf>, OpenError> {
+    let rules = Rules::load(config)?;
+    own_directory(&data)?;
+    let places = Places { config: config.to_owned(), socket: None, data };
+    let _lock = lock(&places).await?;
+    move_store(&places.data, &rules.config, Clock::system().now(), Faults::default()).await
+}
+
+async fn backed_up(data: &Path, to: &Path, config: Option<&Path>) -> Result<u64, OpenError> {
+    let place = place(data, config)?;
+    own_directory(data)?;
+    back_up(data, &place, to).await
 }
 
 async fn accept_clock(data: PathBuf, config: Option<&Path>) -> Result<(), OpenError> {

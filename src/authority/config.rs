@@ -3,6 +3,7 @@
 use super::attestation::AttestationConfig;
 use super::rules::RulesError;
 use super::server::listen::Listen;
+use super::sign_in::config::SignInConfig;
 use super::store::PostgresUrl;
 use crate::protocol::AUTHORITY_RESOURCE;
 use crate::protocol::display::escaped;
@@ -51,9 +52,16 @@ pub struct Config {
     /// Where it is reached over the network; absent, it is not.
     #[serde(default)]
     pub listen: Option<Listen>,
-    /// Subjects who administer; empty means the account the authority runs as, and nobody where it serves everybody.
+    /// Who says who somebody is over the network; absent, nobody is let in there.
+    #[serde(default)]
+    pub sign_in: Option<SignInConfig>,
+    /// Who administers: subjects, and the provider's groups as `group:NAME`; empty means the account whose own authority it
+    /// is, and nobody for the system authority.
     #[serde(default)]
     pub admins: BTreeSet<String>,
+    /// Roles for policies: who has each, written as for `admins`.
+    #[serde(default)]
+    pub roles: BTreeMap<String, BTreeSet<String>>,
     /// The catalogue.
     #[serde(default, rename = "resource")]
     pub resources: BTreeMap<ResourceName, Resource>,
@@ -208,6 +216,9 @@ impl Config {
                 .check(self.issuer.as_ref())
                 .map_err(|(key, reason)| RulesError::at(file, line(key), reason.into()))?;
         }
+        if let Some(Err(reason)) = self.sign_in.as_ref().map(SignInConfig::check) {
+            return Err(RulesError::at(file, line("[sign_in]"), reason.into()));
+        }
         match self.discovery_listen {
             Some(address) if !address.ip().is_loopback() => Err(RulesError::at(
                 file,
@@ -231,10 +242,10 @@ fn minutes(count: u64) -> Ttl {
     Ttl::try_from(count * 60).unwrap_or_else(|_| unreachable!("a quarter of an hour is a length of time"))
 }
 
-fn length_of_time<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Ttl, D::Error> {
+pub(super) fn length_of_time<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Ttl, D::Error> {
     String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
 }
 
-fn maybe_length_of_time<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Ttl>, D::Error> {
+pub(super) fn maybe_length_of_time<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Ttl>, D::Error> {
     length_of_time(deserializer).map(Some)
 }

@@ -74,6 +74,8 @@ pub struct Observed {
     pub can_verify: bool,
     /// Risk.
     pub signals: Vec<Signal>,
+    /// How long ago the person showed the provider who they are, in seconds; `None` on a socket.
+    pub sign_in_age: Option<u64>,
 }
 
 impl Observed {
@@ -102,6 +104,9 @@ impl Observed {
             enrolled_keys: keys.len(),
             can_verify: keys.iter().any(|key| key.verifies_user),
             signals,
+            sign_in_age: subject.sign_in().map(|signed_in| {
+                u64::try_from(now.as_second().saturating_sub(signed_in.person.auth_time)).unwrap_or_default()
+            }),
         })
     }
 }
@@ -114,7 +119,12 @@ impl Context {
     }
 
     /// The Cedar context of the schema, for one rung.
-    pub(super) fn to_cedar(&self, question: &Question<'_>, assurance: Assurance) -> serde_json::Value {
+    pub(super) fn to_cedar(
+        &self,
+        question: &Question<'_>,
+        assurance: Assurance,
+        with_sign_in: bool,
+    ) -> serde_json::Value {
         let mut observed = json!({
             "hour": self.observed.hour,
             "enrolled_keys": self.observed.enrolled_keys,
@@ -124,6 +134,14 @@ impl Context {
         // What there is not is left out: a policy that needs it then denies.
         if let Some(uid) = self.observed.uid {
             observed["uid"] = json!(uid);
+        }
+        if let (true, Some(signed_in)) = (with_sign_in, question.subject.sign_in()) {
+            let person = &signed_in.person;
+            observed["sign_in"] = json!({
+                "age": self.observed.sign_in_age.unwrap_or_default(),
+                "acr": person.acr.as_deref().unwrap_or_default(),
+                "amr": person.amr,
+            });
         }
         json!({
             "observed": observed,

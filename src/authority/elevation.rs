@@ -72,8 +72,7 @@ pub async fn elevate(
     // caller
     let rules = authority.rules().await?;
     let now = authority.clock.now();
-    let subject = &caller.subject(authority.served)?;
-    subject.must_be(&request.subject_token_type, request.subject_token.expose())?;
+    let subject = &caller.of_token_request(authority, jkt, request).await?;
     let wanted = Wanted::parse(authority, &rules, subject, jkt, request)?;
     let waiting = step_up::resume(authority, &wanted, request, now).await?;
     let elevation = waiting.as_ref().map_or_else(ElevationId::fresh, Waiting::elevation);
@@ -103,7 +102,7 @@ pub async fn elevate(
 
     // record
     let grant = wanted.grant(&permitted, &step_up, seen, now)?;
-    let recorded = record_grant(authority, &permitted, &wanted, &context, &step_up, &grant).await?;
+    let recorded = record_grant(authority, subject, &permitted, &wanted, &context, &step_up, &grant).await?;
 
     // issue
     let response = issue(authority, &permitted, &step_up, &recorded, &grant, &issuable, request.log_size).await?;
@@ -180,6 +179,7 @@ impl Wanted {
             action: self.action,
             subject,
             admin: authority.is_admin(rules, subject),
+            roles: rules.roles_of(subject),
             name: &self.asked.resource,
             resource: &self.resource,
             context,
@@ -272,14 +272,7 @@ async fn admit(
 ) -> Result<(), Refusal> {
     let sub = subject.sub().to_owned();
     match authority.store.user(&sub).await? {
-        None => {
-            let entry = Entry::new(Event::UserCreated, elevation.clone(), json!({ "sub": sub }));
-            match authority.audit.record(entry, vec![Change::CreateUser { sub, at: now }]).await {
-                // Two first requests at once: the other one made the user.
-                Ok(_) | Err(super::audit::RecordError::Conflict(_)) => Ok(()),
-                Err(error) => Err(error.into()),
-            }
-        }
+        None => make_known(authority, &sub, elevation, now).await,
         Some(user) if user.disabled_at.is_some() => {
             let mut entry = Entry::new(Event::ElevationDenied, elevation.clone(), json!({ "sub": sub }));
             entry.resource = Some(wanted.asked.resource.to_string());
@@ -288,6 +281,27 @@ async fn admit(
             Err(Refusal::UserDisabled(elevation.clone()))
         }
         Some(_) => Ok(()),
+    }
+}
+
+/// Records that there is such a user, where that is new.
+///
+/// # Errors
+/// [`Refusal`].
+pub(super) async fn make_known(
+    authority: &Authority,
+    sub: &str,
+    elevation: &ElevationId,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    if authority.store.user(sub).await?.is_some() {
+        return Ok(());
+    }
+    let entry = Entry::new(Event::UserCreated, elevation.clone(), json!({ "sub": sub }));
+    match authority.audit.record(entry, vec![Change::CreateUser { sub: sub.to_owned(), at: now }]).await {
+        // Two first requests at once: the other one made the user.
+        Ok(_) | Err(super::audit::RecordError::Conflict(_)) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -312,6 +326,7 @@ async fn denied(
 
 async fn record_grant(
     authority: &Authority,
+    subject: &Subject,
     permitted: &Permitted,
     wanted: &Wanted,
     context: &Context,
@@ -321,6 +336,10 @@ async fn record_grant(
     let mut changes = step_up.changes().to_vec();
     changes.push(Change::AddGrant(grant.clone()));
     let mut private = wanted.private(context);
+    if let Some(signed_in) = subject.sign_in() {
+        changes.push(Change::AddGrantOfSignIn { sign_in: signed_in.id.clone(), grant: grant.id.clone() });
+        private["sign_in"] = json!(signed_in.id);
+    }
     private["grant_id"] = json!(grant.id);
     private["expires_at"] = json!(grant.expires_at);
     private["evidence"] = json!(step_up.evidence());
@@ -365,6 +384,7 @@ pub async fn foresee(
         action: Action::Elevate,
         subject,
         admin: authority.is_admin(rules, subject),
+        roles: rules.roles_of(subject),
         name,
         resource,
         context: &context,

@@ -2,6 +2,7 @@
 
 use super::audit::AuditError;
 use super::elevation::ElevationId;
+use super::sign_in::sessions::Over;
 use super::signer::KeyError;
 use super::store::StoreError;
 use crate::protocol::assurance::Assurance;
@@ -30,6 +31,20 @@ pub enum Refusal {
     /// Nobody vouches for the caller.
     #[error("you are not signed in")]
     NotSignedIn,
+    /// The device was signed in, and is not any more.
+    #[error("{0}")]
+    SignInOver(Over),
+    /// A step of signing in that OAuth has an error code for.
+    #[error("{cause}")]
+    SignIn {
+        /// RFC 6749 section 5.2, RFC 8628 section 3.5.
+        error: &'static str,
+        /// Which check.
+        cause: String,
+    },
+    /// The provider does not say who somebody is.
+    #[error("the identity provider can't say who you are: {0}")]
+    Provider(String),
     /// Shut out by an administrator.
     #[error("your account was disabled")]
     UserDisabled(ElevationId),
@@ -118,6 +133,16 @@ pub enum Refusal {
     Keys(&'static str),
 }
 
+/// The class of an error that OAuth has a name for.
+const fn sign_in_code(error: &'static str) -> ErrorCode {
+    match error.as_bytes() {
+        b"authorization_pending" | b"slow_down" => ErrorCode::ApprovalPending,
+        b"access_denied" => ErrorCode::Denied,
+        b"invalid_grant" | b"expired_token" => ErrorCode::VerificationFailed,
+        _ => ErrorCode::Usage,
+    }
+}
+
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match error {
@@ -160,7 +185,9 @@ impl Refusal {
             Self::NoSecurityKey { .. } | Self::NoKeyUnseals { .. } => (403, "access_denied", ErrorCode::NoSecurityKey),
             Self::StepUpFailed { .. } | Self::SessionGone => (400, "invalid_grant", ErrorCode::VerificationFailed),
             Self::IdentityToken => (400, "invalid_request", ErrorCode::NotSignedIn),
-            Self::NotSignedIn => (401, "invalid_token", ErrorCode::NotSignedIn),
+            Self::NotSignedIn | Self::SignInOver(_) => (401, "invalid_token", ErrorCode::NotSignedIn),
+            Self::SignIn { error, .. } => (400, error, sign_in_code(error)),
+            Self::Provider(_) => (503, "temporarily_unavailable", ErrorCode::Failed),
             Self::Dpop(DpopError::NonceNeeded) => (400, "use_dpop_nonce", ErrorCode::Failed),
             Self::Dpop(DpopError::Invalid(_) | DpopError::Clock { .. }) => {
                 (400, "invalid_dpop_proof", ErrorCode::Failed)
@@ -204,7 +231,11 @@ impl Refusal {
                 "enrol a hardware key, or set `allow_software_keys = true` in authority.toml".to_owned()
             }
             Self::Policy(_) => "run `elevate-authority check-config`".to_owned(),
-            Self::NotSignedIn => "run `elevate login`".to_owned(),
+            Self::SignInOver(Over::Disabled) => {
+                "an administrator can let you in again with `elevate admin user enable`".to_owned()
+            }
+            Self::NotSignedIn | Self::SignInOver(_) => "run `elevate login`".to_owned(),
+            Self::SignIn { .. } | Self::Provider(_) => "run `elevate login` again".to_owned(),
             Self::IdentityToken => "it knows you by your account: run it without one".to_owned(),
             Self::Dpop(DpopError::Clock { .. }) => {
                 "set the one that is wrong; `timedatectl` says whether yours is synchronised".to_owned()
@@ -234,6 +265,9 @@ impl Refusal {
             | Self::NotTheCaller { .. }
             | Self::SessionGone
             | Self::NotSignedIn
+            | Self::SignInOver(_)
+            | Self::SignIn { .. }
+            | Self::Provider(_)
             | Self::IdentityToken
             | Self::Dpop(_)
             | Self::Token(_)
@@ -261,6 +295,9 @@ impl Refusal {
             Self::NotTheCaller { observed, .. } => format!("the request speaks for somebody else than {observed}"),
             Self::NoSuchPath(_) => "there is no such path".to_owned(),
             Self::NotSignedIn
+            | Self::SignInOver(_)
+            | Self::SignIn { .. }
+            | Self::Provider(_)
             | Self::UserDisabled(_)
             | Self::Denied { .. }
             | Self::NoSecurityKey { .. }

@@ -98,7 +98,7 @@ impl Foundation {
 ///
 /// # Errors
 /// [`OpenError`].
-async fn issuer_of(store: &Store) -> Result<Option<Issuer>, OpenError> {
+pub(super) async fn issuer_of(store: &Store) -> Result<Option<Issuer>, OpenError> {
     if let Some(issuer) = store.meta("issuer").await? {
         return issuer.parse().map(Some).map_err(|error: Malformed| OpenError::Other(error.0));
     }

@@ -4,6 +4,7 @@
 
 pub mod attestation;
 pub mod audit;
+pub mod backup;
 pub mod caller;
 pub mod cli;
 pub mod config;
@@ -14,6 +15,7 @@ pub mod error;
 pub mod explain;
 pub mod founding;
 pub mod issue;
+pub mod moving;
 pub mod operations;
 pub mod policy;
 pub mod proofs;
@@ -23,15 +25,16 @@ pub mod routes;
 pub mod rules;
 pub mod security_key;
 pub mod server;
+pub mod sign_in;
 pub mod signer;
 pub mod step_up;
 pub mod store;
 
 use crate::clock::Clock;
 use crate::log::leaf::Event;
+use crate::protocol::issuer::Issuer;
 use audit::{Audit, Entry};
 use caller::{Served, Subject};
-use crate::protocol::issuer::Issuer;
 use elevation::ElevationId;
 use error::Refusal;
 use founding::Foundation;
@@ -41,6 +44,7 @@ use rules::{LiveRules, Rules, RulesError};
 use serde_json::json;
 use server::limits::Limits;
 use server::metrics::Metrics;
+use sign_in::SignIn;
 use signer::{KeyError, MasterKey, Signer};
 use std::path::Path;
 use std::sync::Arc;
@@ -58,6 +62,7 @@ pub struct Authority {
     pub(crate) served: Served,
     pub(crate) relying_party: RelyingParty,
     pub(crate) proofs: Proofs,
+    pub(crate) sign_in: SignIn,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     rules: LiveRules,
@@ -104,6 +109,7 @@ impl Authority {
             relying_party: RelyingParty::new(issuer.host()).map_err(OpenError::Other)?,
             issuer,
             proofs: Proofs::of(&store, &master).await?,
+            sign_in: SignIn::default(),
             limits: Limits::new(rules.current().config.listen.as_ref()),
             metrics: Metrics::new(),
             served: Served::Only(crate::files::own_uid()),
@@ -147,7 +153,7 @@ impl Authority {
         let admins = &rules.config.admins;
         match self.served {
             Served::Only(owner) if admins.is_empty() => subject.uid() == Some(owner),
-            Served::Only(_) | Served::Everybody => admins.contains(subject.sub()),
+            Served::Only(_) | Served::Everybody => admins.iter().any(|entry| subject.is_meant_by(entry)),
         }
     }
 

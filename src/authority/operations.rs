@@ -192,8 +192,8 @@ async fn effect(
             if sub == authorized.sub() {
                 return Err(Refusal::Conflict("you can't shut yourself out"));
             }
-            let ends = Change::RevokeGrantsOf { sub: sub.clone(), at };
-            changes(Event::UserDisabled, vec![Change::DisableUser { sub, at }, ends])
+            let ends = [Change::RevokeGrantsOf { sub: sub.clone(), at }, Change::EndSignInsOf { sub: sub.clone(), at }];
+            changes(Event::UserDisabled, std::iter::once(Change::DisableUser { sub, at }).chain(ends).collect())
         }
         OperationName::UserEnable => changes(Event::UserEnabled, vec![Change::EnableUser { sub: target()? }]),
         OperationName::GrantList => {

@@ -21,6 +21,8 @@ use std::str::FromStr as _;
 pub struct Policy {
     policies: PolicySet,
     schema: Schema,
+    /// Whether the schema knows of people who sign in: one that was written before there were any does not.
+    knows_sign_in: bool,
 }
 
 /// What sort of thing is asked.
@@ -42,6 +44,8 @@ pub struct Question<'a> {
     pub subject: &'a Subject,
     /// Whether they administer.
     pub admin: bool,
+    /// The roles that the configuration gives them.
+    pub roles: Vec<String>,
     /// The resource's name.
     pub name: &'a ResourceName,
     /// The resource.
@@ -129,7 +133,8 @@ impl Policy {
         if let Some(error) = result.validation_errors().next() {
             return Err(fault(policy_file, policy, error, error));
         }
-        let set = Self { policies, schema: schema_set };
+        let knows_sign_in = declares(schema, "groups") && declares(schema, "roles") && declares(schema, "sign_in?");
+        let set = Self { policies, schema: schema_set, knows_sign_in };
         set.check_annotations(policy_file, policy)?;
         Ok(set)
     }
@@ -227,7 +232,7 @@ impl Policy {
     fn ask(&self, question: &Question<'_>, assurance: Assurance, entities: &Entities) -> Result<Response, String> {
         let action = uid("Action", question.action.name())?;
         let context = cedar_policy::Context::from_json_value(
-            question.context.to_cedar(question, assurance),
+            question.context.to_cedar(question, assurance, self.knows_sign_in),
             Some((&self.schema, &action)),
         )
         .map_err(|error| error.to_string())?;
@@ -248,9 +253,16 @@ impl Policy {
             ("environment".to_owned(), text(&resource.environment)),
             ("tags".to_owned(), RestrictedExpression::new_set(tags)),
         ]);
-        let admin = HashMap::from([("admin".to_owned(), RestrictedExpression::new_bool(question.admin))]);
+        let mut user = HashMap::from([("admin".to_owned(), RestrictedExpression::new_bool(question.admin))]);
+        if self.knows_sign_in {
+            let groups = question.subject.sign_in().map(|signed_in| &signed_in.person.groups);
+            let groups = groups.into_iter().flatten().map(|group| text(group));
+            user.insert("groups".to_owned(), RestrictedExpression::new_set(groups));
+            let roles = question.roles.iter().map(|role| text(role));
+            user.insert("roles".to_owned(), RestrictedExpression::new_set(roles));
+        }
         let entity = |uid, attributes| Entity::new(uid, attributes, HashSet::new()).map_err(|error| error.to_string());
-        let user = entity(uid("User", question.subject.sub())?, admin)?;
+        let user = entity(uid("User", question.subject.sub())?, user)?;
         let resource = entity(uid("Resource", question.name.as_str())?, attributes)?;
         Entities::from_entities([user, resource], Some(&self.schema)).map_err(|error| error.to_string())
     }
@@ -264,6 +276,13 @@ impl Action {
             Self::ManageOwnKeys => "manage_own_keys",
         }
     }
+}
+
+/// Whether a schema declares an attribute of this name. What it does not declare is not handed to Cedar, which would refuse
+/// it and so everybody.
+fn declares(schema: &str, attribute: &str) -> bool {
+    let code = schema.lines().map(|line| line.split("//").next().unwrap_or_default());
+    code.into_iter().any(|line| line.split([' ', ',', '{']).any(|word| word.strip_suffix(':') == Some(attribute)))
 }
 
 fn uid(kind: &str, id: &str) -> Result<EntityUid, String> {

@@ -7,8 +7,10 @@ use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 
 /// What an authority is made of. The database goes first: a key beside no database is made use of by nobody.
-const PARTS: [(&str, &str); 4] =
-    [("authority.db", ""), ("authority.db", "-wal"), ("authority.db", "-shm"), ("authority.key", "")];
+const PARTS: [(&str, &str); 4] = [DATABASE[0], DATABASE[1], DATABASE[2], ("authority.key", "")];
+/// The files of the database.
+pub(super) const DATABASE: [(&str, &str); 3] =
+    [("authority.db", ""), ("authority.db", "-wal"), ("authority.db", "-shm")];
 
 /// Moves the database and the key in `data` aside; what they are called now.
 ///
@@ -25,9 +27,19 @@ pub fn reset(data: &Path, at: Timestamp) -> Result<Vec<PathBuf>, OpenError> {
         let reason = "an elevate-authority is running on this data directory: end it first".to_owned();
         return Err(FileFault { path: lock, reason }.into());
     }
-    let suffix = format!("before-reset-{}", at.strftime("%Y%m%dT%H%M%SZ"));
+    move_aside(data, &PARTS, "before-reset", at)
+}
+
+/// Renames what is there of these parts, beside where it was; what they are called now.
+pub(super) fn move_aside(
+    data: &Path,
+    parts: &[(&str, &str)],
+    why: &str,
+    at: Timestamp,
+) -> Result<Vec<PathBuf>, OpenError> {
+    let suffix = format!("{why}-{}", at.strftime("%Y%m%dT%H%M%SZ"));
     let mut moved = Vec::new();
-    for (name, rest) in PARTS {
+    for (name, rest) in parts {
         let from = data.join(format!("{name}{rest}"));
         // SQLite finds its write-ahead log by the name of the database.
         let to = data.join(format!("{name}.{suffix}{rest}"));

@@ -8,6 +8,7 @@ use super::error::Refusal;
 use super::explain::explanation;
 use super::operations;
 use super::server::requests::{Outcome, around};
+use super::sign_in;
 use crate::authority::audit::{Entry, RecordError};
 use crate::authority::store::Change;
 use crate::log::leaf::Event;
@@ -16,14 +17,14 @@ use crate::protocol::assurance::Assurance;
 use crate::protocol::display::escaped;
 use crate::protocol::dpop;
 use crate::protocol::messages::{
-    Catalogue, CatalogueEntry, EnrolmentResponse, Introspection, LogCheckpoints, LogEntry, LogPage, Metadata,
-    OperationName, TOKEN_EXCHANGE, TokenParameter, TokenRequest,
+    AUTHORIZATION_CODE, Catalogue, CatalogueEntry, DEVICE_CODE, EnrolmentResponse, Introspection, LogCheckpoints,
+    LogEntry, LogPage, Metadata, OperationName, SignInMetadata, TOKEN_EXCHANGE, TokenParameter, TokenRequest,
 };
 use crate::protocol::names::ResourceName;
-use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, FormRejection, PathRejection, QueryRejection};
-use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, Query, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::{BytesRejection, FormRejection, PathRejection, QueryRejection, RawFormRejection};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest as _, Path, Query, RawForm, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -39,9 +40,9 @@ const FORM_MAX: usize = 64 << 10;
 /// Entries of the log in one page.
 const PAGE: u64 = 500;
 
-type Shared = State<Arc<Authority>>;
-type From = ConnectInfo<Caller>;
-type Answered = Result<Response, Refused>;
+pub(super) type Shared = State<Arc<Authority>>;
+pub(super) type From = ConnectInfo<Caller>;
+pub(super) type Answered = Result<Response, Refused>;
 
 /// Everything, for the socket.
 pub fn router(authority: Arc<Authority>) -> Router {
@@ -56,6 +57,7 @@ pub fn router(authority: Arc<Authority>) -> Router {
         .route("/operations/{name}", post(operation))
         .route("/log/entries", get(log_entries))
         .route("/log/checkpoints", get(log_checkpoints))
+        .merge(sign_in::routes::endpoints())
         .merge(public_endpoints());
     mounted(api, authority)
 }
@@ -96,11 +98,8 @@ impl<E: Into<Refusal>> std::convert::From<E> for Refused {
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let (status, body) = self.0.to_response();
-        let outcome = Outcome {
-            elevation: body.elevation.clone(),
-            error: Some(body.error.clone()),
-            cause: Some(self.0.cause()),
-        };
+        let outcome =
+            Outcome { elevation: body.elevation.clone(), error: Some(body.error.clone()), cause: Some(self.0.cause()) };
         let challenge = format!("DPoP error=\"{}\", algs=\"ES256\"", body.error);
         let mut response =
             (StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), Json(body)).into_response();
@@ -119,7 +118,7 @@ impl IntoResponse for Refused {
 }
 
 #[allow(clippy::unnecessary_wraps, reason = "the last line of every handler")]
-fn ok(body: &impl Serialize) -> Answered {
+pub(super) fn ok(body: &impl Serialize) -> Answered {
     Ok(Json(body).into_response())
 }
 
@@ -132,27 +131,42 @@ macro_rules! malformed_from {
         }
     )*};
 }
-malformed_from!(BytesRejection, FormRejection, PathRejection, QueryRejection);
+malformed_from!(BytesRejection, FormRejection, PathRejection, QueryRejection, RawFormRejection);
 
 async fn no_such_path(request: Request) -> Refused {
     Refused(Refusal::NoSuchPath(format!("{} {}", request.method(), request.uri().path())))
 }
 
+/// Three grants: a code and a device's code sign a device in, a token exchange elevates.
 async fn token(
     State(authority): Shared,
     ConnectInfo(caller): From,
     headers: HeaderMap,
-    form: Result<Form<TokenRequest>, FormRejection>,
+    form: Result<RawForm, RawFormRejection>,
 ) -> Answered {
-    let Form(request) = form.map_err(Refusal::from)?;
-    let jkt = proven(&authority, &headers, "/token", None).await?;
-    match elevate(&authority, caller, &jkt, &request).await? {
-        Answer::Grant(elevation, grant) => Ok(told(Json(grant), &elevation, None)),
-        Answer::StepUp(elevation, response) => {
-            let error = response.error.clone();
-            Ok(told((StatusCode::FORBIDDEN, Json(response)), &elevation, Some(error)))
-        }
+    let RawForm(form) = form.map_err(Refusal::from)?;
+    let parameters = sign_in::routes::parameters(&form)?;
+    let jkt = proven(&authority, &headers, ("POST", "/token"), None).await?;
+    match parameters.get("grant_type").map(String::as_str) {
+        Some(AUTHORIZATION_CODE) => ok(&sign_in::authorization::redeem(&authority, &jkt, &parameters).await?),
+        Some(DEVICE_CODE) => ok(&sign_in::device::redeem(&authority, &jkt, &parameters).await?),
+        Some(_) | None => match elevate(&authority, caller, &jkt, &token_request(form).await?).await? {
+            Answer::Grant(elevation, grant) => Ok(told(Json(grant), &elevation, None)),
+            Answer::StepUp(elevation, response) => {
+                let error = response.error.clone();
+                Ok(told((StatusCode::FORBIDDEN, Json(response)), &elevation, Some(error)))
+            }
+        },
     }
+}
+
+async fn token_request(form: Bytes) -> Result<TokenRequest, Refusal> {
+    let mut request = Request::new(Body::from(form));
+    *request.method_mut() = Method::POST;
+    let urlencoded = HeaderValue::from_static("application/x-www-form-urlencoded");
+    request.headers_mut().insert(header::CONTENT_TYPE, urlencoded);
+    let Form(request) = Form::from_request(request, &()).await.map_err(|error: FormRejection| Refusal::from(error))?;
+    Ok(request)
 }
 
 /// An answer about an elevation, which log and metrics name.
@@ -162,11 +176,11 @@ fn told(answer: impl IntoResponse, elevation: &ElevationId, error: Option<String
     response
 }
 
-/// RFC 9449 section 4.3: the one proof of a POST, checked; returns its key's thumbprint.
-async fn proven(
+/// RFC 9449 section 4.3: the one proof of a request, checked; returns its key's thumbprint.
+pub(super) async fn proven(
     authority: &Authority,
     headers: &HeaderMap,
-    path: &str,
+    (method, path): (&str, &str),
     access_token: Option<&str>,
 ) -> Result<String, Refusal> {
     let mut proofs = headers.get_all("dpop").iter();
@@ -176,22 +190,39 @@ async fn proven(
     let proof = proof.to_str().map_err(|_| dpop::DpopError::Invalid("it is no text"))?;
     let now = authority.clock.now();
     let url = format!("{}{path}", authority.issuer);
-    let expected = dpop::Expected { method: "POST", url: &url, access_token, now };
+    let expected = dpop::Expected { method, url: &url, access_token, now };
     Ok(authority.proofs.accept(proof, &expected).await?.jkt)
 }
 
-/// The access token of an `Authorization: DPoP` header, and the thumbprint that proves it.
+/// The access token of an `Authorization: DPoP` header (RFC 9449 section 7.1); the scheme's case does not matter.
+fn authorization(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("DPoP").then_some(token)
+}
+
+/// That token, and the thumbprint that proves it.
 async fn presented<'a>(
     authority: &Authority,
     headers: &'a HeaderMap,
     path: &str,
 ) -> Result<(&'a str, String), Refusal> {
-    let token = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("DPoP "))
-        .ok_or(Refusal::Token("there is no 'Authorization: DPoP' header"))?;
-    Ok((token, proven(authority, headers, path, Some(token)).await?))
+    let token = authorization(headers).ok_or(Refusal::Token("there is no 'Authorization: DPoP' header"))?;
+    Ok((token, proven(authority, headers, ("POST", path), Some(token)).await?))
+}
+
+/// Who makes a request that names nobody itself.
+async fn asker(
+    authority: &Authority,
+    caller: Caller,
+    headers: &HeaderMap,
+    endpoint: (&str, &str),
+) -> Result<Subject, Refusal> {
+    let proven = async {
+        let token = authorization(headers).ok_or(Refusal::NotSignedIn)?;
+        Ok((token, proven(authority, headers, endpoint, Some(token)).await?))
+    };
+    caller.of_request(authority, proven).await
 }
 
 /// RFC 7009: 200 whether or not there was something to revoke.
@@ -201,8 +232,11 @@ async fn revoke(
     form: Result<Form<TokenParameter>, FormRejection>,
 ) -> Answered {
     let Form(request) = form.map_err(Refusal::from)?;
-    let subject = caller.subject(authority.served)?;
-    let Some(claims) = own_claims(&authority, &subject, &request).await? else { return ok(&json!({})) };
+    let account = caller.account(authority.served)?;
+    if sign_in::sessions::sign_out(&authority, request.token.expose()).await?.is_some() {
+        return ok(&json!({}));
+    }
+    let Some(claims) = own_claims(&authority, account.as_ref(), &request).await? else { return ok(&json!({})) };
     let now = authority.clock.now();
     let private = json!({ "sub": claims.sub, "grant_id": claims.jti });
     let entry = Entry::new(Event::GrantRevoked, ElevationId::stored(claims.txn), private);
@@ -218,25 +252,28 @@ async fn revoke(
     }
 }
 
+/// What a token of ours says. On a socket it has to be the account's own; over the network whoever holds one may revoke it
+/// (RFC 7009 section 2.1: the client is public).
 async fn own_claims(
     authority: &Authority,
-    subject: &Subject,
+    account: Option<&Subject>,
     request: &TokenParameter,
 ) -> Result<Option<Claims>, Refusal> {
     let now = authority.clock.now();
     let keys = authority.signer.keys_for(request.token.expose(), now).await?;
     let claims = access_token::verify(request.token.expose(), &keys, authority.issuer.as_str(), None, now);
-    Ok(claims.ok().filter(|claims| claims.sub == subject.sub()))
+    Ok(claims.ok().filter(|claims| account.is_none_or(|subject| claims.sub == subject.sub())))
 }
 
 /// RFC 7662. The one place that knows of revocation at once.
 async fn introspect(
     State(authority): Shared,
     ConnectInfo(caller): From,
+    headers: HeaderMap,
     form: Result<Form<TokenParameter>, FormRejection>,
 ) -> Answered {
     let Form(request) = form.map_err(Refusal::from)?;
-    caller.subject(authority.served)?;
+    asker(&authority, caller, &headers, ("POST", "/introspect")).await?;
     let now = authority.clock.now();
     let keys = authority.signer.keys_for(request.token.expose(), now).await?;
     let inactive = Introspection { active: false, claims: None };
@@ -249,8 +286,8 @@ async fn introspect(
     if active { ok(&Introspection { active, claims: Some(claims) }) } else { ok(&inactive) }
 }
 
-async fn resources(State(authority): Shared, ConnectInfo(caller): From) -> Answered {
-    let subject = caller.subject(authority.served)?;
+async fn resources(State(authority): Shared, ConnectInfo(caller): From, headers: HeaderMap) -> Answered {
+    let subject = asker(&authority, caller, &headers, ("GET", "/resources")).await?;
     let rules = authority.rules().await?;
     let mut entries = Vec::new();
     for (name, resource) in &rules.config.resources {
@@ -274,18 +311,20 @@ struct ExplainQuery {
 async fn explain(
     State(authority): Shared,
     ConnectInfo(caller): From,
+    headers: HeaderMap,
     query: Result<Query<ExplainQuery>, QueryRejection>,
 ) -> Answered {
     let Query(query) = query.map_err(Refusal::from)?;
     let name: ResourceName = query.resource.parse().map_err(Refusal::from)?;
-    let subject = caller.subject(authority.served)?;
+    let subject = asker(&authority, caller, &headers, ("GET", "/explain")).await?;
     let rules = authority.rules().await?;
     let foreseen = foresee(&authority, &subject, &name, &rules).await?;
     ok(&explanation(&name, &foreseen, authority.refused_rules()))
 }
 
-async fn keys(State(authority): Shared, ConnectInfo(caller): From) -> Answered {
-    ok(&enrolment::list(&authority, &caller.subject(authority.served)?).await?)
+async fn keys(State(authority): Shared, ConnectInfo(caller): From, headers: HeaderMap) -> Answered {
+    let subject = asker(&authority, caller, &headers, ("GET", "/keys")).await?;
+    ok(&enrolment::list(&authority, &subject).await?)
 }
 
 async fn begin_enrolment(
@@ -304,7 +343,7 @@ async fn finish_enrolment(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Answered {
-    let jkt = proven(&authority, &headers, "/keys/finish", None).await?;
+    let jkt = proven(&authority, &headers, ("POST", "/keys/finish"), None).await?;
     let response: EnrolmentResponse = serde_json::from_slice(&body.map_err(Refusal::from)?)
         .map_err(|error| Refusal::Malformed(format!("the new key can't be read: {}", escaped(&error.to_string()))))?;
     ok(&enrolment::finish(&authority, caller, &jkt, &response).await?)
@@ -335,10 +374,11 @@ struct EntriesQuery {
 async fn log_entries(
     State(authority): Shared,
     ConnectInfo(caller): From,
+    headers: HeaderMap,
     query: Result<Query<EntriesQuery>, QueryRejection>,
 ) -> Answered {
     let Query(EntriesQuery { from }) = query.map_err(Refusal::from)?;
-    let subject = caller.subject(authority.served)?;
+    let subject = asker(&authority, caller, &headers, ("GET", "/log/entries")).await?;
     let sub = subject.sub();
     let size = authority.store.log_size().await?;
     let to = from.saturating_add(PAGE).min(size);
@@ -363,10 +403,11 @@ struct CheckpointsQuery {
 async fn log_checkpoints(
     State(authority): Shared,
     ConnectInfo(caller): From,
+    headers: HeaderMap,
     query: Result<Query<CheckpointsQuery>, QueryRejection>,
 ) -> Answered {
     let Query(CheckpointsQuery { above }) = query.map_err(Refusal::from)?;
-    caller.subject(authority.served)?;
+    asker(&authority, caller, &headers, ("GET", "/log/checkpoints")).await?;
     ok(&LogCheckpoints { checkpoints: authority.store.checkpoints(above).await? })
 }
 
@@ -377,14 +418,27 @@ async fn jwks(State(authority): Shared) -> Answered {
 async fn metadata(State(authority): Shared) -> Answered {
     let at = |path: &str| format!("{}{path}", authority.issuer);
     let list = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect();
+    let sign_in = authority.rules().await?.config.sign_in.is_some().then(|| SignInMetadata {
+        authorization_endpoint: at("/authorize"),
+        pushed_authorization_request_endpoint: at("/par"),
+        require_pushed_authorization_requests: true,
+        device_authorization_endpoint: at("/device_authorization"),
+        code_challenge_methods_supported: list(&["S256"]),
+        authorization_response_iss_parameter_supported: true,
+    });
+    let (grants, responses) = match sign_in {
+        Some(_) => (list(&[TOKEN_EXCHANGE, AUTHORIZATION_CODE, DEVICE_CODE]), list(&["code"])),
+        None => (list(&[TOKEN_EXCHANGE]), Vec::new()),
+    };
     ok(&Metadata {
         issuer: authority.issuer.to_string(),
         token_endpoint: at("/token"),
         jwks_uri: at("/jwks"),
         revocation_endpoint: at("/revoke"),
         introspection_endpoint: at("/introspect"),
-        grant_types_supported: list(&[TOKEN_EXCHANGE]),
-        response_types_supported: Vec::new(),
+        grant_types_supported: grants,
+        response_types_supported: responses,
+        sign_in,
         token_endpoint_auth_methods_supported: list(&["none"]),
         dpop_signing_alg_values_supported: list(&["ES256"]),
         authorization_details_types_supported: list(&["elevate"]),

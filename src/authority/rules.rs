@@ -2,10 +2,12 @@
 //! or the ones before stay in force and it is said which file and line is wrong.
 
 use super::attestation::TrustAnchors;
+use super::caller::Subject;
 use super::config::Config;
 use super::policy::Policy;
 use crate::files::{FileFault, check_trusted, read_trusted};
 use crate::protocol::encoding::{base64url, sha256};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
@@ -84,7 +86,10 @@ impl Rules {
         let config_text = read_trusted(&config_file, FILE_MAX)?.ok_or_else(|| absent(&config_file))?;
         let policy_text = read_trusted(&policy_file, FILE_MAX)?.ok_or_else(|| absent(&policy_file))?;
         let schema_text = read_trusted(&schema_file, FILE_MAX)?.ok_or_else(|| absent(&schema_file))?;
-        let config = Config::parse(&config_file, &config_text)?;
+        let mut config = Config::parse(&config_file, &config_text)?;
+        if let Some(sign_in) = &mut config.sign_in {
+            sign_in.resolve(directory);
+        }
         let policy = Policy::parse(&policy_file, &policy_text, &schema_file, &schema_text)?;
         let attestation = config.attestation.files().map(|file| read_named(&directory.join(file)));
         let attestation = attestation.collect::<Result<Vec<_>, _>>()?;
@@ -95,6 +100,13 @@ impl Rules {
         }
         let digest = base64url(sha256(&digested));
         Ok(Self { config, policy, anchors, digest })
+    }
+
+    /// The roles that a subject has.
+    #[must_use]
+    pub fn roles_of(&self, subject: &Subject) -> Vec<String> {
+        let has = |members: &BTreeSet<String>| members.iter().any(|entry| subject.is_meant_by(entry));
+        self.config.roles.iter().filter(|(_, members)| has(members)).map(|(role, _)| role.clone()).collect()
     }
 }
 

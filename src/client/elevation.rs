@@ -382,7 +382,7 @@ fn approval_text(asked: &Asked, narrowing: &Narrowing, why: &str) -> String {
     };
     let _ = writeln!(text, "\nelevate: approve {}?", escaped(&what));
     let mut line = |name: &str, value: &str| {
-        let _ = writeln!(text, "  {name:<9}{}", wrapped(&escaped(value)).join("\n           "));
+        let _ = writeln!(text, "  {name:<9}{}", wrapped(&escaped(value), 68).join("\n           "));
     };
     if let Some(target) = detail.operation.as_ref().and_then(|operation| operation.target.as_deref()) {
         line("target", target);
@@ -404,13 +404,14 @@ fn approval_text(asked: &Asked, narrowing: &Narrowing, why: &str) -> String {
     text
 }
 
-/// Lines that fit beside the names on a terminal of 80 columns.
-fn wrapped(value: &str) -> Vec<String> {
+/// The words of a text on lines of so many columns.
+#[must_use]
+pub fn wrapped(value: &str, columns: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in value.split(' ') {
         match lines.last_mut() {
             Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= 68 => {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= columns => {
                 line.push(' ');
                 line.push_str(word);
             }

@@ -54,7 +54,7 @@ impl<'a> Approval<'a> {
         match self.device.presence {
             Presence::Unattended if self.device.terminal.json => Ok(()),
             Presence::Unattended => {
-                self.device.terminal.data(&format!("{}  (approved unattended, with {})\n\n", self.shown, escaped(key)))
+                self.device.terminal.data(&format!("{}  (approved unattended, with {})\n", self.shown, escaped(key)))
             }
             Presence::Person => {
                 let mut tty = self.tty().map_err(|error| self.needs_enter(error, key))?;

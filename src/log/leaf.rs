@@ -46,6 +46,18 @@ pub enum Event {
     /// A user was let in again.
     #[serde(rename = "user.enabled")]
     UserEnabled,
+    /// A person signed in on a device.
+    #[serde(rename = "sign_in.done")]
+    SignedIn,
+    /// Somebody tried to, and is not let in.
+    #[serde(rename = "sign_in.failed")]
+    SignInFailed,
+    /// A person signed out on a device.
+    #[serde(rename = "sign_in.left")]
+    SignedOut,
+    /// A device was signed out by somebody else.
+    #[serde(rename = "sign_in.ended")]
+    SignInEnded,
     /// A new signing key took over.
     #[serde(rename = "signing_key.rotated")]
     SigningKeyRotated,

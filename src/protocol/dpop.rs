@@ -188,7 +188,7 @@ fn token_hash(access_token: &str) -> String {
 }
 
 /// The library checks the signature; names, audiences and times are checked here, against our own clock.
-pub(super) fn signature_only(algorithm: Algorithm) -> Validation {
+pub(crate) fn signature_only(algorithm: Algorithm) -> Validation {
     let mut validation = Validation::new(algorithm);
     validation.required_spec_claims.clear();
     validation.validate_exp = false;

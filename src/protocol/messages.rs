@@ -192,6 +192,56 @@ pub struct Claimed {
     pub command: Option<String>,
 }
 
+/// RFC 9126 section 2.2: how a `request_uri` begins.
+pub const REQUEST_URI: &str = "urn:ietf:params:oauth:request_uri:";
+/// RFC 6749 section 4.1.3.
+pub const AUTHORIZATION_CODE: &str = "authorization_code";
+/// RFC 8628 section 3.4.
+pub const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+
+/// 201 of `POST /par` (RFC 9126 section 2.2).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PushedResponse {
+    /// Names the request; only who has it can go on with it.
+    pub request_uri: String,
+    /// Seconds.
+    pub expires_in: u64,
+}
+
+/// 200 of `POST /device_authorization` (RFC 8628 section 3.2).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeviceResponse {
+    /// For the device.
+    pub device_code: String,
+    /// For the person.
+    pub user_code: String,
+    /// Where the person types it.
+    pub verification_uri: String,
+    /// The same, with the code in it.
+    pub verification_uri_complete: String,
+    /// Seconds.
+    pub expires_in: u64,
+    /// Seconds between two questions.
+    pub interval: u64,
+}
+
+/// 200 of `POST /token` for a code: the device is signed in (RFC 6749 section 5.1).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SignInResponse {
+    /// What the device shows from now on, with a proof of its key.
+    pub access_token: Secret,
+    /// `DPoP`.
+    pub token_type: String,
+    /// Seconds.
+    pub expires_in: u64,
+    /// When it ends at the latest.
+    pub expires_at: Timestamp,
+    /// Who: `ISSUER#SUB` of the provider.
+    pub subject: String,
+    /// For people.
+    pub name: String,
+}
+
 /// 200 of `POST /token` (RFC 8693 section 2.2.1).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GrantResponse {
@@ -507,8 +557,11 @@ pub struct Metadata {
     pub introspection_endpoint: String,
     /// [`TOKEN_EXCHANGE`].
     pub grant_types_supported: Vec<String>,
-    /// Empty: there is no authorization endpoint.
+    /// `code`, where people can sign in.
     pub response_types_supported: Vec<String>,
+    /// Where people can sign in.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub sign_in: Option<SignInMetadata>,
     /// `none`: public clients.
     pub token_endpoint_auth_methods_supported: Vec<String>,
     /// RFC 9449 section 5.1.
@@ -521,6 +574,23 @@ pub struct Metadata {
     pub elevate_protocol_versions: Vec<u32>,
     /// The log's verifier key (C2SP signed-note).
     pub elevate_log_key: String,
+}
+
+/// What metadata says of signing in.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SignInMetadata {
+    /// RFC 6749 section 3.1.
+    pub authorization_endpoint: String,
+    /// RFC 9126 section 5.
+    pub pushed_authorization_request_endpoint: String,
+    /// `true`: there is no other way.
+    pub require_pushed_authorization_requests: bool,
+    /// RFC 8628 section 4.
+    pub device_authorization_endpoint: String,
+    /// `S256` (RFC 7636).
+    pub code_challenge_methods_supported: Vec<String>,
+    /// `true` (RFC 9207 section 3).
+    pub authorization_response_iss_parameter_supported: bool,
 }
 
 /// `GET /log/entries?from=N`: a page of the log as it is stored, for whoever wants to check it.

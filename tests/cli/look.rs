@@ -121,7 +121,7 @@ fn tables_fit_narrow_terminals_also_with_long_and_wide_texts() {
     let home = Home::with(&catalogue);
     home.elevate(&["wiki"]).ok();
     for columns in [80, 40] {
-        for verb in ["list", "status"] {
+        for verb in ["list", "status", "explain vault"] {
             let shown = home.sh_in_window(columns, 24, &format!("elevate {verb}")).end().ok().tty;
             for line in shown.lines() {
                 let width = dialoguer::console::measure_text_width(line);

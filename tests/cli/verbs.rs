@@ -92,7 +92,7 @@ fn before_init_every_verb_says_to_run_it() {
         );
     }
     home.elevate(&["status"]).ok().says(&home, "no grants\n");
-    home.elevate(&["-K"]).ok().says(&home, "");
+    home.elevate(&["-K"]).ok().complains(&home, "elevate: nothing was held\n");
     home.elevate(&["drop", "wiki"]).exits(1).complains(&home, "elevate: wiki is not held\n");
     assert!(!home.config().exists(), "asking changes nothing");
 }
@@ -565,8 +565,8 @@ fn demo_shows_all_of_it_and_leaves_nothing_behind() {
     let mut rest = demo.stdout.as_str();
     for step in [
         "A real authority, in ",
-        "orders-read granted for",
-        "kept in the kernel keyring",
+        "elevate: orders-read granted, ",
+        " left, in the kernel keyring",
         "orders-refund: takes a touch of your key",
         "approved unattended",
         "200 OK: refunded",

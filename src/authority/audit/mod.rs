@@ -6,7 +6,7 @@
 //! whose outcome is unknown the writer reads the tree again, as at start; where another node of the same store was there
 //! meanwhile, too. What it reads must contain what it saw signed before.
 
-mod tree;
+pub mod tree;
 
 use super::elevation::ElevationId;
 use super::store::{Batch, Change, EntryRow, Store, StoreError};
@@ -328,7 +328,7 @@ impl Writer {
             Some(tree) if tree.ends_with(newest.as_ref()) => Ok(tree),
             Some(_) | None => {
                 let tree = Tree::load(&self.store, self.signer.verifier_key(), newest, self.seen).await?;
-                self.seen = Some(tree.signed());
+                self.seen = Some(tree.head()?);
                 Ok(tree)
             }
         }

@@ -12,15 +12,53 @@ use tlog_tiles::{
     tree_hash,
 };
 
-/// The end of the log: what was signed last, the time of its last entry, and the hashes at its right edge. What is
-/// appended to is what was signed, not what the store says later.
+/// The hashes at the right edge of a tree: what the next entries are hashed with.
+#[derive(Default)]
+pub struct Edge {
+    size: u64,
+    /// Of every complete subtree, and of what was pushed since they were last pruned.
+    hashes: HashMap<u64, Hash>,
+}
+
+impl Edge {
+    /// Appends an entry; returns the hashes it completes and where they belong.
+    ///
+    /// # Errors
+    /// [`AuditError::Mismatch`], where a hash is missing.
+    pub fn push(&mut self, leaf: &[u8]) -> Result<(u64, Vec<Hash>), AuditError> {
+        let hashes = stored_hashes(self.size, leaf, &Reader::of(&self.hashes)).map_err(|_| AuditError::Mismatch)?;
+        let first = stored_hash_index(0, self.size);
+        self.hashes.extend((first..).zip(hashes.iter().copied()));
+        self.size += 1;
+        Ok((first, hashes))
+    }
+
+    /// The head of the tree.
+    ///
+    /// # Errors
+    /// [`AuditError::Mismatch`], where a hash is missing.
+    pub fn head(&self) -> Result<TreeHead, AuditError> {
+        let root = match self.size {
+            0 => EMPTY_HASH,
+            size => tree_hash(size, &Reader::of(&self.hashes)).map_err(|_| AuditError::Mismatch)?,
+        };
+        Ok(TreeHead { size: self.size, root })
+    }
+
+    /// Forgets what is not at the edge any more.
+    pub fn prune(&mut self) {
+        let edge = edge_of(self.size);
+        self.hashes.retain(|place, _| edge.contains(place));
+    }
+}
+
+/// The end of the log: what was signed last, the time of its last entry, and the tree's edge. What is appended to is
+/// what was signed, not what the store says later.
 pub(super) struct Tree {
-    head: TreeHead,
-    /// The checkpoint of `head`, as signed; `None` for an empty log.
+    edge: Edge,
+    /// The newest checkpoint, as signed; `None` for an empty log.
     note: Option<String>,
     last_time: Timestamp,
-    /// Of every complete subtree that the next entries are hashed with, and those of entries not committed yet.
-    edge: HashMap<u64, Hash>,
 }
 
 impl Tree {
@@ -36,8 +74,7 @@ impl Tree {
             // No checkpoint: only an empty log may be without one.
             let rows = store.log_rows(0, 1).await.map_err(AuditError::Store)?;
             let empty = seen.is_none() && rows.leaves.iter().all(Option::is_none);
-            let head = TreeHead { size: 0, root: EMPTY_HASH };
-            let tree = Self { head, note: None, last_time: Timestamp::UNIX_EPOCH, edge: HashMap::new() };
+            let tree = Self { edge: Edge::default(), note: None, last_time: Timestamp::UNIX_EPOCH };
             return if empty { Ok(tree) } else { Err(AuditError::Mismatch) };
         };
         let signed = checkpoint::open(&note, log_key).map_err(|_| AuditError::Mismatch)?;
@@ -51,13 +88,12 @@ impl Tree {
             return Err(AuditError::Mismatch);
         }
         let last_time = serde_json::from_slice::<Leaf>(leaf).map_err(|_| AuditError::Mismatch)?.time;
-        let edge = store.log_hashes(&edge_of(signed.size)).await.map_err(|error| mismatch(AuditError::Store(error)))?;
-        let mut tree = Self { head: signed, note: Some(note), last_time, edge };
-        if tree.root()? != signed.root || !continues(store, signed, seen).await.map_err(mismatch)? {
+        let hashes = store.log_hashes(&edge_of(signed.size)).await;
+        let edge = Edge { size: signed.size, hashes: hashes.map_err(|error| mismatch(AuditError::Store(error)))? };
+        if edge.head()? != signed || !continues(store, signed, seen).await.map_err(mismatch)? {
             return Err(AuditError::Mismatch);
         }
-        tree.keep_edge();
-        Ok(tree)
+        Ok(Self { edge, note: Some(note), last_time })
     }
 
     /// Whether the store's newest checkpoint is the one that this tree ends with: nobody else was there.
@@ -66,12 +102,7 @@ impl Tree {
     }
 
     pub(super) const fn size(&self) -> u64 {
-        self.head.size
-    }
-
-    /// What was signed last, if nothing was appended since.
-    pub(super) const fn signed(&self) -> TreeHead {
-        self.head
+        self.edge.size
     }
 
     pub(super) const fn last_time(&self) -> Timestamp {
@@ -80,37 +111,19 @@ impl Tree {
 
     /// Appends an entry; returns the hashes it completes and where they belong.
     pub(super) fn push(&mut self, leaf: &[u8], time: Timestamp) -> Result<(u64, Vec<Hash>), AuditError> {
-        let size = self.head.size;
-        let hashes = stored_hashes(size, leaf, &Reader::of(&self.edge)).map_err(|_| AuditError::Mismatch)?;
-        let first = stored_hash_index(0, size);
-        self.edge.extend((first..).zip(hashes.iter().copied()));
-        self.head.size += 1;
         self.last_time = time;
-        Ok((first, hashes))
+        self.edge.push(leaf)
     }
 
     /// The tree's head, with all that was appended.
-    pub(super) fn head(&mut self) -> Result<TreeHead, AuditError> {
-        self.head.root = self.root()?;
-        Ok(self.head)
+    pub(super) fn head(&self) -> Result<TreeHead, AuditError> {
+        self.edge.head()
     }
 
     /// What was appended is on disk, under this checkpoint.
     pub(super) fn committed(&mut self, note: String) {
         self.note = Some(note);
-        self.keep_edge();
-    }
-
-    fn root(&self) -> Result<Hash, AuditError> {
-        match self.head.size {
-            0 => Ok(EMPTY_HASH),
-            size => tree_hash(size, &Reader::of(&self.edge)).map_err(|_| AuditError::Mismatch),
-        }
-    }
-
-    fn keep_edge(&mut self) {
-        let edge = edge_of(self.head.size);
-        self.edge.retain(|place, _| edge.contains(place));
+        self.edge.prune();
     }
 }
 

@@ -80,7 +80,11 @@ impl Metrics {
         };
         let registry = &mut metrics.registry;
         registry.register("requests", "Requests answered, by endpoint and status", metrics.requests.clone());
-        registry.register("request_duration_seconds", "From the head of a request to its answer", metrics.durations.clone());
+        registry.register(
+            "request_duration_seconds",
+            "From the head of a request to its answer",
+            metrics.durations.clone(),
+        );
         registry.register("elevations", "Answers of POST /token, by outcome and reason", metrics.elevations.clone());
         registry.register("connections", "Connections that are open", metrics.connections.clone());
         registry.register("connections_refused", "Connections that got no answer, by reason", metrics.refused.clone());

@@ -157,7 +157,9 @@ impl WaysIn {
         }
         if let Some(metrics) = self.metrics {
             let app = health::health(authority.clone(), is_ending).merge(health::metrics(authority.clone()));
-            tokio::spawn(House { app, activity: Activity::new(), ..house.clone() }.serve_network(metrics, Door::loopback()));
+            tokio::spawn(
+                House { app, activity: Activity::new(), ..house.clone() }.serve_network(metrics, Door::loopback()),
+            );
         }
         if let Some(discovery) = self.discovery {
             let app = discovery_router(authority.clone());
@@ -177,7 +179,8 @@ fn socket(
     handed_over: Option<std::os::unix::net::UnixListener>,
     served: Served,
 ) -> Result<Option<UnixListener>, OpenError> {
-    let fault = |error: std::io::Error| OpenError::Other(format!("the socket that was handed over can't be used: {error}"));
+    let fault =
+        |error: std::io::Error| OpenError::Other(format!("the socket that was handed over can't be used: {error}"));
     match (handed_over, &places.socket) {
         (Some(_), Some(_)) => Err(OpenError::Other("a socket was handed over, and --socket names another".into())),
         (Some(socket), None) => {
@@ -191,8 +194,10 @@ fn socket(
 
 async fn listener(what: &str, address: Option<SocketAddr>) -> Result<Option<TcpListener>, OpenError> {
     let Some(address) = address else { return Ok(None) };
-    let bound = TcpListener::bind(address).await;
-    bound.map(Some).map_err(|error| OpenError::Other(format!("can't listen on {what} {address}: {error}")))
+    let fault = |error: std::io::Error| OpenError::Other(format!("can't listen on {what} {address}: {error}"));
+    let bound = TcpListener::bind(address).await.map_err(fault)?;
+    tracing::info!(what, address = %bound.local_addr().map_err(fault)?, "listening");
+    Ok(Some(bound))
 }
 
 /// As many as descriptors allow, with some left for the store; it takes what it may have.

@@ -59,9 +59,7 @@ async fn answered(authority: &Authority, seen: &Seen, request: Request, next: Ne
         return Refused(Refusal::Flood(wait)).into_response();
     }
     let answer = timeout(REQUEST_TIME, next.run(request)).await;
-    answer.unwrap_or_else(|_| {
-        Refused(Refusal::Malformed("the request took too long to arrive".into())).into_response()
-    })
+    answer.unwrap_or_else(|_| Refused(Refusal::Malformed("the request took too long to arrive".into())).into_response())
 }
 
 /// One request, as far as log and metrics may know it.

@@ -76,7 +76,8 @@ pub(super) fn bind(socket: &Path, served: Served) -> Result<UnixListener, OpenEr
 /// Where it handed over something else.
 pub fn handed_over() -> Result<Option<std::os::unix::net::UnixListener>, OpenError> {
     let mut descriptors = listenfd::ListenFd::from_env();
-    let fault = |reason: String| OpenError::Other(format!("what the service manager handed over can't be used: {reason}"));
+    let fault =
+        |reason: String| OpenError::Other(format!("what the service manager handed over can't be used: {reason}"));
     match descriptors.len() {
         0 => Ok(None),
         1 => descriptors

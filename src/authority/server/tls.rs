@@ -16,7 +16,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
-use tokio_rustls::rustls::{ServerConfig, version};
+use tokio_rustls::rustls::{self, ServerConfig, version};
 use zeroize::Zeroizing;
 
 /// How often the files are looked at.
@@ -208,7 +208,7 @@ impl ResolvesServerCert for Current {
 ///
 /// # Errors
 /// Where the cryptographic library has not what TLS needs.
-pub(super) fn server_config(live: Arc<LiveCertificate>) -> Result<ServerConfig, tokio_rustls::rustls::Error> {
+pub(super) fn server_config(live: Arc<LiveCertificate>) -> Result<ServerConfig, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(live.source.provider.clone())
         .with_protocol_versions(&[&version::TLS13, &version::TLS12])?
         .with_no_client_auth()

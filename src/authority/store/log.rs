@@ -26,12 +26,12 @@ pub struct LogRows {
     pub leaves: Vec<Option<Vec<u8>>>,
 }
 
-const NEWEST: &str = "SELECT note FROM log_checkpoint ORDER BY size DESC LIMIT 1";
+pub(super) const NEWEST: &str = "SELECT note FROM log_checkpoint ORDER BY size DESC LIMIT 1";
 /// Hashes that one query asks for at most.
 const HASHES_AT_ONCE: usize = 500;
 
 /// `($1, $2), ($3, $4)`, for as many rows of as many columns.
-fn placeholders(rows: usize, columns: usize) -> String {
+pub(super) fn placeholders(rows: usize, columns: usize) -> String {
     let row = |row: usize| {
         let columns: Vec<String> = (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
         format!("({})", columns.join(", "))
@@ -39,7 +39,7 @@ fn placeholders(rows: usize, columns: usize) -> String {
     (0..rows).map(row).collect::<Vec<_>>().join(", ")
 }
 
-fn signed(number: u64) -> i64 {
+pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 

@@ -10,7 +10,9 @@ mod proofs;
 mod secrets;
 mod security_keys;
 mod sessions;
+mod sign_ins;
 mod sqlite;
+mod transfer;
 mod users;
 
 pub use fault::StoreError;
@@ -21,6 +23,7 @@ pub use proofs::Spent;
 pub use secrets::{SecretRow, SigningKeyRow};
 pub use security_keys::{SecurityKeyRow, set_of_keys};
 pub use sessions::{SessionRow, TOO_MANY};
+pub use sign_ins::{SignInRow, StepRow};
 pub use users::UserRow;
 
 use crate::protocol::issuer::Issuer;
@@ -93,6 +96,39 @@ pub enum Change {
     },
     RevokeGrantsOf {
         sub: String,
+        at: Timestamp,
+    },
+    AddSignIn(SignInRow),
+    UseSignIn {
+        id: String,
+        at: Timestamp,
+    },
+    /// The grant ends with the sign-in; refused where that has ended.
+    AddGrantOfSignIn {
+        sign_in: String,
+        grant: String,
+    },
+    EndSignIn {
+        id: String,
+        at: Timestamp,
+    },
+    EndSignInsOf {
+        sub: String,
+        at: Timestamp,
+    },
+    AddSignInStep(StepRow),
+    SpendSignInStep {
+        hash: String,
+        at: Timestamp,
+    },
+    /// Refused where it is not `before` any more.
+    AnswerSignInStep {
+        hash: String,
+        before: String,
+        content: String,
+    },
+    AskedForSignInStep {
+        hash: String,
         at: Timestamp,
     },
     AddFailure {
@@ -225,6 +261,8 @@ impl Backend {
 #[derive(Clone)]
 pub struct Store {
     pool: AnyPool,
+    /// For batches that append to the log.
+    log: AnyPool,
     backend: Backend,
     /// Who writes: a second writer of this process waits here, in turn, and not for a lock that is asked for again and
     /// again.
@@ -247,11 +285,14 @@ impl Store {
     /// [`StoreError`]; also where the database was changed by a newer version so that this one can't use it.
     pub async fn open(place: &Place, faults: Faults) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
-        let (pool, backend) = match place {
-            Place::File(path) => (sqlite::connect(path).await?, Backend::Sqlite),
+        let ((pool, log), backend) = match place {
+            Place::File(path) => {
+                let pool = sqlite::connect(path).await?;
+                ((pool.clone(), pool), Backend::Sqlite)
+            }
             Place::Postgres(url) => (Backend::Postgres.answer(postgres::connect(url)).await?, Backend::Postgres),
         };
-        let store = Self { pool, backend, turn: Arc::default(), faults };
+        let store = Self { pool, log, backend, turn: Arc::default(), faults };
         backend.answer(store.migrate()).await?;
         Ok(store)
     }
@@ -303,15 +344,15 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn begin(&self) -> Result<Batch, StoreError> {
-        self.begin_with(self.backend.begin_log()).await
+        self.begin_with(&self.log, self.backend.begin_log()).await
     }
 
-    async fn begin_with(&self, statement: &'static str) -> Result<Batch, StoreError> {
+    async fn begin_with(&self, pool: &AnyPool, statement: &'static str) -> Result<Batch, StoreError> {
         let turn = match self.backend {
             Backend::Sqlite => Some(self.turn.clone().lock_owned().await),
             Backend::Postgres => None,
         };
-        let transaction = self.read(self.pool.begin_with(statement)).await?;
+        let transaction = self.read(pool.begin_with(statement)).await?;
         Ok(Batch { transaction, backend: self.backend, faults: self.faults.clone(), _turn: turn })
     }
 
@@ -320,7 +361,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; then none of them was made.
     pub async fn write(&self, changes: &[Change]) -> Result<(), StoreError> {
-        let mut batch = self.begin_with(self.backend.begin()).await?;
+        let mut batch = self.begin_with(&self.pool, self.backend.begin()).await?;
         for change in changes {
             batch.apply(change).await?;
         }
@@ -338,6 +379,7 @@ impl Store {
 
     /// Folds the write-ahead log into the database and closes it.
     pub async fn close(&self) {
+        self.log.close().await;
         self.pool.close().await;
     }
 
@@ -411,6 +453,17 @@ async fn apply(connection: &mut AnyConnection, change: &Change) -> Result<(), St
         Change::SpendGrant { id, at } => grants::spend(connection, id, *at).await,
         Change::RevokeGrant { id, at } => grants::revoke(connection, id, *at).await,
         Change::RevokeGrantsOf { sub, at } => grants::revoke_of(connection, sub, *at).await,
+        Change::AddSignIn(row) => sign_ins::add(connection, row).await,
+        Change::UseSignIn { id, at } => sign_ins::used(connection, id, *at).await,
+        Change::AddGrantOfSignIn { sign_in, grant } => sign_ins::add_grant(connection, sign_in, grant).await,
+        Change::EndSignIn { id, at } => sign_ins::end(connection, id, *at).await,
+        Change::EndSignInsOf { sub, at } => sign_ins::end_of(connection, sub, *at).await,
+        Change::AddSignInStep(row) => sign_ins::add_step(connection, row).await,
+        Change::SpendSignInStep { hash, at } => sign_ins::spend_step(connection, hash, *at).await,
+        Change::AnswerSignInStep { hash, before, content } => {
+            sign_ins::answer_step(connection, hash, before, content).await
+        }
+        Change::AskedForSignInStep { hash, at } => sign_ins::asked_for_step(connection, hash, *at).await,
         Change::PutSecret { resource, row, at } => secrets::put(connection, resource, row, *at).await,
         Change::RemoveSecret { resource } => secrets::remove(connection, resource).await,
         Change::AddSigningKey(row) => secrets::add_signing_key(connection, row).await,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use url::{Host, Url};
 
 /// The steps from an empty database to the newest version: the first one makes version 1, and so on.
-pub(super) const STEPS: [&str; 1] = [include_str!("postgres/1.sql")];
+pub(super) const STEPS: [&str; 2] = [include_str!("postgres/1.sql"), include_str!("postgres/2.sql")];
 /// Begins a transaction that writes.
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 /// Begins a transaction that appends to the log: one at a time, over all nodes. The number is no other program's.
@@ -21,8 +21,8 @@ pub(super) const BEGIN_LOG: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT
 pub(super) const BEGIN_MIGRATION: &str = "BEGIN; SELECT pg_advisory_xact_lock(731031089, 2)";
 
 /// How long a connection is waited for.
-const CONNECT: Duration = Duration::from_secs(3);
-/// Connections of one node.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Connections of one node, besides the one that appends to the log and waits for no reader.
 const CONNECTIONS: u32 = 8;
 /// Statements that wait for a lock or a disk end before the request does, and a node that is gone frees the log's lock.
 /// What is confirmed is on disk: a server that is set to confirm earlier does not do so here.
@@ -94,8 +94,8 @@ impl fmt::Display for PostgresUrl {
     }
 }
 
-/// Connects, once, so that what is wrong is said at the start.
-pub(super) async fn connect(url: &PostgresUrl) -> Result<AnyPool, StoreError> {
+/// Connects, once, so that what is wrong is said at the start: for whoever reads and writes, and for the log.
+pub(super) async fn connect(url: &PostgresUrl) -> Result<(AnyPool, AnyPool), StoreError> {
     for (name, file) in url.0.query_pairs() {
         if matches!(&*name, "sslrootcert" | "sslkey" | "sslcert") {
             check_trusted(Path::new(&*file)).map_err(|fault| StoreError::PostgreSql(fault.to_string()))?;
@@ -106,16 +106,19 @@ pub(super) async fn connect(url: &PostgresUrl) -> Result<AnyPool, StoreError> {
         .append_pair("application_name", "elevate-authority")
         .append_pair("statement-cache-capacity", "512");
     let options = AnyConnectOptions::from_url(&full)?;
-    let pool =
-        AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(CONNECT).after_connect(|connection, _| {
+    let pool = |connections| {
+        let options = AnyPoolOptions::new().max_connections(connections).acquire_timeout(CONNECT);
+        options.acquire_slow_threshold(CONNECT).after_connect(|connection, _| {
             Box::pin(async move { connection.execute(sqlx::raw_sql(EACH_CONNECTION)).await.map(drop) })
-        });
-    let pool = pool.connect_with(options).await?;
+        })
+    };
+    let log = pool(1).connect_lazy_with(options.clone());
+    let pool = pool(CONNECTIONS).connect_with(options).await?;
     let durable: String = sqlx::query_scalar("SELECT current_setting('fsync')").fetch_one(&pool).await?;
     if durable != "on" {
         return Err(StoreError::PostgreSql("its fsync is off, so what it confirms may be lost: set it to on".into()));
     }
-    Ok(pool)
+    Ok((pool, log))
 }
 
 /// The version of its schema.

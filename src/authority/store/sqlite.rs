@@ -6,7 +6,8 @@ use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Executor as _};
 use std::path::Path;
 
 /// The steps from an empty database to the newest version: the first one makes version 1, and so on.
-pub(super) const STEPS: [&str; 2] = [include_str!("sqlite/1.sql"), include_str!("sqlite/2.sql")];
+pub(super) const STEPS: [&str; 3] =
+    [include_str!("sqlite/1.sql"), include_str!("sqlite/2.sql"), include_str!("sqlite/3.sql")];
 /// Begins a transaction that writes: the one lock there is.
 pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
 
@@ -15,20 +16,21 @@ const EACH_CONNECTION: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = F
 
 /// Opens or creates the file.
 pub(super) async fn connect(path: &Path) -> Result<AnyPool, StoreError> {
-    let options: AnyConnectOptions = url(path)?.parse()?;
+    let options: AnyConnectOptions = url(path, "rwc")?.parse()?;
     let pool = AnyPoolOptions::new().max_connections(4).after_connect(|connection, _| {
         Box::pin(async move { connection.execute(sqlx::raw_sql(EACH_CONNECTION)).await.map(drop) })
     });
     Ok(pool.connect_with(options).await?)
 }
 
-fn url(path: &Path) -> Result<String, StoreError> {
+/// How sqlx names a file.
+pub(super) fn url(path: &Path, mode: &str) -> Result<String, StoreError> {
     let path = std::path::absolute(path).map_err(|error| StoreError::Unavailable(error.to_string()))?;
     let path = path.to_str().ok_or_else(|| StoreError::Unavailable("its path is no UTF-8".to_owned()))?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
     let encoded =
         path.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") });
-    Ok(format!("sqlite://{}?mode=rwc", encoded.collect::<String>()))
+    Ok(format!("sqlite://{}?mode={mode}", encoded.collect::<String>()))
 }
 
 /// The version of its schema.

@@ -87,7 +87,6 @@ fn show(device: &Device) -> Result<(), Error> {
 
     say("\n$ elevate --reason 'order 1042 came twice' orders-refund -- call-service\n")?;
     let held = elevate(device, &wanted("orders-refund", Some("order 1042 came twice"))?)?;
-    told(device, &held)?;
     call_service(device, &held, service.port, true)?;
 
     say("\n$ elevate list\n")?;
@@ -115,12 +114,12 @@ fn wanted(resource: &str, reason: Option<&str>) -> Result<Wanted, Error> {
     })
 }
 
+/// Says what `elevate RESOURCE` says.
 fn told(device: &Device, held: &Held) -> Result<(), Error> {
     let left = human(seconds_between(device.clock.now(), held.grant.expires_at));
-    let kept = held
-        .kept_in
-        .map_or_else(|| "not kept: there is no keyring".to_owned(), |keyring| format!("kept in the {keyring}"));
-    device.terminal.data(&format!("{} granted for {left}, {kept}\n", held.grant.resource))
+    let kept =
+        held.kept_in.map_or_else(|| "not kept: there is no keyring".to_owned(), |keyring| format!("in the {keyring}"));
+    device.terminal.data(&format!("elevate: {} granted, {left} left, {kept}\n", held.grant.resource))
 }
 
 /// Runs a command with the credential, which calls the service; fails where the service's answer is not as expected.

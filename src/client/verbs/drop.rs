@@ -31,6 +31,9 @@ pub fn run(device: &Device, which: &Which) -> Result<u8, Error> {
         let taken = take(device, which, &mut held);
         failed = failed.or(taken.err());
     }
+    if held.is_empty() && failed.is_none() {
+        device.terminal.note("nothing was held");
+    }
     let mut lines = String::new();
     let mut dropped = Vec::new();
     let mut not_revoked = None;

@@ -1,14 +1,19 @@
 //! `elevate explain`: what would happen, and why.
 
 use crate::client::Device;
+use crate::client::elevation::wrapped;
 use crate::client::error::Error;
 use crate::client::suggestions;
+use crate::client::terminal::width;
 use crate::clock::human;
 use crate::protocol::display::escaped;
 use crate::protocol::messages::{DecisionName, Explanation};
 use crate::protocol::names::ResourceName;
 use serde_json::json;
 use std::fmt::Write as _;
+
+/// Columns before each value.
+const INDENT: usize = 11;
 
 pub fn run(device: &Device, resource: &ResourceName) -> Result<u8, Error> {
     let explained = device.api()?.explain(resource);
@@ -25,11 +30,12 @@ pub fn run(device: &Device, resource: &ResourceName) -> Result<u8, Error> {
         "ways_out": explanation.ways_out,
         "stale_rules": explanation.stale_rules,
     });
-    device.terminal.answer(&answer, || text(&explanation))?;
+    device.terminal.answer(&answer, || text(&explanation, width()))?;
     Ok(0)
 }
 
-fn text(explanation: &Explanation) -> String {
+fn text(explanation: &Explanation, columns: u16) -> String {
+    let room = usize::from(columns).saturating_sub(INDENT);
     let mut text = String::new();
     let takes = explanation.assurance.map_or("", |assurance| assurance.takes());
     let ttl = human(explanation.max_ttl_s);
@@ -40,7 +46,8 @@ fn text(explanation: &Explanation) -> String {
         DecisionName::Deny => writeln!(text, "{}: denied", explanation.resource),
     };
     let mut line = |name: &str, value: &str| {
-        let _ = writeln!(text, "  {name:<9}{}", escaped(value));
+        let lines = wrapped(&escaped(value), room).join(&format!("\n{:INDENT$}", ""));
+        let _ = writeln!(text, "  {name:<9}{lines}");
     };
     for reason in &explanation.reasons {
         line("because", reason);

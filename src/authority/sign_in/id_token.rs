@@ -1,0 +1,208 @@
+//! The provider's ID token (OpenID Connect Core 1.0 section 3.1.3.7). The library checks a signature; which algorithms,
+//! which key and every claim are checked here, against our own clock.
+
+use super::Person;
+use crate::protocol::display::escaped;
+use crate::protocol::dpop::signature_only;
+use jiff::Timestamp;
+use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse};
+use jsonwebtoken::{Algorithm, DecodingKey};
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// Seconds that the provider's clock may be off.
+const SLACK: i64 = 60;
+/// Seconds since it was issued: it was fetched just now.
+const AGE_MAX: i64 = 600;
+/// Groups of one person.
+const GROUPS_MAX: usize = 500;
+
+/// Public-key signatures only: with `none` or an HMAC anybody who can read a public key could make one.
+const ALGORITHMS: [Algorithm; 9] = [
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+    Algorithm::ES256,
+    Algorithm::ES384,
+    Algorithm::EdDSA,
+];
+
+/// What it has to be for.
+pub struct Expected<'a> {
+    /// The provider.
+    pub issuer: &'a str,
+    /// What it calls this authority.
+    pub client_id: &'a str,
+    /// The one of this sign-in.
+    pub nonce: &'a str,
+    /// Which claim lists groups.
+    pub groups_claim: &'a str,
+    /// How long ago the person may have shown who they are, in seconds.
+    pub max_age: Option<u64>,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// Why it is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotAcceptable {
+    /// It is signed with a key that is not among those known: they may have been changed.
+    #[error("its ID token is signed with a key that it does not publish")]
+    UnknownKey,
+    /// A check failed.
+    #[error("its ID token is not acceptable: {0}")]
+    Check(&'static str),
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    iss: String,
+    sub: String,
+    aud: OneOrMany,
+    #[serde(default)]
+    azp: Option<String>,
+    exp: i64,
+    iat: i64,
+    #[serde(default)]
+    nonce: Option<String>,
+    #[serde(default)]
+    auth_time: Option<i64>,
+    #[serde(default)]
+    acr: Option<String>,
+    #[serde(default)]
+    amr: Option<OneOrMany>,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    preferred_username: Option<String>,
+    #[serde(default)]
+    email: Option<String>,
+    #[serde(flatten)]
+    other: serde_json::Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl OneOrMany {
+    fn list(self) -> Vec<String> {
+        match self {
+            Self::One(one) => vec![one],
+            Self::Many(many) => many,
+        }
+    }
+}
+
+/// Whom it names, by the provider's own `sub`.
+///
+/// # Errors
+/// [`NotAcceptable`], with the check that failed.
+pub fn verify(token: &str, keys: &JwkSet, expected: &Expected<'_>) -> Result<(String, Person), NotAcceptable> {
+    use NotAcceptable::Check;
+    let header =
+        jsonwebtoken::decode_header(token).map_err(|_| Check("its header can't be read, or names no algorithm"))?;
+    if !ALGORITHMS.contains(&header.alg) || header.crit.is_some() {
+        return Err(Check("'alg' is none that proves anything, or it has a 'crit' header"));
+    }
+    let jwk = key_for(keys, header.kid.as_deref())?;
+    let key = DecodingKey::from_jwk(jwk).map_err(|_| Check("the key it names can't be used"))?;
+    let claims: Claims = jsonwebtoken::decode(token, &key, &signature_only(header.alg))
+        .map_err(|_| Check("its signature or claims are wrong"))?
+        .claims;
+    check(claims, expected)
+}
+
+/// The one that it names; where it names none, the only one there is.
+fn key_for<'a>(keys: &'a JwkSet, kid: Option<&str>) -> Result<&'a Jwk, NotAcceptable> {
+    let signs = |jwk: &&Jwk| matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature));
+    let mut usable = keys.keys.iter().filter(signs);
+    match kid {
+        Some(kid) => usable.find(|jwk| jwk.common.key_id.as_deref() == Some(kid)).ok_or(NotAcceptable::UnknownKey),
+        None => match (usable.next(), usable.next()) {
+            (Some(only), None) => Ok(only),
+            (None | Some(_), _) => Err(NotAcceptable::Check("it does not say which key signed it")),
+        },
+    }
+}
+
+fn check(claims: Claims, expected: &Expected<'_>) -> Result<(String, Person), NotAcceptable> {
+    use NotAcceptable::Check;
+    let now = expected.now.as_second();
+    if claims.iss != expected.issuer {
+        return Err(Check("it is from another issuer"));
+    }
+    let audiences = claims.aud.list();
+    if !audiences.iter().any(|audience| audience == expected.client_id) {
+        return Err(Check("it is for another client"));
+    }
+    // Several audiences, or an authorized party: then the one it was issued to has to be us (steps 4 and 5).
+    if audiences.len() > 1 && claims.azp.is_none() {
+        return Err(Check("it is for several clients, and does not say to which it was issued"));
+    }
+    if claims.azp.is_some_and(|azp| azp != expected.client_id) {
+        return Err(Check("it was issued to another client"));
+    }
+    if claims.exp <= now - SLACK {
+        return Err(Check("its time is over"));
+    }
+    if claims.iat > now + SLACK {
+        return Err(Check("it is from the future"));
+    }
+    if claims.iat < now - AGE_MAX {
+        return Err(Check("it was issued long ago"));
+    }
+    if claims.nonce.as_deref() != Some(expected.nonce) {
+        return Err(Check("its nonce is another sign-in's"));
+    }
+    if let Some(max_age) = expected.max_age {
+        let auth_time = claims.auth_time.ok_or(Check("it does not say when the person showed who they are"))?;
+        if now.saturating_sub(auth_time) > i64::try_from(max_age).unwrap_or(i64::MAX).saturating_add(SLACK) {
+            return Err(Check("the person showed who they are too long ago"));
+        }
+    }
+    if claims.sub.is_empty() || claims.sub.len() > 255 || !claims.sub.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Check("its 'sub' is no name"));
+    }
+    let groups = groups(claims.other.get(expected.groups_claim))?;
+    let name =
+        [claims.name, claims.preferred_username, claims.email].into_iter().flatten().find(|name| !name.is_empty());
+    let person = Person {
+        name: shortened(&name.unwrap_or_else(|| claims.sub.clone())),
+        groups,
+        acr: claims.acr.map(|acr| shortened(&acr)),
+        amr: claims.amr.map(OneOrMany::list).unwrap_or_default().into_iter().take(20).collect(),
+        auth_time: claims.auth_time.unwrap_or(claims.iat).min(now),
+    };
+    Ok((claims.sub, person))
+}
+
+/// A list of names, or one name; anything else is refused, since policies may forbid by it.
+fn groups(claim: Option<&Value>) -> Result<BTreeSet<String>, NotAcceptable> {
+    let unreadable = NotAcceptable::Check("its groups can't be read");
+    let groups: BTreeSet<String> = match claim {
+        None | Some(Value::Null) => BTreeSet::new(),
+        Some(Value::String(one)) => BTreeSet::from([one.clone()]),
+        Some(Value::Array(many)) => {
+            let names = many.iter().map(|group| group.as_str().map(str::to_owned));
+            names.collect::<Option<_>>().ok_or(unreadable.clone())?
+        }
+        Some(Value::Bool(_) | Value::Number(_) | Value::Object(_)) => return Err(unreadable),
+    };
+    let short = groups.len() <= GROUPS_MAX && groups.iter().all(|group| group.len() <= 256);
+    if short { Ok(groups) } else { Err(unreadable) }
+}
+
+fn shortened(text: &str) -> String {
+    escaped(&text.chars().take(200).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! HTTP of signing in: which path leads where. What a browser asks for is answered with a page, also where it is a no.
+
+use super::authorization::{self, COOKIE, Parameters, Shown, refused};
+use super::device;
+use super::pages::Page;
+use crate::authority::Authority;
+use crate::authority::error::Refusal;
+use crate::authority::routes::{Answered, From, Shared, ok, proven};
+use crate::authority::server::requests::Outcome;
+use axum::Router;
+use axum::extract::rejection::RawFormRejection;
+use axum::extract::{ConnectInfo, RawForm, RawQuery, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use std::sync::Arc;
+
+/// For the public: devices and browsers.
+pub(in crate::authority) fn endpoints() -> Router<Arc<Authority>> {
+    Router::new()
+        .route("/par", post(push))
+        .route("/device_authorization", post(authorize_device))
+        .route("/authorize", get(authorize))
+        .route("/sign_in/callback", get(callback))
+        .route("/sign_in/confirm", post(confirm))
+        .route("/device", get(device_page).post(device_typed))
+}
+
+/// The parameters, where none is there twice (RFC 6749 section 3.1).
+///
+/// # Errors
+/// [`Refusal::SignIn`].
+pub(in crate::authority) fn parameters(text: &[u8]) -> Result<Parameters, Refusal> {
+    let mut parameters = Parameters::new();
+    for (name, value) in url::form_urlencoded::parse(text) {
+        if parameters.insert(name.into_owned(), value.into_owned()).is_some() {
+            return Err(refused("invalid_request", "a parameter is there twice"));
+        }
+    }
+    Ok(parameters)
+}
+
+async fn push(
+    State(authority): Shared,
+    ConnectInfo(caller): From,
+    headers: HeaderMap,
+    form: Result<RawForm, RawFormRejection>,
+) -> Answered {
+    let form = parameters(&form.map_err(Refusal::from)?.0)?;
+    let jkt = proven(&authority, &headers, ("POST", "/par"), None).await?;
+    let pushed = authorization::push(&authority, caller, jkt, &form).await?;
+    Ok((StatusCode::CREATED, axum::Json(pushed)).into_response())
+}
+
+async fn authorize_device(
+    State(authority): Shared,
+    ConnectInfo(caller): From,
+    headers: HeaderMap,
+    form: Result<RawForm, RawFormRejection>,
+) -> Answered {
+    let form = parameters(&form.map_err(Refusal::from)?.0)?;
+    let jkt = proven(&authority, &headers, ("POST", "/device_authorization"), None).await?;
+    ok(&device::authorize(&authority, caller, jkt, &form).await?)
+}
+
+async fn authorize(State(authority): Shared, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
+    let shown = async {
+        authorization::begin(&authority, &parameters(query.unwrap_or_default().as_bytes())?, browser(&headers)).await
+    };
+    page(shown.await)
+}
+
+async fn callback(State(authority): Shared, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
+    let shown = async {
+        authorization::back(&authority, &parameters(query.unwrap_or_default().as_bytes())?, browser(&headers)).await
+    };
+    page(shown.await)
+}
+
+async fn confirm(State(authority): Shared, headers: HeaderMap, form: Result<RawForm, RawFormRejection>) -> Response {
+    let shown = async {
+        same_site(&headers)?;
+        let form = parameters(&form.map_err(Refusal::from)?.0)?;
+        authorization::decide(&authority, &form, browser(&headers)).await
+    };
+    page(shown.await)
+}
+
+async fn device_page(State(authority): Shared, RawQuery(query): RawQuery) -> Response {
+    page(parameters(query.unwrap_or_default().as_bytes()).map(|query| device::ask(&authority, &query)))
+}
+
+async fn device_typed(
+    State(authority): Shared,
+    ConnectInfo(caller): From,
+    headers: HeaderMap,
+    form: Result<RawForm, RawFormRejection>,
+) -> Response {
+    let shown = async {
+        same_site(&headers)?;
+        let form = parameters(&form.map_err(Refusal::from)?.0)?;
+        match device::typed(&authority, caller, &form, browser(&headers)).await? {
+            // `form-action` would hold a redirect up.
+            Shown::Provider(url, browser) => {
+                Ok(([authorization::cookie(&browser)], Page::onward(url.as_str())).into_response())
+            }
+            shown @ Shown::Page(_) => Ok(shown.into_response()),
+        }
+    };
+    shown.await.unwrap_or_else(no)
+}
+
+/// Pages of others send no forms here. Browsers say where a request comes from (Fetch Metadata); others have no cookies.
+fn same_site(headers: &HeaderMap) -> Result<(), Refusal> {
+    match headers.get("sec-fetch-site").and_then(|site| site.to_str().ok()) {
+        None | Some("same-origin" | "none") => Ok(()),
+        Some(_) => Err(refused("invalid_request", "the form came from another site")),
+    }
+}
+
+/// What this browser is known by.
+fn browser(headers: &HeaderMap) -> Option<&str> {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
+    let mut pairs = cookies.flat_map(|cookies| cookies.split("; ")).filter_map(|cookie| cookie.split_once('='));
+    pairs.find_map(|(name, value)| (name == COOKIE && value.len() == 43).then_some(value))
+}
+
+fn page(shown: Result<Shown, Refusal>) -> Response {
+    shown.map_or_else(no, Shown::into_response)
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "it is shown, and over")]
+fn no(refusal: Refusal) -> Response {
+    let (status, error, _) = refusal.class();
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+    let mut response = Page::said(status, "That did not work", &format!("{refusal}.")).into_response();
+    response.extensions_mut().insert(Outcome {
+        elevation: None,
+        error: Some(error.to_owned()),
+        cause: Some(refusal.cause()),
+    });
+    response
+}

@@ -1,0 +1,172 @@
+//! How long a device is signed in. Every use asks the store, so that what ends on one node has ended on all.
+
+use super::{Identity, SignedIn};
+use crate::authority::Authority;
+use crate::authority::audit::{Entry, RecordError};
+use crate::authority::caller::Subject;
+use crate::authority::elevation::{ElevationId, make_known};
+use crate::authority::error::Refusal;
+use crate::authority::store::{Change, SignInRow};
+use crate::clock::{after, human, seconds_between};
+use crate::log::leaf::Event;
+use crate::protocol::challenge::session_hash;
+use crate::protocol::encoding::{base64url, random};
+use crate::protocol::messages::SignInResponse;
+use crate::protocol::secret::Secret;
+use jiff::Timestamp;
+use serde_json::json;
+use std::fmt;
+
+/// Seconds between two notes that a device was used: each is a write.
+const NOTED_EVERY: u64 = 60;
+
+/// Why a device is not signed in any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// It was signed out, here or by somebody else.
+    Ended,
+    /// It was not used for so many seconds.
+    Idle(u64),
+    /// It signed in so many seconds ago.
+    Old(u64),
+    /// The person is shut out.
+    Disabled,
+    /// Its token came with a proof of another key.
+    OtherKey,
+    /// The provider that knew the person is not asked any more.
+    OtherProvider,
+}
+
+impl fmt::Display for Over {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ended => f.write_str("this device was signed out"),
+            Self::Idle(seconds) => write!(f, "this device was signed in, and not used for {}", human(*seconds)),
+            Self::Old(seconds) => write!(f, "this device signed in more than {} ago", human(*seconds)),
+            Self::Disabled => f.write_str("your account was disabled"),
+            Self::OtherKey => f.write_str("the sign-in is another device's"),
+            Self::OtherProvider => {
+                f.write_str("the authority asks another identity provider than the one you signed in with")
+            }
+        }
+    }
+}
+
+/// Who holds this token and the key it is bound to, if they are still signed in.
+///
+/// # Errors
+/// [`Refusal::NotSignedIn`]; [`Refusal::SignInOver`], with why; [`Refusal::Store`].
+pub async fn holder(authority: &Authority, token: &str, jkt: &str) -> Result<Subject, Refusal> {
+    let rules = authority.rules().await?;
+    let now = authority.clock.now();
+    let row = authority.store.sign_in(&session_hash(token)).await?.ok_or(Refusal::NotSignedIn)?;
+    let config = rules.config.sign_in.as_ref().ok_or(Refusal::SignInOver(Over::OtherProvider))?;
+    let (length, idle) = (config.length.seconds(), config.idle.seconds());
+    let unused = seconds_between(row.last_used_at, now);
+    let over = if row.jkt != jkt {
+        Some(Over::OtherKey)
+    } else if row.disabled_at.is_some() {
+        Some(Over::Disabled)
+    } else if row.ended_at.is_some() {
+        Some(Over::Ended)
+    } else if seconds_between(row.created_at, now) >= length {
+        Some(Over::Old(length))
+    } else if unused >= idle {
+        Some(Over::Idle(idle))
+    } else if !row.sub.strip_prefix(config.issuer.as_str()).is_some_and(|rest| rest.starts_with('#')) {
+        Some(Over::OtherProvider)
+    } else {
+        None
+    };
+    if let Some(over) = over {
+        return Err(Refusal::SignInOver(over));
+    }
+    if unused >= NOTED_EVERY.min(idle / 2) {
+        authority.store.write(&[Change::UseSignIn { id: row.id.clone(), at: now }]).await?;
+    }
+    let person =
+        serde_json::from_str(&row.person).map_err(|_| Refusal::Keys("a sign-in in the store can't be read"))?;
+    Ok(Subject::signed_in(row.sub, SignedIn { id: row.id, person }))
+}
+
+/// Whom a device belongs to that is about to be signed in.
+pub(super) struct Device<'a> {
+    pub(super) jkt: &'a str,
+    pub(super) host: &'a str,
+    /// Names the sign-in.
+    pub(super) id: String,
+}
+
+/// Signs a device in: recorded, then told.
+///
+/// # Errors
+/// [`Refusal`]; then it is not signed in.
+pub(super) async fn begin(
+    authority: &Authority,
+    identity: Identity,
+    device: Device<'_>,
+    mut changes: Vec<Change>,
+) -> Result<SignInResponse, Refusal> {
+    let now = authority.clock.now();
+    let rules = authority.rules().await?;
+    let config = rules.config.sign_in.as_ref().ok_or(Refusal::NotSignedIn)?;
+    let elevation = ElevationId::fresh();
+    make_known(authority, &identity.sub, &elevation, now).await?;
+    let token = base64url(random::<32>());
+    let row = SignInRow {
+        id: device.id.clone(),
+        hash: session_hash(&token),
+        sub: identity.sub.clone(),
+        jkt: device.jkt.to_owned(),
+        host: device.host.to_owned(),
+        person: serde_json::to_string(&identity.person).map_err(|_| Refusal::Broken)?,
+        created_at: now,
+        last_used_at: now,
+        ended_at: None,
+        disabled_at: None,
+    };
+    let private = json!({
+        "sub": identity.sub, "sign_in": device.id, "host": device.host, "jkt": device.jkt, "person": identity.person,
+    });
+    changes.push(Change::AddSignIn(row));
+    authority.audit.record(Entry::new(Event::SignedIn, elevation, private), changes).await?;
+    let length = config.length.seconds();
+    Ok(SignInResponse {
+        access_token: Secret::new(token),
+        token_type: "DPoP".to_owned(),
+        expires_in: length,
+        expires_at: after(now, length),
+        subject: identity.sub,
+        name: identity.person.name,
+    })
+}
+
+/// Ends the sign-in whose token this is, and its grants. Whoever holds the token may: it is no use to anybody else
+/// (RFC 7009 section 2.1). `None` where it is no token of a sign-in.
+///
+/// # Errors
+/// [`Refusal`]; then it has not ended.
+pub async fn sign_out(authority: &Authority, token: &str) -> Result<Option<()>, Refusal> {
+    let now = authority.clock.now();
+    let Some(row) = authority.store.sign_in(&session_hash(token)).await? else { return Ok(None) };
+    if row.ended_at.is_none() {
+        end(authority, &row, Event::SignedOut, None, now).await?;
+    }
+    Ok(Some(()))
+}
+
+pub(super) async fn end(
+    authority: &Authority,
+    row: &SignInRow,
+    event: Event,
+    cause: Option<String>,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let mut entry = Entry::new(event, ElevationId::fresh(), json!({ "sub": row.sub, "sign_in": row.id }));
+    entry.cause = cause;
+    match authority.audit.record(entry, vec![Change::EndSignIn { id: row.id.clone(), at: now }]).await {
+        // Two at once: the other one ended it.
+        Ok(_) | Err(RecordError::Conflict(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

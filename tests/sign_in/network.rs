@@ -1,0 +1,291 @@
+//! The authority over the network: a device that signs in, and the browser of its owner.
+
+use super::provider::Provider;
+use crate::harness::{Answer, Ask, No, Reply, TestAuthority, Wire, policy, proof_key};
+use axum::Extension;
+use axum::extract::ConnectInfo;
+use elevate::authority::caller::Caller;
+use elevate::authority::routes::router;
+use elevate::protocol::CLIENT_ID;
+use elevate::protocol::dpop::ProofKey;
+use elevate::protocol::encoding::{base64url, random, sha256};
+use elevate::protocol::messages::{ACCESS_TOKEN_TYPE, PushedResponse, SignInResponse, TokenRequest};
+use elevate::protocol::secret::Secret;
+use std::collections::HashMap;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use url::Url;
+
+/// Where the device listens.
+pub const REDIRECT: &str = "http://127.0.0.1:49152/callback";
+
+/// An authority that is reached over TCP, whose provider is in this process as well.
+pub struct Network {
+    pub authority: TestAuthority,
+    pub provider: Provider,
+    /// For whoever is on a socket, use `authority`; this is an address.
+    pub wire: Wire,
+    serving: JoinHandle<()>,
+}
+
+impl std::ops::Deref for Network {
+    type Target = Wire;
+
+    fn deref(&self) -> &Wire {
+        &self.wire
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+impl Network {
+    pub async fn start() -> Self {
+        Self::with("", &policy()).await
+    }
+
+    /// With more in `[sign_in]` and after it, and another policy.
+    pub async fn with(more: &str, policy: &str) -> Self {
+        let provider = Provider::start().await;
+        let config = format!("{}\n{}{more}", crate::harness::CONFIG, provider.config());
+        let authority = TestAuthority::with(&config, policy).await;
+        provider.change(|says| says.clock = authority.clock.clone());
+        let (wire, serving) = over_tcp(&authority).await;
+        Self { authority, provider, wire, serving }
+    }
+
+    /// A POST with a proof.
+    pub async fn post(&self, path: &str, key: &ProofKey, form: &[(&str, &str)]) -> Reply {
+        let once = async || {
+            let request = self.request("POST", &self.at(path)).header("DPoP", self.prove(path, key, None));
+            self.send(request.form(form)).await
+        };
+        let reply = once().await;
+        if reply.json.as_ref().is_some_and(|json| json["error"] == "use_dpop_nonce") { once().await } else { reply }
+    }
+
+    /// A GET of somebody who is signed in.
+    pub async fn get_as(&self, device: &Device, path: &str) -> Reply {
+        let endpoint = path.split('?').next().unwrap();
+        let token = device.token.expose();
+        let once = async || {
+            let proof = self.prove_for("GET", endpoint, &device.key, Some(token));
+            let request = self.request("GET", &self.at(path)).header("DPoP", proof);
+            self.send(request.header("Authorization", format!("DPoP {token}"))).await
+        };
+        let reply = once().await;
+        if reply.json.as_ref().is_some_and(|json| json["error"] == "use_dpop_nonce") { once().await } else { reply }
+    }
+
+    /// `POST /token` of somebody who is signed in.
+    pub async fn ask_as(&self, device: &Device, ask: &Ask) -> Answer {
+        self.token(&device.request(ask), &device.key).await
+    }
+
+    /// Pushes what a device wants.
+    pub async fn push(&self, login: &Login) -> PushedResponse {
+        let reply = self.post("/par", &login.key, &login.form()).await;
+        assert_eq!(reply.status, 201, "{}", reply.text);
+        serde_json::from_str(&reply.text).unwrap()
+    }
+
+    /// From the device's request to the URL of the provider.
+    pub async fn to_provider(&self, login: &Login, browser: &mut Browser) -> Url {
+        let pushed = self.push(login).await;
+        let mut url: Url = "http://unused/authorize".parse().unwrap();
+        url.query_pairs_mut().append_pair("client_id", CLIENT_ID).append_pair("request_uri", &pushed.request_uri);
+        let shown = browser.open(self, &format!("{}?{}", self.at("/authorize"), url.query().unwrap())).await;
+        shown.location().unwrap_or_else(|| panic!("no way to the provider: {}", shown.text))
+    }
+
+    /// The browser comes back from the provider with `answer` instead of the honest one.
+    pub async fn back_saying(&self, url: &Url, answer: &[(&str, &str)], browser: &mut Browser) -> Shown {
+        let state = pairs(url)["state"].clone();
+        let mut back: Url = "http://unused/".parse().unwrap();
+        back.query_pairs_mut().append_pair("state", &state).extend_pairs(answer);
+        browser.open(self, &format!("{}?{}", self.at("/sign_in/callback"), back.query().unwrap())).await
+    }
+
+    /// The person signs in at the provider and comes back.
+    pub async fn back(&self, url: &Url, browser: &mut Browser) -> Shown {
+        self.provider.visited(url);
+        self.back_saying(url, &[("code", "of-the-provider")], browser).await
+    }
+
+    /// From the device's request to the redirect that reaches it.
+    pub async fn redirect(&self, login: &Login) -> HashMap<String, String> {
+        let mut browser = Browser::default();
+        let url = self.to_provider(login, &mut browser).await;
+        let page = self.back(&url, &mut browser).await;
+        let shown = browser.confirm(self, &page, "allow").await;
+        shown.redirect()
+    }
+
+    pub async fn redeem(&self, login: &Login, code: &str) -> Reply {
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("client_id", CLIENT_ID),
+            ("code", code),
+            ("redirect_uri", REDIRECT),
+            ("code_verifier", &login.verifier),
+        ];
+        self.post("/token", &login.key, &form).await
+    }
+
+    /// Signs a device in, honestly.
+    pub async fn sign_in(&self) -> Device {
+        let login = Login::new();
+        let redirect = self.redirect(&login).await;
+        assert_eq!(redirect["state"], login.state);
+        assert_eq!(redirect["iss"], self.issuer);
+        let answer = self.redeem(&login, &redirect["code"]).await;
+        Device::of(login.key, &answer)
+    }
+}
+
+async fn over_tcp(authority: &TestAuthority) -> (Wire, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let caller = ConnectInfo(Caller::Remote("192.0.2.7".parse().unwrap()));
+    let app = router(authority.authority.clone()).layer(Extension(caller));
+    let serving = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
+    let wire = Wire::over(http, format!("http://{address}"), authority.clock.clone()).await;
+    (wire, serving)
+}
+
+/// A device that is about to sign in.
+pub struct Login {
+    pub key: ProofKey,
+    pub state: String,
+    pub verifier: String,
+}
+
+impl Login {
+    pub fn new() -> Self {
+        Self { key: proof_key(), state: base64url(random::<32>()), verifier: base64url(random::<32>()) }
+    }
+
+    pub fn challenge(&self) -> String {
+        base64url(sha256(&[self.verifier.as_bytes()]))
+    }
+
+    /// What it pushes. Leaked, as forms want references.
+    pub fn form(&self) -> Vec<(&'static str, &str)> {
+        vec![
+            ("response_type", "code"),
+            ("client_id", CLIENT_ID),
+            ("redirect_uri", REDIRECT),
+            ("state", &self.state),
+            ("code_challenge", Box::leak(self.challenge().into_boxed_str())),
+            ("code_challenge_method", "S256"),
+            ("elevate_host", "laptop"),
+        ]
+    }
+}
+
+/// A device that is signed in.
+pub struct Device {
+    pub key: ProofKey,
+    pub token: Secret,
+    pub subject: String,
+}
+
+impl Device {
+    pub fn of(key: ProofKey, answer: &Reply) -> Self {
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let response: SignInResponse = serde_json::from_str(&answer.text).unwrap();
+        assert_eq!(response.token_type, "DPoP");
+        Self { key, token: response.access_token, subject: response.subject }
+    }
+
+    pub fn request(&self, ask: &Ask) -> TokenRequest {
+        TokenRequest {
+            subject_token: self.token.clone(),
+            subject_token_type: ACCESS_TOKEN_TYPE.into(),
+            ..ask.request()
+        }
+    }
+}
+
+/// What a browser shows.
+pub struct Shown {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub text: String,
+}
+
+impl Shown {
+    fn location(&self) -> Option<Url> {
+        self.headers.get("location").map(|url| url.to_str().unwrap().parse().unwrap())
+    }
+
+    /// Where the page goes on to by itself.
+    pub fn onward(&self) -> Url {
+        let rest = self.text.split("content=\"0;url=").nth(1).unwrap_or_else(|| panic!("it stays: {}", self.text));
+        rest.split('"').next().unwrap().replace("&amp;", "&").parse().unwrap()
+    }
+
+    /// The parameters with which the device is reached.
+    pub fn redirect(&self) -> HashMap<String, String> {
+        let url = self.onward();
+        assert!(url.as_str().starts_with(REDIRECT), "{url}");
+        pairs(&url)
+    }
+
+    fn hidden(&self, name: &str) -> String {
+        let rest = self.text.split(&format!("name=\"{name}\" value=\"")).nth(1);
+        let rest = rest.unwrap_or_else(|| panic!("no {name}: {}", self.text));
+        rest.split('"').next().unwrap().to_owned()
+    }
+}
+
+pub fn pairs(url: &Url) -> HashMap<String, String> {
+    url.query_pairs().into_owned().collect()
+}
+
+/// A browser: it keeps the one cookie.
+#[derive(Default, Clone)]
+pub struct Browser {
+    pub cookie: Option<String>,
+}
+
+impl Browser {
+    pub async fn open(&mut self, network: &Network, path: &str) -> Shown {
+        self.show(network.request("GET", path)).await
+    }
+
+    pub async fn submit(&mut self, network: &Network, path: &str, form: &[(&str, &str)]) -> Shown {
+        self.show(network.request("POST", &network.at(path)).form(form)).await
+    }
+
+    /// The person answers the page that asks them.
+    pub async fn confirm(&mut self, network: &Network, page: &Shown, answer: &str) -> Shown {
+        self.submit(network, "/sign_in/confirm", &[("name", &page.hidden("name")), ("answer", answer)]).await
+    }
+
+    pub async fn show(&mut self, request: reqwest::RequestBuilder) -> Shown {
+        let request = match &self.cookie {
+            Some(cookie) => request.header("Cookie", cookie.clone()),
+            None => request,
+        };
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        if let Some(cookie) = headers.get("set-cookie") {
+            let cookie = cookie.to_str().unwrap();
+            assert!(cookie.ends_with("; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=600"), "{cookie}");
+            self.cookie = Some(cookie.split(';').next().unwrap().to_owned());
+        }
+        Shown { status, headers, text: response.text().await.unwrap() }
+    }
+}
+
+/// The authority's no to a token request.
+#[track_caller]
+pub fn no(reply: &Reply) -> No {
+    assert_ne!(reply.status, 200, "{}", reply.text);
+    reply.no()
+}
