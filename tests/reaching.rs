@@ -416,11 +416,21 @@ fn the_systems_authority_is_asked_before_ones_own() {
         mkdir /run/elevate/authority.sock && elevate list"#;
     let ended = finish(spawn(piped(&mut home.program("unshare", &["-Urm", "sh", "-c", script]))), b"");
     let (out, err) = (&ended.stdout, &ended.stderr);
-    assert!(out.contains("wiki") && out.contains("authority = unix:/run/elevate/authority.sock (it is there)"), "{ended:#?}");
-    assert_eq!(out.matches("the production API").count(), 2, "the system's while it serves, one's own when asked: {ended:#?}");
+    assert!(
+        out.contains("wiki") && out.contains("authority = unix:/run/elevate/authority.sock (it is there)"),
+        "{ended:#?}"
+    );
+    assert_eq!(
+        out.matches("the production API").count(),
+        2,
+        "the system's while it serves, one's own when asked: {ended:#?}"
+    );
     let gone = "elevate: there is no authority on this machine yet";
     assert!(!err.contains(gone), "{ended:#?}");
-    assert!(err.contains("/run/elevate/authority.sock is not used: /run/elevate/authority.sock is no socket"), "{ended:#?}");
+    assert!(
+        err.contains("/run/elevate/authority.sock is not used: /run/elevate/authority.sock is no socket"),
+        "{ended:#?}"
+    );
 }
 
 #[test]
