@@ -101,11 +101,11 @@ async fn a_head_that_comes_byte_by_byte_is_cut_off() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
     let service = Service::start();
-    let mut roots = tokio_rustls::rustls::RootCertStore::empty();
+    let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(service.setup.ca.pem.as_bytes()).unwrap()).unwrap();
-    let provider = std::sync::Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let tls = async |alpn: &[u8]| {
-        let mut config = tokio_rustls::rustls::ClientConfig::builder_with_provider(provider.clone())
+        let mut config = rustls::ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots.clone())
