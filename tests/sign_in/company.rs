@@ -5,11 +5,12 @@ use elevate::authority::rules::{DEFAULT_POLICY, DEFAULT_SCHEMA};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::Value;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 const PEERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers");
 
@@ -48,10 +49,18 @@ pub struct Company {
 impl Company {
     /// With more in `[sign_in]`, and ID tokens signed so.
     pub fn found(more: &str, algorithm: &str) -> Self {
+        Self::found_at(Home::empty(), more, algorithm)
+    }
+
+    /// Nobody else has a home meanwhile.
+    pub fn alone() -> Self {
+        Self::found_at(Home::alone(), "", "ES256")
+    }
+
+    fn found_at(server: Home, more: &str, algorithm: &str) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let url = format!("https://localhost:{port}");
         let (provider, issuer) = provider(&format!("{url}/sign_in/callback"), algorithm);
-        let server = Home::empty();
         let ca = certify(&server);
         let config = format!(
             "issuer = \"{url}\"\n{CATALOGUE}\n[listen]\naddress = \"127.0.0.1:{port}\"\ncertificate = \"tls.pem\"\n\
@@ -151,32 +160,25 @@ fn certify(server: &Home) -> String {
     pem
 }
 
-/// The port of this machine on which a process listens.
-pub fn listens_on(pid: i32) -> u16 {
-    let mut port = None;
-    wait_until("it listens", || {
-        let table = fs::read_to_string(format!("/proc/{pid}/net/tcp")).unwrap_or_default();
-        let own: Vec<String> = fs::read_dir(format!("/proc/{pid}/fd"))
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter_map(|entry| {
-                fs::read_link(entry.path())
-                    .ok()?
-                    .to_str()?
-                    .strip_prefix("socket:[")?
-                    .strip_suffix(']')
-                    .map(str::to_owned)
-            })
-            .collect();
-        let listening = |line: &str| {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            let is_ours =
-                fields.get(3) == Some(&"0A") && own.iter().any(|inode| fields.get(9) == Some(&inode.as_str()));
-            is_ours.then(|| u16::from_str_radix(fields[1].split_once(':')?.1, 16).ok()).flatten()
-        };
-        port = table.lines().find_map(listening);
-        port.is_some()
-    });
-    port.unwrap()
+/// The port on which an `elevate login` waits, where no other does. Its own `/proc` entries are closed to others, so that
+/// each port of this user is asked.
+pub fn login_port() -> u16 {
+    let uid = rustix::process::getuid().as_raw().to_string();
+    let is_login = |port: &u16| {
+        let answer = TcpStream::connect(("127.0.0.1", *port)).and_then(|mut stream| {
+            stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+            stream.write_all(b"GET /favicon.ico HTTP/1.1\r\n\r\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).map(|_| answer)
+        });
+        answer.is_ok_and(|answer| answer.contains("There is nothing here."))
+    };
+    let listening = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (address, port) = fields.get(1)?.split_once(':')?;
+        let is_ours = address == "0100007F" && fields.get(3) == Some(&"0A") && fields.get(7) == Some(&uid.as_str());
+        is_ours.then(|| u16::from_str_radix(port, 16).ok()).flatten()
+    };
+    let look = || fs::read_to_string("/proc/net/tcp").unwrap().lines().filter_map(listening).find(is_login);
+    patiently(DEADLINE, look).expect("a login waits")
 }
