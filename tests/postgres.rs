@@ -211,6 +211,18 @@ macro_rules! once_more {
 }
 
 once_more! {
+    sign_in {
+        a_code_is_for_who_asked_for_it
+        a_device_is_refused_is_too_late_or_is_another
+        a_device_without_a_browser_is_signed_in_by_another
+        a_person_may_refuse
+        a_session_ends_when_it_is_not_used_and_when_it_is_old
+        each_step_is_taken_once
+        signing_out_ends_the_session_and_its_grants_but_no_others
+        what_ends_on_one_node_has_ended_on_the_other
+        who_is_shut_out_loses_sessions_and_grants_at_once
+        who_signs_in_is_known_by_the_providers_sub
+    }
     audit_faults {
         a_grant_that_is_not_recorded_is_not_issued
         a_stepped_up_grant_that_is_not_recorded_is_not_issued

@@ -113,6 +113,10 @@ pub fn verify(token: &str, keys: &JwkSet, expected: &Expected<'_>) -> Result<(St
         return Err(Check("'alg' is none that proves anything, or it has a 'crit' header"));
     }
     let jwk = key_for(keys, header.kid.as_deref())?;
+    // A key that says what it is for is for nothing else (RFC 7517 section 4.4).
+    if jwk.common.key_algorithm.is_some_and(|known| format!("{known:?}") != format!("{:?}", header.alg)) {
+        return Err(Check("'alg' is another than its key is for"));
+    }
     let key = DecodingKey::from_jwk(jwk).map_err(|_| Check("the key it names can't be used"))?;
     let claims: Claims = jsonwebtoken::decode(token, &key, &signature_only(header.alg))
         .map_err(|_| Check("its signature or claims are wrong"))?
@@ -203,6 +207,3 @@ fn groups(claim: Option<&Value>) -> Result<BTreeSet<String>, NotAcceptable> {
 fn shortened(text: &str) -> String {
     escaped(&text.chars().take(200).collect::<String>())
 }
-
-#[cfg(test)]
-mod tests;

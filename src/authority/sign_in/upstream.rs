@@ -29,9 +29,31 @@ const REFRESHED_AFTER: i64 = 3600;
 /// Seconds between two looks for a key that is not known, whoever asks.
 const NEW_KEYS_AFTER: i64 = 10;
 
+/// Seconds for which a provider that could not be asked is not asked again: those who wait are told at once.
+const AGAIN_AFTER: i64 = 5;
+
 /// What is known of the provider.
 #[derive(Default)]
-pub struct Known(Mutex<Option<Arc<Provider>>>);
+pub struct Known(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    provider: Option<Arc<Provider>>,
+    /// When it could not be asked, and why.
+    failed: Option<(i64, String)>,
+}
+
+/// RFC 7517 section 5: keys of kinds that we do not know are passed over.
+#[derive(Deserialize)]
+struct Keys {
+    keys: Vec<serde_json::Value>,
+}
+
+impl From<Keys> for JwkSet {
+    fn from(set: Keys) -> Self {
+        Self { keys: set.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok()).collect() }
+    }
+}
 
 struct Provider {
     http: reqwest::Client,
@@ -171,15 +193,25 @@ impl Known {
         let mut known = self.0.lock().await;
         let now = clock.now().as_second();
         let ca = certificates(config)?;
-        if let Some(provider) = &*known
+        if let Some(provider) = &known.provider
             && provider.issuer == config.issuer.as_str()
             && provider.ca == ca
             && now.abs_diff(provider.read_at) < age.unsigned_abs()
         {
             return Ok(provider.clone());
         }
-        let provider = Arc::new(Provider::read(config, ca, now).await?);
-        *known = Some(provider.clone());
+        if let Some((at, reason)) = &known.failed
+            && now.abs_diff(*at) < AGAIN_AFTER.unsigned_abs()
+        {
+            return Err(Refusal::Provider(reason.clone()));
+        }
+        let read = Provider::read(config, ca, now).await.map(Arc::new);
+        known.failed = match &read {
+            Err(Refusal::Provider(reason)) => Some((clock.now().as_second(), reason.clone())),
+            Ok(_) | Err(_) => None,
+        };
+        let provider = read?;
+        known.provider = Some(provider.clone());
         Ok(provider)
     }
 }
@@ -205,8 +237,8 @@ impl Provider {
                 return Err(Refusal::Provider("its metadata names an endpoint that is not https".into()));
             }
         }
-        let keys = answer(http.get(metadata.jwks_uri.clone())).await?;
-        Ok(Self { http, issuer: issuer.to_owned(), ca, metadata, keys, read_at: now })
+        let keys: Keys = answer(http.get(metadata.jwks_uri.clone())).await?;
+        Ok(Self { http, issuer: issuer.to_owned(), ca, metadata, keys: keys.into(), read_at: now })
     }
 
     /// OpenID Connect Core section 3.1.3.1, with PKCE.
