@@ -390,9 +390,14 @@ async fn log_entries(
     let entries = (from..to).zip(rows.leaves).zip(places).map(|((index, leaf), place)| LogEntry {
         leaf: leaf.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
         hash: hashes.get(&place).map(ToString::to_string),
-        private: private.remove(&index).filter(|private| private.clear.get("sub").is_none_or(|of| *of == json!(sub))),
+        private: private.remove(&index).filter(|private| is_for(&private.clear, sub)),
     });
     ok(&LogPage { entries: entries.collect(), size })
+}
+
+/// Whether a private part is this subject's, or nobody's. One that can't be read any more may be anybody's.
+fn is_for(private: &serde_json::Value, sub: &str) -> bool {
+    private.as_object().is_some_and(|members| members.get("sub").is_none_or(|of| of == sub))
 }
 
 #[derive(Deserialize)]

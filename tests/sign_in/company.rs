@@ -64,7 +64,7 @@ impl Company {
         let ca = certify(&server);
         let config = format!(
             "issuer = \"{url}\"\n{CATALOGUE}\n[listen]\naddress = \"127.0.0.1:{port}\"\ncertificate = \"tls.pem\"\n\
-             key = \"tls-key.pem\"\n[sign_in]\nissuer = \"{issuer}\"\nclient_id = \"elevate-authority\"\n\
+             key = \"tls-key.pem\"\n[sign_in]\nissuer = \"{issuer}\"\nclient_id = \"elevate-authority\"\nallow = [\"*\"]\n\
              client_secret_file = \"client-secret\"\n{more}"
         );
         server.write_config("authority.toml", &config);

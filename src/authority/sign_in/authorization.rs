@@ -5,10 +5,10 @@ use super::pages::Page;
 use super::sessions::{self, Over};
 use super::steps::{Answer, Asking, DeviceState, Found, Loopback, Step, find, find_hash, room, secret_name};
 use super::upstream::Way;
-use super::{Identity, config::SignInConfig};
+use super::{Identity, SignedIn, config::SignInConfig};
 use crate::authority::Authority;
 use crate::authority::audit::Entry;
-use crate::authority::caller::Caller;
+use crate::authority::caller::{Caller, Subject};
 use crate::authority::elevation::ElevationId;
 use crate::authority::error::Refusal;
 use crate::authority::rules::Rules;
@@ -260,6 +260,11 @@ pub(super) async fn back(authority: &Authority, query: &Parameters, browser: Opt
             return failed(authority, &asking, &answer, None, code, &error.to_string()).await;
         }
     };
+    let somebody = SignedIn { id: String::new(), person: identity.person.clone() };
+    if !config.lets_in(&Subject::signed_in(identity.sub.clone(), somebody)) {
+        let cause = Over::NotLetIn.to_string();
+        return failed(authority, &asking, &answer, Some(&identity), "access_denied", &cause).await;
+    }
     if authority.store.user(&identity.sub).await?.is_some_and(|user| user.disabled_at.is_some()) {
         let cause = Over::Disabled.to_string();
         return failed(authority, &asking, &answer, Some(&identity), "access_denied", &cause).await;
