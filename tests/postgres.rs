@@ -73,7 +73,7 @@ impl Server {
     /// Starts it again, after [`Server::stop`].
     pub fn resume(&mut self, settings: &[&str]) {
         // It is stopped when the pipe closes, which the kernel does for whoever holds its other end.
-        let script = "[ -z \"$limit\" ] || ulimit -f $limit; \"$@\" & server=$!; read -r never; kill -s \"${never:-INT}\" $server; wait $server; \
+        let script = "[ -z \"$limit\" ] || ulimit -f $limit; \"$@\" & server=$!; read -r never; kill -s \"${never:-QUIT}\" $server; wait $server; \
                       [ -n \"$never\" ] || rm -rf \"$directory\"";
         let mut command = Command::new("sh");
         let limit = self.limit.map(|limit| limit.to_string()).unwrap_or_default();
