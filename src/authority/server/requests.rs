@@ -56,9 +56,10 @@ pub async fn around(State(authority): State<Arc<Authority>>, request: Request, n
 }
 
 async fn answered(authority: &Authority, seen: &Seen, request: Request, next: Next) -> Response {
-    if let Some(Err(wait)) = seen.caller.map(|caller| authority.limits.take(caller, authority.served)) {
-        return Refused(Refusal::Flood(wait)).into_response();
-    }
+    let _place = match seen.caller.map(|caller| authority.limits.take(caller, authority.served)).transpose() {
+        Ok(place) => place.flatten(),
+        Err(wait) => return Refused(Refusal::Flood(wait)).into_response(),
+    };
     let answer = timeout(REQUEST_TIME, next.run(request)).await;
     answer.unwrap_or_else(|_| Refused(Refusal::Malformed("the request took too long to arrive".into())).into_response())
 }

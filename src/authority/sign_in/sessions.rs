@@ -81,6 +81,7 @@ pub async fn holder(authority: &Authority, token: &str, jkt: &str) -> Result<Sub
     if let Some(over) = over {
         return Err(Refusal::SignInOver(over));
     }
+    authority.limits.take_of_signed_in(&row.sub).map_err(Refusal::Flood)?;
     if unused >= NOTED_EVERY.min(idle / 2) {
         authority.store.write(&[Change::UseSignIn { id: row.id.clone(), at: now }]).await?;
     }

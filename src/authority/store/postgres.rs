@@ -25,10 +25,10 @@ pub(super) const BEGIN_MIGRATION: &str = "BEGIN; SELECT pg_advisory_xact_lock(73
 /// How long a connection is waited for.
 const CONNECT: Duration = Duration::from_secs(5);
 /// Connections of one node, besides the one that appends to the log and waits for no reader.
-const CONNECTIONS: u32 = 8;
+pub(super) const CONNECTIONS: u32 = 8;
 /// Statements that wait for a lock or a disk end before the request does, and a node that is gone frees the log's lock.
 /// What is confirmed is on disk: a server that is set to confirm earlier does not do so here.
-const EACH_CONNECTION: &str = "SET statement_timeout = '5s'; SET idle_in_transaction_session_timeout = '5s'; \
+const EACH_CONNECTION: &str = "SET statement_timeout = '10s'; SET idle_in_transaction_session_timeout = '10s'; \
                                SET client_min_messages = 'warning'; \
                                SELECT set_config('synchronous_commit', 'on', false) \
                                WHERE current_setting('synchronous_commit') = 'off'";

@@ -11,6 +11,7 @@ use super::error::Error;
 use super::grant_store::StoredGrant;
 use super::progress::Event;
 use super::terminal::{Terminal, Tty};
+use super::trust::KnownAuthority;
 use crate::clock::after;
 use crate::protocol::dpop::ProofKey;
 use crate::protocol::encoding::{base64url, random, sha256};
@@ -64,6 +65,12 @@ impl Session {
         let subject = stored.secret?.expose().to_owned();
         Some(Self { subject, token: stored.access_token, key, expires_at: stored.expires_at })
     }
+}
+
+/// The keyring's name for where sign-ins at an authority are kept.
+#[must_use]
+pub fn store_id(authority: &KnownAuthority) -> String {
+    format!("{}_sign-in", authority.id())
 }
 
 /// What it is kept under.
