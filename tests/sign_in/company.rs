@@ -167,7 +167,7 @@ pub fn login_port() -> u16 {
     let is_login = |port: &u16| {
         let answer = TcpStream::connect(("127.0.0.1", *port)).and_then(|mut stream| {
             stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-            stream.write_all(b"GET /favicon.ico HTTP/1.1\r\n\r\n")?;
+            stream.write_all(b"GET /favicon.ico HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
             let mut answer = String::new();
             stream.read_to_string(&mut answer).map(|_| answer)
         });

@@ -281,7 +281,7 @@ async fn confirm(
 ) -> Result<Shown, Refusal> {
     let name = secret_name();
     let action = format!("{}/sign_in/confirm", authority.issuer.path());
-    let page = Page::confirm(&action, &name, &identity, &asking, None);
+    let page = Page::confirm(&action, &name, &identity, &asking);
     let step = Step::Confirm { asking, answer, browser, identity };
     authority.store.write(&[step.waiting(&name, authority.clock.now(), PERSON_LIFETIME)?]).await?;
     Ok(Shown::Page(page))

@@ -170,13 +170,13 @@ impl Known {
             max_age: config.max_age.map(crate::protocol::names::Ttl::seconds),
             now: clock.now(),
         };
-        let mut verified = verify(&token, &provider.keys, &expected());
-        if verified == Err(NotAcceptable::UnknownKey) {
+        let mut named = verify(&token, &provider.keys, &expected());
+        if named == Err(NotAcceptable::UnknownKey) {
             // It may have changed its keys: one more look, not at everybody's bidding.
             let provider = self.with_new_keys(config, clock).await?;
-            verified = verify(&token, &provider.keys, &expected());
+            named = verify(&token, &provider.keys, &expected());
         }
-        let (sub, person) = verified.map_err(|error| Refusal::Provider(error.to_string()))?;
+        let (sub, person) = named.map_err(|error| Refusal::Provider(error.to_string()))?;
         Ok(Identity { sub: format!("{}#{sub}", config.issuer.as_str()), person })
     }
 
