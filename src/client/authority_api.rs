@@ -112,13 +112,16 @@ impl AuthorityApi {
         self.get(&self.at("/jwks"))
     }
 
-    /// `GET /resources`.
+    /// `GET /resources`, of this account or of a workload.
     ///
     /// # Errors
     /// As [`AuthorityApi::token`].
-    pub fn resources(&self) -> Result<Catalogue, Error> {
-        let catalogue: Catalogue = self.get(&self.at("/resources"))?;
-        self.names().keep_resources(&catalogue.resources);
+    pub fn resources(&self, identity_token: Option<&Secret>) -> Result<Catalogue, Error> {
+        let catalogue: Catalogue = self.get_as(identity_token, &self.at("/resources"))?;
+        // Completion is for people.
+        if identity_token.is_none() {
+            self.names().keep_resources(&catalogue.resources);
+        }
         Ok(catalogue)
     }
 
@@ -128,12 +131,12 @@ impl AuthorityApi {
         KnownNames::of(self.trust.clone())
     }
 
-    /// `GET /explain`.
+    /// `GET /explain`, of this account or of a workload.
     ///
     /// # Errors
     /// As [`AuthorityApi::token`].
-    pub fn explain(&self, resource: &ResourceName) -> Result<Explanation, Error> {
-        self.get(&self.at(&format!("/explain?resource={resource}")))
+    pub fn explain(&self, identity_token: Option<&Secret>, resource: &ResourceName) -> Result<Explanation, Error> {
+        self.get_as(identity_token, &self.at(&format!("/explain?resource={resource}")))
     }
 
     /// `GET /keys`.
@@ -199,6 +202,14 @@ impl AuthorityApi {
 
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         self.read(&self.transport.send(&|| self.transport.request(Method::GET, path))?)
+    }
+
+    /// An identity token is its bearer's (RFC 6750): it is bound to no key.
+    fn get_as<T: DeserializeOwned>(&self, identity_token: Option<&Secret>, path: &str) -> Result<T, Error> {
+        let Some(token) = identity_token else { return self.get(path) };
+        let bearer = || format!("Bearer {}", token.expose());
+        let request = || self.transport.request(Method::GET, path).header("Authorization", bearer());
+        self.read(&self.transport.send(&request)?)
     }
 
     /// A POST with a `DPoP` proof (RFC 9449); once more where the nonce was too old (section 8).

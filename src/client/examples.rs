@@ -12,8 +12,9 @@ Examples:
 
 Exit status: 0 done, 1 the answer is no, 2 usage, 3 denied, 4 interaction
 required, 6 authority unreachable, 7 no security key, 8 verification failed,
-9 no keyring, 11 other failure. With a command: the command's own status;
-125 if elevate failed before it, 126 not executable, 127 not found.";
+9 no keyring, 10 not signed in, 11 other failure. With a command: the
+command's own status; 125 if elevate failed before it, 126 not executable,
+127 not found.";
 
 /// `elevate run`.
 pub const RUN: &str = "\
@@ -22,7 +23,9 @@ Examples:
   elevate run --once --reason 'ticket 4711' prod-db -- ./migrate
                                    the grant ends with it; the reason is kept
   elevate run --ttl 45s --scope read prod-api -- ./export
-                                   less time and scope than you might get";
+                                   less time and scope than you might get
+  elevate run -n --identity-token-file /run/secrets/token prod-api -- ./deploy
+                                   as a workload: no person, no key";
 
 /// `elevate token`.
 pub const TOKEN: &str = "\
