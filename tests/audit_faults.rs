@@ -365,7 +365,7 @@ pub async fn an_erased_private_part_is_no_fault() {
 pub async fn a_changed_hash_is_named() {
     let (authority, _) = with_a_history().await;
     let place = tlog_tiles::stored_hash_index(0, 4);
-    authority.tamper(&format!("UPDATE log_hash SET hash = zeroblob(32) WHERE idx = {place}")).await;
+    authority.tamper(&format!("UPDATE log_hash SET hash = x'{}' WHERE idx = {place}", "00".repeat(32))).await;
     assert_eq!(authority.faults_of_the_log().await, [Fault::Changed(4)]);
 }
 
@@ -390,7 +390,10 @@ pub async fn a_changed_hash_inside_the_tree_stops_the_authority() {
     let (mut authority, _) = with_a_history().await;
     // The root of the first eight entries: every tree from there on stands on it.
     let place = tlog_tiles::stored_hash_index(3, 0);
-    assert_eq!(authority.tamper(&format!("UPDATE log_hash SET hash = zeroblob(32) WHERE idx = {place}")).await, 1);
+    assert_eq!(
+        authority.tamper(&format!("UPDATE log_hash SET hash = x'{}' WHERE idx = {place}", "00".repeat(32))).await,
+        1
+    );
     stops(&mut authority).await;
 }
 

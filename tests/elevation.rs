@@ -289,7 +289,7 @@ pub async fn a_grant_ends_at_its_time() {
 pub async fn a_disabled_user_gets_nothing_and_loses_what_there_is() {
     let authority = TestAuthority::start().await;
     let token = authority.ask(&Ask::new("wiki"), &proof_key()).await.grant().access_token;
-    authority.tamper(&format!("UPDATE user SET disabled_at = 1 WHERE sub = '{}'", me())).await;
+    authority.tamper(&format!("UPDATE \"user\" SET disabled_at = 1 WHERE sub = '{}'", me())).await;
     assert!(!authority.is_active(&token).await);
     let no = authority.ask(&Ask::new("wiki"), &proof_key()).await.no();
     assert_eq!((no.code(), no.says()), ((403, "access_denied"), "your account was disabled"));
@@ -299,7 +299,7 @@ pub async fn a_disabled_user_gets_nothing_and_loses_what_there_is() {
 #[tokio::test]
 pub async fn an_administrator_shuts_a_user_out_and_lets_them_in_again() {
     let (authority, key) = with_a_key().await;
-    authority.tamper("INSERT INTO user (sub, created_at) VALUES ('uid:4242', 1)").await;
+    authority.tamper("INSERT INTO \"user\" (sub, created_at) VALUES ('uid:4242', 1)").await;
     authority
         .tamper(&format!(
             "INSERT INTO elevation_grant (id, sub, resource, scope, jkt, acr, issued_at, expires_at) \
@@ -308,7 +308,7 @@ pub async fn an_administrator_shuts_a_user_out_and_lets_them_in_again() {
         ))
         .await;
     let standing = "SELECT count(*) FROM elevation_grant WHERE id = 'theirs' AND revoked_at IS NULL";
-    let out = "SELECT count(*) FROM user WHERE sub = 'uid:4242' AND disabled_at IS NOT NULL";
+    let out = "SELECT count(*) FROM \"user\" WHERE sub = 'uid:4242' AND disabled_at IS NOT NULL";
     assert_eq!((authority.count(standing).await, authority.count(out).await), (1, 0));
     authority.operate(OperationName::UserDisable, Some("uid:4242"), None, &key).await.unwrap();
     assert_eq!((authority.count(standing).await, authority.count(out).await), (0, 1));

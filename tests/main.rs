@@ -31,6 +31,8 @@ mod postgres;
 mod reaching;
 /// Secrets under security keys, and the `age` program.
 mod sealing;
+/// The authority as a service: over TLS, under load, under attack, and as the system's own.
+mod serving;
 /// People who sign in over the network.
 mod sign_in;
 /// TLS, certificates and proxies between a client and an authority.

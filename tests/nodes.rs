@@ -1,5 +1,8 @@
 //! Three real nodes on one real PostgreSQL: whatever is raced across them has one outcome.
 
+/// What PostgreSQL does to them.
+mod server;
+
 use crate::cli::harness::AUTHORITY_BIN;
 use crate::harness::{Answer, Ask, CONFIG, TestKey, Wire, policy, proof_key};
 use crate::postgres::Server;
@@ -376,70 +379,4 @@ async fn in_the_log(nodes: &Nodes, receipts: &[Receipt]) -> Vec<String> {
 
 async fn futures<T: Send + 'static>(all: impl Iterator<Item = impl Future<Output = T> + Send + 'static>) -> Vec<T> {
     all.collect::<JoinSet<_>>().join_all().await
-}
-
-#[tokio::test]
-async fn postgresql_that_stops_or_only_reads_lets_nobody_in_until_it_is_back() {
-    let mut server = Server::start(&[]);
-    let nodes = Nodes::start(&server).await;
-    let key = nodes.enrolled().await;
-    let says = async |what: &str| {
-        let asked = nodes.wires.iter().flat_map(|wire| ["wiki", "prod-db"].map(|resource| (wire.clone(), resource)));
-        let ask = |(wire, resource): (Arc<Wire>, &str)| {
-            let ask = Ask::new(resource);
-            async move { wire.ask(&ask, &proof_key()).await.no() }
-        };
-        for no in futures(asked.map(ask)).await {
-            assert_eq!(no.code(), (503, "temporarily_unavailable"));
-            assert!(no.says().contains("PostgreSQL") && no.says().contains(what), "{}", no.says());
-            assert!(no.body.elevate_hint.unwrap().contains("nobody gets in until PostgreSQL answers"));
-        }
-    };
-    let works = async || {
-        for wire in &nodes.wires {
-            wire.elevate(&Ask::new("prod-db"), &proof_key(), &key).await.grant();
-        }
-        nodes.log_is_whole().await;
-    };
-    for signal in ["INT", "QUIT"] {
-        server.stop(signal);
-        says("").await;
-        server.resume(&[]);
-        works().await;
-    }
-    server.sql("postgres", "ALTER SYSTEM SET default_transaction_read_only = on");
-    server.sql("postgres", "SELECT pg_reload_conf()");
-    let reads_only = async || !matches!(nodes.node(0).ask(&Ask::new("wiki"), &proof_key()).await, Answer::Grant(_));
-    until(reads_only).await;
-    says("read-only").await;
-    server.sql("postgres", "ALTER SYSTEM RESET default_transaction_read_only");
-    server.sql("postgres", "SELECT pg_reload_conf()");
-    until(async || !reads_only().await).await;
-    works().await;
-}
-
-#[tokio::test]
-async fn an_older_state_under_running_nodes_is_noticed_by_each() {
-    let server = Server::shared();
-    let nodes = Nodes::start(server).await;
-    for wire in &nodes.wires {
-        wire.ask(&Ask::new("wiki"), &proof_key()).await.grant();
-    }
-    let size: i64 = server.sql(&nodes.database, "SELECT max(size) FROM log_checkpoint").parse().unwrap();
-    for _ in 0..3 {
-        nodes.node(0).ask(&Ask::new("wiki"), &proof_key()).await.grant();
-    }
-    server.sql(
-        &nodes.database,
-        &format!(
-            "DELETE FROM log_checkpoint WHERE size > {size}; DELETE FROM log_entry WHERE idx >= {size}; \
-             DELETE FROM log_private WHERE idx >= {size}; DELETE FROM log_hash WHERE idx >= {}",
-            tlog_tiles::stored_hash_index(0, size.cast_unsigned())
-        ),
-    );
-    // The one that signed what is gone; twice, since a failure must not make it forget.
-    for _ in 0..2 {
-        let no = nodes.node(0).ask(&Ask::new("wiki"), &proof_key()).await.no();
-        assert_eq!(no.says(), "the audit log does not match its last signed checkpoint");
-    }
 }

@@ -28,8 +28,11 @@ pub fn is_wanted() -> bool {
 /// A server with its directory.
 pub struct Server {
     directory: TempDir,
-    port: u16,
+    /// Of its socket, and of its address where it listens on one.
+    pub port: u16,
     guard: Option<std::process::Child>,
+    /// Blocks of 512 bytes that a file may have, if there is a limit.
+    limit: Option<u32>,
 }
 
 impl Server {
@@ -41,9 +44,14 @@ impl Server {
 
     /// One of a test's own, which may be stopped, filled and broken.
     pub fn start(settings: &[&str]) -> Self {
-        let mut server = Self { directory: tempfile::tempdir().unwrap(), port: 5432, guard: None };
+        Self::limited(settings, None)
+    }
+
+    /// One whose files can't grow beyond so many blocks of 512 bytes.
+    pub fn limited(settings: &[&str], limit: Option<u32>) -> Self {
+        let mut server = Self { directory: tempfile::tempdir().unwrap(), port: 5432, guard: None, limit };
         let made = Command::new(program("initdb"))
-            .args(["--no-sync", "--no-locale", "-E", "UTF8", "-A", "trust", "-U", "elevate", "-D"])
+            .args(["--wal-segsize=1", "--no-sync", "--no-locale", "-E", "UTF8", "-A", "trust", "-U", "elevate", "-D"])
             .arg(server.data())
             .output()
             .unwrap();
@@ -52,7 +60,8 @@ impl Server {
         server
     }
 
-    fn data(&self) -> PathBuf {
+    /// Its own files.
+    pub fn data(&self) -> PathBuf {
         self.directory.path().join("data")
     }
 
@@ -64,12 +73,22 @@ impl Server {
     /// Starts it again, after [`Server::stop`].
     pub fn resume(&mut self, settings: &[&str]) {
         // It is stopped when the pipe closes, which the kernel does for whoever holds its other end.
-        let script = "\"$@\" & server=$!; read -r never; kill -s \"${never:-INT}\" $server; wait $server; \
+        let script = "[ -z \"$limit\" ] || ulimit -f $limit; \"$@\" & server=$!; read -r never; kill -s \"${never:-INT}\" $server; wait $server; \
                       [ -n \"$never\" ] || rm -rf \"$directory\"";
         let mut command = Command::new("sh");
-        command.env("directory", self.directory.path());
+        let limit = self.limit.map(|limit| limit.to_string()).unwrap_or_default();
+        command.env("directory", self.directory.path()).env("limit", limit);
         command.args(["-c", script, "sh", &program("postgres"), "-D"]).arg(self.data()).arg("-k").arg(self.socket());
-        command.args(["-c", "listen_addresses=", "-c", "max_connections=200", "-c", "shared_buffers=32MB"]);
+        command.args([
+            "-p",
+            &self.port.to_string(),
+            "-c",
+            "listen_addresses=",
+            "-c",
+            "max_connections=200",
+            "-c",
+            "shared_buffers=32MB",
+        ]);
         for setting in settings {
             command.args(["-c", setting]);
         }
@@ -98,8 +117,14 @@ impl Server {
             .args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-U", "elevate", "-d", database, "-c"])
             .args(["SET default_transaction_read_only = off", "-c", statement, "-h"])
             .arg(self.socket())
+            .args(["-p", &self.port.to_string()])
             .output()
             .unwrap()
+    }
+
+    /// Whether statements can be run as the database's owner.
+    pub fn can(&self, database: &str, statement: &str) -> bool {
+        self.psql(database, statement).status.success()
     }
 
     /// Runs statements as the database's owner; what they print.
@@ -177,9 +202,7 @@ once_more! {
         rules_that_are_not_recorded_decide_nothing
         writes_that_fail_one_after_the_other
         when_a_shared_write_fails_everybody_in_it_is_told
-        a_changed_entry_is_named
         an_entry_that_is_no_entry_any_more_is_named
-        a_changed_last_entry_stops_the_authority
         a_removed_entry_is_named
         swapped_entries_are_named
         a_changed_private_part_is_named
@@ -212,7 +235,6 @@ once_more! {
         the_catalogue_shows_what_the_caller_may_ask_for
         every_grant_comes_with_a_receipt_and_the_log_only_grows
         grants_at_once_share_a_checkpoint_and_each_has_its_receipt
-        a_secret_is_sealed_at_rest_and_handed_out_to_whom_it_is_granted
         secrets_go_where_secrets_belong
         an_operation_is_carried_out_once_and_only_as_it_was_approved
         an_operation_raced_is_carried_out_once

@@ -397,6 +397,42 @@ fn an_authority_on_anothers_socket_is_asked_without_starting_one() {
     assert!(server.authorities().is_empty(), "nor was one started there");
 }
 
+/// In a mount namespace of one's own, in which this account is root and makes `/run/elevate`.
+#[test]
+fn the_systems_authority_is_asked_before_ones_own() {
+    let home = Home::set_up();
+    home.stop_authority();
+    let script = r#"
+        mount -t tmpfs none /run && mkdir -m 755 /run/elevate && cd "$HOME" || exit 1
+        listed() { elevate list; elevate --json doctor | grep -o '"authority = [^"]*"'; }
+        serve() { elevate-authority serve --everybody --config .config/elevate --data system --socket /run/elevate/authority.sock; }
+        serve >ready 2>log & serving=$!
+        until grep -q ready ready; do kill -0 $serving || { cat log; exit 1; }; sleep 0.05; done
+        elevate token wiki >token && elevate status && listed
+        kill $serving; wait $serving
+        elevate token wiki | cmp - token && elevate list
+        elevate --authority embedded list
+        elevate -n -K
+        mkdir /run/elevate/authority.sock && elevate list"#;
+    let ended = finish(spawn(piped(&mut home.program("unshare", &["-Urm", "sh", "-c", script]))), b"");
+    let (out, err) = (&ended.stdout, &ended.stderr);
+    assert!(
+        out.contains("wiki") && out.contains("authority = unix:/run/elevate/authority.sock (it is there)"),
+        "{ended:#?}"
+    );
+    assert_eq!(
+        out.matches("the production API").count(),
+        2,
+        "the system's while it serves, one's own when asked: {ended:#?}"
+    );
+    let gone = "elevate: there is no authority on this machine yet";
+    assert!(!err.contains(gone), "{ended:#?}");
+    assert!(
+        err.contains("/run/elevate/authority.sock is not used: /run/elevate/authority.sock is no socket"),
+        "{ended:#?}"
+    );
+}
+
 #[test]
 fn a_socket_that_somebody_else_could_have_put_there_is_not_used() {
     must_not_be_root();

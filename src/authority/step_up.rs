@@ -223,7 +223,7 @@ async fn ask(
         content: serde_json::to_string(&waiting).map_err(|_| Refusal::Malformed("it has no JSON form".into()))?,
         expires_at: narrowing.expires,
     };
-    match authority.store.write(&[Change::OpenSession { row: session, at: now, most: OPEN_MAX }]).await {
+    match authority.store.note(&[Change::OpenSession { row: session, at: now, most: OPEN_MAX }]).await {
         Err(StoreError::Conflict(TOO_MANY)) => return Err(Refusal::TooMany),
         opened => opened?,
     }

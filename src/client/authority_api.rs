@@ -7,13 +7,15 @@ use super::introduction;
 use super::known_names::KnownNames;
 use super::patience::Patience;
 use super::places::Places;
+use super::sign_in::Session;
 use super::transport::{Reply, Transport};
 use super::trust::{KnownAuthority, Trust};
 use crate::clock::Clock;
 use crate::protocol::dpop::{Expected, ProofKey};
 use crate::protocol::messages::{
-    Catalogue, EnrolledKey, EnrolmentChallenge, EnrolmentResponse, ErrorResponse, Explanation, GrantResponse,
-    Introspection, LogCheckpoints, LogPage, OperationName, StepUpResponse, TokenParameter, TokenRequest,
+    Catalogue, DeviceResponse, EnrolledKey, EnrolmentChallenge, EnrolmentResponse, ErrorResponse, Explanation,
+    GrantResponse, Introspection, LogCheckpoints, LogPage, OperationName, PushedResponse, SignInResponse,
+    StepUpResponse, TokenParameter, TokenRequest,
 };
 use crate::protocol::names::ResourceName;
 use crate::protocol::secret::Secret;
@@ -28,12 +30,23 @@ pub enum TokenAnswer {
     StepUp(Box<StepUpResponse>),
 }
 
+/// What a device hears that waits for somebody to type its code (RFC 8628 section 3.5).
+pub enum Poll {
+    /// It is signed in.
+    Done(Box<SignInResponse>),
+    /// Nobody answered yet.
+    Pending,
+    /// The same, and it asks too often.
+    SlowDown,
+}
+
 /// A connection to the authority this device knows.
 pub struct AuthorityApi {
     transport: Transport,
     known: KnownAuthority,
     trust: Trust,
     clock: Clock,
+    session: Option<Session>,
 }
 
 impl AuthorityApi {
@@ -54,7 +67,14 @@ impl AuthorityApi {
             Some(known) => known,
             None => meet(&transport, &trust)?,
         };
-        Ok(Self { transport, known, trust, clock })
+        Ok(Self { transport, known, trust, clock, session: None })
+    }
+
+    /// The same for somebody who is signed in: what names nobody itself is asked in their name.
+    #[must_use]
+    pub fn as_signed_in(mut self, session: Option<Session>) -> Self {
+        self.session = session;
+        self
     }
 
     /// Who answers.
@@ -83,6 +103,58 @@ impl AuthorityApi {
         self.read(&reply).map(TokenAnswer::Grant)
     }
 
+    /// Whether people can sign in there.
+    ///
+    /// # Errors
+    /// As [`AuthorityApi::token`].
+    pub fn offers_sign_in(&self) -> Result<bool, Error> {
+        #[derive(serde::Deserialize)]
+        struct Metadata {
+            #[serde(default)]
+            pushed_authorization_request_endpoint: Option<String>,
+        }
+        let path = introduction::path(self.transport.address());
+        let reply = self.transport.send(&|| self.transport.request(Method::GET, &path))?;
+        Ok(self.read::<Metadata>(&reply)?.pushed_authorization_request_endpoint.is_some())
+    }
+
+    /// `POST /par` (RFC 9126).
+    ///
+    /// # Errors
+    /// As [`AuthorityApi::token`].
+    pub fn push(&self, form: &[(&str, &str)], key: &ProofKey) -> Result<PushedResponse, Error> {
+        self.read(&self.proven("/par", key, None, |builder| builder.form(form))?)
+    }
+
+    /// `POST /token` with a code (RFC 6749 section 4.1.3).
+    ///
+    /// # Errors
+    /// As [`AuthorityApi::token`].
+    pub fn redeem(&self, form: &[(&str, &str)], key: &ProofKey) -> Result<SignInResponse, Error> {
+        self.read(&self.proven("/token", key, None, |builder| builder.form(form))?)
+    }
+
+    /// `POST /device_authorization` (RFC 8628).
+    ///
+    /// # Errors
+    /// As [`AuthorityApi::token`].
+    pub fn device_authorization(&self, form: &[(&str, &str)], key: &ProofKey) -> Result<DeviceResponse, Error> {
+        self.read(&self.proven("/device_authorization", key, None, |builder| builder.form(form))?)
+    }
+
+    /// `POST /token` with a device's code (RFC 8628 section 3.4).
+    ///
+    /// # Errors
+    /// As [`AuthorityApi::token`].
+    pub fn poll(&self, form: &[(&str, &str)], key: &ProofKey) -> Result<Poll, Error> {
+        let reply = self.proven("/token", key, None, |builder| builder.form(form))?;
+        match self.error(&reply).as_ref().map(|refusal| refusal.error.as_str()) {
+            Some("authorization_pending") => Ok(Poll::Pending),
+            Some("slow_down") => Ok(Poll::SlowDown),
+            Some(_) | None => self.read(&reply).map(Poll::Done),
+        }
+    }
+
     /// `POST /revoke` (RFC 7009).
     ///
     /// # Errors
@@ -100,6 +172,10 @@ impl AuthorityApi {
     /// As [`AuthorityApi::token`].
     pub fn introspect(&self, access_token: &Secret) -> Result<Introspection, Error> {
         let form = TokenParameter { token: access_token.clone() };
+        if let Some(session) = &self.session {
+            let fill = |builder: RequestBuilder| builder.form(&form);
+            return self.read(&self.proven("/introspect", &session.key, Some(&session.token), fill)?);
+        }
         let path = self.at("/introspect");
         self.read(&self.transport.send(&|| self.transport.request(Method::POST, &path).form(&form))?)
     }
@@ -200,8 +276,13 @@ impl AuthorityApi {
         format!("{}{path}", self.known.path())
     }
 
+    /// In the name of whoever is signed in, where somebody is.
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
-        self.read(&self.transport.send(&|| self.transport.request(Method::GET, path))?)
+        let Some(session) = &self.session else {
+            return self.read(&self.transport.send(&|| self.transport.request(Method::GET, path))?);
+        };
+        let path = path.strip_prefix(self.known.path()).unwrap_or(path);
+        self.read(&self.proven_as(Method::GET, path, &session.key, Some(&session.token), |builder| builder)?)
     }
 
     /// An identity token is its bearer's (RFC 6750): it is bound to no key.
@@ -212,7 +293,7 @@ impl AuthorityApi {
         self.read(&self.transport.send(&request)?)
     }
 
-    /// A POST with a `DPoP` proof (RFC 9449); once more where the nonce was too old (section 8).
+    /// A POST with a `DPoP` proof.
     fn proven(
         &self,
         path: &str,
@@ -220,29 +301,42 @@ impl AuthorityApi {
         access_token: Option<&Secret>,
         fill: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<Reply, Error> {
-        let url = format!("{}{path}", self.known.issuer);
+        self.proven_as(Method::POST, path, key, access_token, fill)
+    }
+
+    /// A request with a `DPoP` proof (RFC 9449); once more where the nonce was too old (section 8).
+    fn proven_as(
+        &self,
+        method: Method,
+        path: &str,
+        key: &ProofKey,
+        access_token: Option<&Secret>,
+        fill: impl Fn(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Reply, Error> {
         let access_token = access_token.map(Secret::expose);
-        let mut reply = self.prove_and_send(path, &url, key, access_token, &fill)?;
+        let mut reply = self.prove_and_send(&method, path, key, access_token, &fill)?;
         if self.error(&reply).is_some_and(|error| error.error == "use_dpop_nonce") {
-            reply = self.prove_and_send(path, &url, key, access_token, &fill)?;
+            reply = self.prove_and_send(&method, path, key, access_token, &fill)?;
         }
         Ok(reply)
     }
 
     fn prove_and_send(
         &self,
+        method: &Method,
         path: &str,
-        url: &str,
         key: &ProofKey,
         access_token: Option<&str>,
         fill: &impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<Reply, Error> {
-        let expected = Expected { method: "POST", url, access_token, now: self.clock.now() };
+        // Without query (section 4.2).
+        let url = format!("{}{}", self.known.issuer, path.split('?').next().unwrap_or(path));
+        let expected = Expected { method: method.as_str(), url: &url, access_token, now: self.clock.now() };
         // A request that is sent again needs a proof of its own: the first one may have arrived.
         let proof = || key.prove(&expected, self.transport.nonce().as_deref());
         proof().map_err(|error| Error::failed(error.to_string()))?;
         self.transport.send(&|| {
-            let mut builder = self.transport.request(Method::POST, &self.at(path));
+            let mut builder = self.transport.request(method.clone(), &self.at(path));
             builder = builder.header("DPoP", proof().unwrap_or_default());
             if let Some(token) = access_token {
                 builder = builder.header("Authorization", format!("DPoP {token}"));

@@ -209,6 +209,19 @@ pub enum Verb {
         #[arg(add = names("grants"))]
         resources: Vec<ResourceName>,
     },
+    /// Sign in to an authority across a network
+    #[command(after_help = examples::LOGIN)]
+    Login {
+        /// Sign in with a browser on another machine
+        #[arg(long)]
+        device: bool,
+        /// Open no browser, only say where
+        #[arg(long, conflicts_with = "device")]
+        no_browser: bool,
+    },
+    /// Sign out: the local copies first, then at the authority
+    #[command(after_help = examples::LOGOUT)]
+    Logout,
     /// Your security keys
     #[command(after_help = examples::KEY)]
     Key {

@@ -21,8 +21,8 @@ use crate::protocol::display::escaped;
 use crate::protocol::dpop::ProofKey;
 use crate::protocol::encoding::from_base64url;
 use crate::protocol::messages::{
-    AuthorizationDetail, Claimed, ElevateType, ErrorCode, GrantResponse, JWT_TYPE, Operation, PEER_TOKEN_TYPE,
-    ResourceKind, StepUpResponse, TOKEN_EXCHANGE, TokenRequest,
+    ACCESS_TOKEN_TYPE, AuthorizationDetail, Claimed, ElevateType, ErrorCode, GrantResponse, JWT_TYPE, Operation,
+    PEER_TOKEN_TYPE, ResourceKind, StepUpResponse, TOKEN_EXCHANGE, TokenRequest,
 };
 use crate::protocol::names::{ResourceName, Scope, Ttl};
 use crate::protocol::secret::Secret;
@@ -230,7 +230,7 @@ pub fn ask(
     wanted: &Wanted,
     operation: Option<Operation>,
 ) -> Result<(StoredGrant, Claims), Error> {
-    let key = ProofKey::generate().map_err(|error| Error::failed(error.to_string()))?;
+    let key = device.proof_key()?;
     let seen = device.trust().seen(api.known())?;
     let asked = asked(device, api, wanted, operation, &key)?;
     let mut request = token_request(&asked, seen, device)?;
@@ -330,9 +330,10 @@ fn claimed(device: &Device, wanted: &Wanted) -> Claimed {
 }
 
 fn token_request(asked: &Asked, seen: Option<TreeHead>, device: &Device) -> Result<TokenRequest, Error> {
-    let (subject_token, subject_token_type) = match device.identity_token()? {
-        Some(token) => (token.jwt(&device.clock)?.clone(), JWT_TYPE),
-        None => (Secret::new(asked.subject.clone()), PEER_TOKEN_TYPE),
+    let (subject_token, subject_token_type) = match (device.identity_token()?, device.session()?) {
+        (Some(token), _) => (token.jwt(&device.clock)?.clone(), JWT_TYPE),
+        (None, Some(session)) => (session.token.clone(), ACCESS_TOKEN_TYPE),
+        (None, None) => (Secret::new(asked.subject.clone()), PEER_TOKEN_TYPE),
     };
     let details = serde_json::to_string(&[&asked.detail]).map_err(|error| Error::failed(error.to_string()))?;
     Ok(TokenRequest {

@@ -65,6 +65,18 @@ Examples:
   elevate drop prod-db prod-api    end two
   elevate drop                     end all that this device holds";
 
+/// `elevate login`.
+pub const LOGIN: &str = "\
+Examples:
+  elevate login                    sign in with the browser of this machine
+  elevate login --device           with a browser elsewhere, by a code
+  elevate login --no-browser       say where, and open nothing";
+
+/// `elevate logout`.
+pub const LOGOUT: &str = "\
+Examples:
+  elevate logout                   end the sign-in and every grant it gave";
+
 /// `elevate key`.
 pub const KEY: &str = "\
 Examples:

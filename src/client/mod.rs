@@ -27,6 +27,7 @@ pub mod progress;
 pub mod sealing;
 pub mod security_key;
 pub mod session_bus;
+pub mod sign_in;
 pub mod signals;
 pub mod single_flight;
 pub mod stdout_at_start;
@@ -40,8 +41,10 @@ pub mod verbs;
 
 use crate::clock::Clock;
 use crate::files::own_uid;
+use crate::protocol::dpop::ProofKey;
 use crate::protocol::messages::{Catalogue, Explanation};
 use crate::protocol::names::ResourceName;
+use crate::protocol::secret::Secret;
 use address::Address;
 use authority_api::AuthorityApi;
 use config::Config;
@@ -53,10 +56,12 @@ use patience::Patience;
 use places::Places;
 use presence::Presence;
 use security_key::fleet::Bus;
+use sign_in::Session;
 use std::cell::OnceCell;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::{Arc, OnceLock};
 use terminal::{Terminal, Tty};
 use trust::{KnownAuthority, Trust};
 
@@ -86,6 +91,10 @@ pub struct Device {
     api: OnceCell<AuthorityApi>,
     /// A keyring that can't be used is not tried again: each try may take its whole time.
     grant_store: OnceCell<Result<GrantStore, Error>>,
+    session_store: OnceCell<Result<GrantStore, Error>>,
+    session: OnceCell<Option<Session>>,
+    /// Asked for once, for both stores.
+    passphrase: Arc<OnceLock<Secret>>,
 }
 
 impl Device {
@@ -116,6 +125,9 @@ impl Device {
             known: OnceCell::new(),
             api: OnceCell::new(),
             grant_store: OnceCell::new(),
+            session_store: OnceCell::new(),
+            session: OnceCell::new(),
+            passphrase: Arc::default(),
         })
     }
 
@@ -157,6 +169,7 @@ impl Device {
         }
         let api =
             AuthorityApi::connect(&self.authority, &self.places, &self.config, self.clock.clone(), self.patience())?;
+        let api = api.as_signed_in(self.session()?.cloned());
         Ok(self.api.get_or_init(|| api))
     }
 
@@ -186,13 +199,64 @@ impl Device {
         self.api()?.explain(token.as_ref().map(|token| token.jwt(&self.clock)).transpose()?, resource)
     }
 
-    /// Whom grants are made out to: whom the identity token names, else this account.
+    /// Whom grants are made out to: whom the identity token names, else who is signed in, else this account.
     ///
     /// # Errors
-    /// As [`Device::identity_token`].
+    /// As [`Device::identity_token`] and [`Device::session`].
     pub fn subject(&self) -> Result<String, Error> {
-        let token = self.identity_token()?;
-        Ok(token.map_or_else(|| format!("uid:{}", own_uid()), |token| token.subject().to_owned()))
+        if let Some(token) = self.identity_token()? {
+            return Ok(token.subject().to_owned());
+        }
+        Ok(self.session()?.map_or_else(|| format!("uid:{}", own_uid()), |session| session.subject.clone()))
+    }
+
+    /// Who is signed in at an authority across a network; on a socket nobody has to be. A keyring that can't be used is
+    /// said, and then nobody is.
+    ///
+    /// # Errors
+    /// Where what is remembered of the authority can't be read.
+    pub fn session(&self) -> Result<Option<&Session>, Error> {
+        if let Some(session) = self.session.get() {
+            return Ok(session.as_ref());
+        }
+        let session = match &self.authority {
+            Address::Embedded | Address::Socket(_) => None,
+            // A workload is somebody by its token.
+            Address::Network(_) | Address::Loopback(_) if matches!(self.identity_token(), Ok(Some(_))) => None,
+            Address::Network(_) | Address::Loopback(_) if self.met()?.is_none() => return Ok(None),
+            Address::Network(_) | Address::Loopback(_) => {
+                let now = self.clock.now();
+                let kept = self.session_store().and_then(|store| Ok(store.get(&sign_in::entry()?, now)?));
+                kept.unwrap_or_else(|error| {
+                    self.terminal.note(&format!("who is signed in can't be told: {error}"));
+                    None
+                })
+            }
+        };
+        Ok(self.session.get_or_init(|| session.and_then(Session::from_stored)).as_ref())
+    }
+
+    /// The key that a new grant is bound to: that of the sign-in, else one of its own.
+    ///
+    /// # Errors
+    /// As [`Device::session`]; where no key can be made.
+    pub fn proof_key(&self) -> Result<ProofKey, Error> {
+        match self.session()? {
+            Some(session) if self.identity_token()?.is_none() => Ok(session.key.clone()),
+            Some(_) | None => ProofKey::generate().map_err(|error| Error::failed(error.to_string())),
+        }
+    }
+
+    /// Where the sign-in is kept: in the same keyring as grants, apart from them.
+    ///
+    /// # Errors
+    /// There is none that can be used.
+    pub fn session_store(&self) -> Result<&GrantStore, Error> {
+        if let Some(store) = self.session_store.get() {
+            return store.as_ref().map_err(Clone::clone);
+        }
+        let id = format!("{}_sign-in", self.known()?.id());
+        self.session_store.get_or_init(|| self.open_store(&id)).as_ref().map_err(Clone::clone)
     }
 
     /// The authority this device has met, if it has met one.
@@ -228,24 +292,30 @@ impl Device {
             return store.as_ref().map_err(Clone::clone);
         }
         let id = self.known()?.id();
-        self.grant_store.get_or_init(|| self.open_grant_store(&id)).as_ref().map_err(Clone::clone)
+        let open = || {
+            let mut store = self.open_store(&id)?.reaching(self.config.grants_reach()?);
+            // One that can't be read is refused where it is needed; what is kept for this account is no matter of its.
+            if let Ok(Some(token)) = self.identity_token() {
+                store = store.of_workload(token.subject());
+            }
+            if let Some(why) = store.why_not_better() {
+                self.terminal.note(&format!("using the {}: {why}", store.name()));
+            }
+            Ok(store)
+        };
+        self.grant_store.get_or_init(open).as_ref().map_err(Clone::clone)
     }
 
-    fn open_grant_store(&self, authority_id: &str) -> Result<GrantStore, Error> {
+    fn open_store(&self, id: &str) -> Result<GrantStore, Error> {
         let choice = self.config.keyring()?;
-        let may_ask = !self.non_interactive;
-        let ask = move || ask_passphrase(may_ask);
-        let mut store = GrantStore::open(choice, authority_id, &self.places.device, Box::new(ask))?
-            .reaching(self.config.grants_reach()?);
-        // One that can't be read is refused where it is needed; what is kept for this account is no matter of its.
-        if let Ok(Some(token)) = self.identity_token() {
-            store = store.of_workload(token.subject());
-        }
+        let (may_ask, passphrase) = (!self.non_interactive, self.passphrase.clone());
+        let ask = move || match passphrase.get() {
+            Some(known) => Ok(known.clone()),
+            None => ask_passphrase(may_ask).map(|answer| passphrase.get_or_init(|| answer).clone()),
+        };
+        let mut store = GrantStore::open(choice, id, &self.places.device, Box::new(ask))?;
         if self.non_interactive {
             store.ask_nobody();
-        }
-        if let Some(why) = store.why_not_better() {
-            self.terminal.note(&format!("using the {}: {why}", store.name()));
         }
         Ok(store)
     }
@@ -271,7 +341,7 @@ impl Device {
     }
 }
 
-fn ask_passphrase(may_ask: bool) -> Result<crate::protocol::secret::Secret, KeyringError> {
+fn ask_passphrase(may_ask: bool) -> Result<Secret, KeyringError> {
     let absent = |reason: &str| KeyringError::NoPassphrase(reason.to_owned());
     if !may_ask {
         return Err(absent("it has to be typed, and -n forbids to ask for it"));

@@ -42,6 +42,13 @@ pub enum Event {
         /// What the person calls it.
         keys: Vec<String>,
     },
+    /// A person is to sign in there.
+    SignIn {
+        /// In a browser, here.
+        url: String,
+        /// What to type there, where that is needed.
+        user_code: Option<String>,
+    },
     /// There is a grant.
     Granted {
         /// What it covers.

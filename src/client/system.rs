@@ -44,7 +44,8 @@ fn keeper(socket: &Path) -> Result<u32, Error> {
     let is_ours = |status: &Stat| status.st_uid == 0 || status.st_uid == own_uid();
     let directory = socket.parent().unwrap_or(socket);
     let keeper = look(directory)?;
-    for path in socket.ancestors().skip(1) {
+    // The root directory is whose machine it is; in a container that can be nobody we know.
+    for path in socket.ancestors().skip(1).filter(|path| path.parent().is_some()) {
         let status = look(path)?;
         if FileType::from_raw_mode(status.st_mode) != FileType::Directory {
             return Err(refused(path, "is no directory; write the path without links"));

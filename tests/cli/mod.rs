@@ -32,6 +32,8 @@ mod schemas;
 mod shells;
 /// What does not answer, and how long it is waited for.
 mod silence;
+/// The store: moved, backed up, brought back.
+mod storing;
 /// What it is started in: streams, terminals, texts that are no text, rights and homes of others.
 mod surroundings;
 /// What each verb shows.

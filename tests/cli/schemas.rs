@@ -16,6 +16,8 @@ const ANSWERS: &[(&str, &str)] = &[
     ("status", "status"),
     ("drop", "drop"),
     ("explain", "explain"),
+    ("login", "login"),
+    ("logout", "logout"),
     ("key enroll", "key-enroll"),
     ("key list", "key-list"),
     ("key pin", "key-pin"),

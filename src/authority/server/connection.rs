@@ -10,7 +10,7 @@ use super::listen::Listen;
 use super::metrics::Metrics;
 use super::proxies::address_behind;
 use crate::authority::Authority;
-use crate::authority::caller::Caller;
+use crate::authority::caller::{Caller, Served};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
@@ -60,6 +60,10 @@ pub(super) async fn until(mut ended: watch::Receiver<bool>) {
 impl House {
     /// Takes connections of accounts of this host.
     pub(super) async fn serve_socket(self, listener: UnixListener) {
+        let nobody = match self.authority.served {
+            Served::Only(_) => None,
+            Served::Everybody => Some(overflow_uid()),
+        };
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -67,7 +71,8 @@ impl House {
             };
             match accepted {
                 Ok((stream, _)) => {
-                    let caller = Caller::Peer(stream.peer_cred().ok().map(|credentials| credentials.uid()));
+                    let uid = stream.peer_cred().ok().map(|credentials| credentials.uid());
+                    let caller = Caller::Peer(uid.filter(|uid| Some(*uid) != nobody));
                     tokio::spawn(self.clone().converse(stream, Protocol::Http1, move |_| caller));
                 }
                 Err(error) => could_not_accept(&error).await,
@@ -166,6 +171,13 @@ impl House {
         connection.as_mut().graceful_shutdown();
         let _ = timeout(time, connection).await;
     }
+}
+
+/// Whom the kernel names where it can't say who it is: in a user namespace, everybody who is not in it
+/// (user_namespaces(7)).
+fn overflow_uid() -> u32 {
+    let known = std::fs::read_to_string("/proc/sys/kernel/overflowuid");
+    known.ok().and_then(|uid| uid.trim().parse().ok()).unwrap_or(65_534)
 }
 
 /// Descriptors or memory ran out: others may give some back.

@@ -9,8 +9,8 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Requests a second of one account of this host, on a socket that serves all of them.
-const ACCOUNT: NonZeroU32 = NonZeroU32::new(100).unwrap();
+/// Requests a second of one account of this host, on a socket that serves all of them, and of one who is signed in.
+const SUBJECT: NonZeroU32 = NonZeroU32::new(100).unwrap();
 /// How many seconds' worth may come at once.
 const BURST: u32 = 4;
 /// Budgets that are kept before full ones are thrown away.
@@ -20,6 +20,7 @@ const BUDGETS: usize = 4096;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Whose {
     Account(u32),
+    SignedIn(String),
     Address(IpAddr),
 }
 
@@ -33,7 +34,7 @@ fn network(address: IpAddr) -> IpAddr {
 
 /// Requests.
 pub struct Limits {
-    accounts: DefaultKeyedRateLimiter<Whose>,
+    subjects: DefaultKeyedRateLimiter<Whose>,
     addresses: DefaultKeyedRateLimiter<Whose>,
     clock: DefaultClock,
 }
@@ -45,8 +46,8 @@ impl Limits {
         let limiter =
             |each: NonZeroU32| RateLimiter::keyed(Quota::per_second(each).allow_burst(each.saturating_mul(burst())));
         Self {
-            accounts: limiter(ACCOUNT),
-            addresses: limiter(listen.map_or(ACCOUNT, |listen| listen.requests_per_second)),
+            subjects: limiter(SUBJECT),
+            addresses: limiter(listen.map_or(SUBJECT, |listen| listen.requests_per_second)),
             clock: DefaultClock::default(),
         }
     }
@@ -56,19 +57,27 @@ impl Limits {
     /// # Errors
     /// In how many seconds it is worth trying again.
     pub fn take(&self, caller: Caller, served: Served) -> Result<(), u64> {
-        let (limiter, whose) = match (caller, served) {
+        match (caller, served) {
             // Whoever floods an authority of their own is alone with it.
-            (Caller::Peer(_), Served::Only(_)) | (Caller::Peer(None), Served::Everybody) => return Ok(()),
-            (Caller::Peer(Some(uid)), Served::Everybody) => (&self.accounts, Whose::Account(uid)),
-            (Caller::Remote(address), _) => (&self.addresses, Whose::Address(network(address))),
-        };
+            (Caller::Peer(_), Served::Only(_)) | (Caller::Peer(None), Served::Everybody) => Ok(()),
+            (Caller::Peer(Some(uid)), Served::Everybody) => self.take_of(&self.subjects, Whose::Account(uid)),
+            (Caller::Remote(address), _) => self.take_of(&self.addresses, Whose::Address(network(address))),
+        }
+    }
+
+    /// Takes one request out of the budget of somebody who is signed in, wherever they call from.
+    ///
+    /// # Errors
+    /// In how many seconds it is worth trying again.
+    pub fn take_of_signed_in(&self, sub: &str) -> Result<(), u64> {
+        self.take_of(&self.subjects, Whose::SignedIn(sub.to_owned()))
+    }
+
+    fn take_of(&self, limiter: &DefaultKeyedRateLimiter<Whose>, whose: Whose) -> Result<(), u64> {
         if limiter.len() > BUDGETS {
             limiter.retain_recent();
         }
-        limiter.check_key(&whose).map_err(|not_yet| {
-            let wait = not_yet.wait_time_from(self.clock.now());
-            wait.as_secs() + 1
-        })
+        limiter.check_key(&whose).map_err(|not_yet| not_yet.wait_time_from(self.clock.now()).as_secs() + 1)
     }
 }
 
@@ -157,6 +166,8 @@ mod tests {
         assert!(flood(Caller::with_uid(7)).is_some());
         assert!(limits.take(Caller::with_uid(8), Served::Everybody).is_ok());
         assert!(flood(Caller::with_uid(8)).is_some());
+        assert!((0..10_000).any(|_| limits.take_of_signed_in("https://idp.example#a").is_err()));
+        assert!(limits.take_of_signed_in("https://idp.example#b").is_ok());
         let own = |_| limits.take(Caller::with_uid(7), Served::Only(7)).is_ok();
         assert!((0..10_000).all(own), "one's own authority has no such limit");
     }

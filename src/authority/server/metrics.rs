@@ -20,6 +20,7 @@ pub struct Metrics {
     requests: Family<Request, Counter>,
     durations: Family<Endpoint, Histogram, Buckets>,
     elevations: Family<Elevation, Counter>,
+    under_way: Gauge,
     connections: Gauge,
     refused: Family<Refused, Counter>,
     reload_failures: Family<What, Counter>,
@@ -72,6 +73,7 @@ impl Metrics {
             requests: Family::default(),
             durations: Family::new_with_constructor(Buckets),
             elevations: Family::default(),
+            under_way: Gauge::default(),
             connections: Gauge::default(),
             refused: Family::default(),
             reload_failures: Family::default(),
@@ -86,6 +88,11 @@ impl Metrics {
             metrics.durations.clone(),
         );
         registry.register("elevations", "Answers of POST /token, by outcome and reason", metrics.elevations.clone());
+        registry.register(
+            "requests_under_way",
+            "Requests that were taken and not answered yet",
+            metrics.under_way.clone(),
+        );
         registry.register("connections", "Connections that are open", metrics.connections.clone());
         registry.register("connections_refused", "Connections that got no answer, by reason", metrics.refused.clone());
         registry.register("reload_failures", "Changed files that were not taken up", metrics.reload_failures.clone());
@@ -107,9 +114,13 @@ impl Metrics {
     }
 
     /// A connection, counted until it is dropped.
-    pub(super) fn connection(&self) -> OpenConnection {
-        self.connections.inc();
-        OpenConnection(self.connections.clone())
+    pub(super) fn connection(&self) -> Counted {
+        Counted::one_more(&self.connections)
+    }
+
+    /// A request under way, counted until it is dropped.
+    pub(super) fn request(&self) -> Counted {
+        Counted::one_more(&self.under_way)
     }
 
     /// A connection got no answer.
@@ -144,10 +155,17 @@ impl Default for Metrics {
     }
 }
 
-/// One connection that is open.
-pub(super) struct OpenConnection(Gauge);
+/// One of those that a gauge counts.
+pub(super) struct Counted(Gauge);
 
-impl Drop for OpenConnection {
+impl Counted {
+    fn one_more(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.dec();
     }

@@ -37,6 +37,7 @@ pub async fn around(State(authority): State<Arc<Authority>>, request: Request, n
     let work = tokio::spawn({
         let (authority, seen) = (authority.clone(), seen.clone());
         async move {
+            let _under_way = authority.metrics.request();
             let response = answered(&authority, &seen, request, next).await;
             seen.tell(&authority, &response);
             response

@@ -123,11 +123,11 @@ impl Known {
         config: &SignInConfig,
         redirect_uri: &str,
         code: &str,
-        (nonce, verifier): (&str, &str),
+        (nonce, pkce): (&str, &str),
         clock: &Clock,
     ) -> Result<Identity, Refusal> {
         let provider = self.provider(config, clock).await?;
-        let token = provider.exchange(config, redirect_uri, code, verifier).await?;
+        let token = provider.exchange(config, redirect_uri, code, pkce).await?;
         let expected = || Expected {
             issuer: config.issuer.as_str(),
             client_id: &config.client_id,

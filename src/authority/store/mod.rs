@@ -221,6 +221,13 @@ impl Backend {
         }
     }
 
+    const fn begin_note(self) -> &'static str {
+        match self {
+            Self::Sqlite => sqlite::BEGIN,
+            Self::Postgres => postgres::BEGIN_NOTE,
+        }
+    }
+
     const fn begin_log(self) -> &'static str {
         match self {
             Self::Sqlite => sqlite::BEGIN,
@@ -263,6 +270,8 @@ pub struct Store {
     pool: AnyPool,
     /// For batches that append to the log.
     log: AnyPool,
+    /// For what need not survive a crash of the machine.
+    notes: AnyPool,
     backend: Backend,
     /// Who writes: a second writer of this process waits here, in turn, and not for a lock that is asked for again and
     /// again.
@@ -285,14 +294,17 @@ impl Store {
     /// [`StoreError`]; also where the database was changed by a newer version so that this one can't use it.
     pub async fn open(place: &Place, faults: Faults) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
-        let ((pool, log), backend) = match place {
+        let (pool, log, notes, backend) = match place {
             Place::File(path) => {
-                let pool = sqlite::connect(path).await?;
-                ((pool.clone(), pool), Backend::Sqlite)
+                let (pool, notes) = sqlite::connect(path).await?;
+                (pool.clone(), pool, notes, Backend::Sqlite)
             }
-            Place::Postgres(url) => (Backend::Postgres.answer(postgres::connect(url)).await?, Backend::Postgres),
+            Place::Postgres(url) => {
+                let (pool, log) = Backend::Postgres.answer(postgres::connect(url)).await?;
+                (pool.clone(), log, pool, Backend::Postgres)
+            }
         };
-        let store = Self { pool, log, backend, turn: Arc::default(), faults };
+        let store = Self { pool, log, notes, backend, turn: Arc::default(), faults };
         backend.answer(store.migrate()).await?;
         Ok(store)
     }
@@ -356,16 +368,21 @@ impl Store {
         Ok(Batch { transaction, backend: self.backend, faults: self.faults.clone(), _turn: turn })
     }
 
-    /// Makes changes that need no log entry of their own: a step-up that opens, and counters.
+    /// Makes changes that need no log entry of their own.
     ///
     /// # Errors
     /// [`StoreError`]; then none of them was made.
     pub async fn write(&self, changes: &[Change]) -> Result<(), StoreError> {
-        let mut batch = self.begin_with(&self.pool, self.backend.begin()).await?;
-        for change in changes {
-            batch.apply(change).await?;
-        }
-        batch.commit().await
+        self.begin_with(&self.pool, self.backend.begin()).await?.commit_with(changes).await
+    }
+
+    /// Makes changes that a crash of the machine may lose, with no harm but that somebody asks again: a step-up that
+    /// opens. Nobody waits for a disk.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then none of them was made.
+    pub async fn note(&self, changes: &[Change]) -> Result<(), StoreError> {
+        self.begin_with(&self.notes, self.backend.begin_note()).await?.commit_with(changes).await
     }
 
     /// A value of the store's own.
@@ -379,6 +396,7 @@ impl Store {
 
     /// Folds the write-ahead log into the database and closes it.
     pub async fn close(&self) {
+        self.notes.close().await;
         self.log.close().await;
         self.pool.close().await;
     }
@@ -415,6 +433,13 @@ impl Batch {
     /// [`StoreError`].
     pub async fn apply(&mut self, change: &Change) -> Result<(), StoreError> {
         self.backend.answer(apply(&mut self.transaction, change)).await
+    }
+
+    async fn commit_with(mut self, changes: &[Change]) -> Result<(), StoreError> {
+        for change in changes {
+            self.apply(change).await?;
+        }
+        self.commit().await
     }
 
     /// Makes the batch durable. An error says nothing about whether it became so: read again.

@@ -15,6 +15,8 @@ use url::{Host, Url};
 pub(super) const STEPS: [&str; 2] = [include_str!("postgres/1.sql"), include_str!("postgres/2.sql")];
 /// Begins a transaction that writes.
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+/// Begins a transaction whose end waits for no disk.
+pub(super) const BEGIN_NOTE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = off";
 /// Begins a transaction that appends to the log: one at a time, over all nodes. The number is no other program's.
 pub(super) const BEGIN_LOG: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(731031089, 1)";
 /// Begins a transaction that brings the schema up to date: one at a time, over all nodes.

@@ -13,14 +13,22 @@ pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
 
 const EACH_CONNECTION: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
                                PRAGMA busy_timeout = 5000; PRAGMA trusted_schema = OFF;";
+/// In WAL mode, a commit then waits for no disk: a crash of the machine may lose it, and nothing before it.
+const NOTES: &str = "PRAGMA synchronous = NORMAL";
 
-/// Opens or creates the file.
-pub(super) async fn connect(path: &Path) -> Result<AnyPool, StoreError> {
+/// Opens or creates the file: for whoever reads and writes, and for notes.
+pub(super) async fn connect(path: &Path) -> Result<(AnyPool, AnyPool), StoreError> {
     let options: AnyConnectOptions = url(path, "rwc")?.parse()?;
     let pool = AnyPoolOptions::new().max_connections(4).after_connect(|connection, _| {
         Box::pin(async move { connection.execute(sqlx::raw_sql(EACH_CONNECTION)).await.map(drop) })
     });
-    Ok(pool.connect_with(options).await?)
+    let notes = AnyPoolOptions::new().max_connections(1).after_connect(|connection, _| {
+        Box::pin(async move {
+            connection.execute(sqlx::raw_sql(EACH_CONNECTION)).await?;
+            connection.execute(sqlx::raw_sql(NOTES)).await.map(drop)
+        })
+    });
+    Ok((pool.connect_with(options.clone()).await?, notes.connect_lazy_with(options)))
 }
 
 /// How sqlx names a file.

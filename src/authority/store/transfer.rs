@@ -86,8 +86,8 @@ impl Batch {
     /// [`StoreError`].
     pub async fn is_empty(&mut self) -> Result<bool, StoreError> {
         for (table, _) in TABLES {
-            let some = format!("SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT 3) AS some");
-            let query = sqlx::query_scalar(AssertSqlSafe(some)).fetch_one(&mut *self.transaction);
+            let rows = format!("SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT 3) AS rows");
+            let query = sqlx::query_scalar(AssertSqlSafe(rows)).fetch_one(&mut *self.transaction);
             let rows: i64 = self.backend.answer(async { Ok(query.await?) }).await?;
             // The schema's version and what it needs.
             if rows > if table == "meta" { 2 } else { 0 } {

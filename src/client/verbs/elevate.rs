@@ -45,16 +45,16 @@ pub fn run(
     }
     let held = elevation::elevate(&device, &wanted)?;
     let terminal = device.terminal;
-    let ended = if options != RunOptions::default() {
+    let ended = if options == RunOptions::default() {
+        let environment = environment(&held, &delivery)?;
+        drop(device);
+        Err(run::become_command(command, &environment))
+    } else {
         let prepared = match file {
             Some(name) => renewed(&device, &wanted, &held, &name).map(|(environment, it)| (environment, Some(it))),
             None => environment(&held, &delivery).map(|environment| (environment, None)),
         };
         supervise(&device, options.once, held, prepared, options.on_expiry, command)?
-    } else {
-        let environment = environment(&held, &delivery)?;
-        drop(device);
-        Err(run::become_command(command, &environment))
     };
     match ended {
         Ok(status) => Ok(run::end_like(status)),

@@ -10,6 +10,8 @@ mod explain;
 mod init;
 mod key;
 mod list;
+mod login;
+mod logout;
 mod pick;
 mod reap;
 mod remove;
@@ -29,6 +31,7 @@ use super::error::Error;
 use super::places::Places;
 use super::presence::Presence;
 use super::security_key::{askpass, driver};
+use super::sign_in::Way;
 use super::terminal::{Terminal, set_color, shows_color, width};
 use crate::files::has_rights_of_its_file;
 use crate::protocol::display::escaped;
@@ -183,6 +186,15 @@ fn run_verb(
         }
         Verb::Drop { resources } if resources.is_empty() => drop::run(&device()?, &Which::Device),
         Verb::Drop { resources } => drop::run(&device()?, &Which::Of(&resources)),
+        Verb::Login { device: elsewhere, no_browser } => {
+            let way = match (elsewhere, no_browser) {
+                (true, _) => Way::Elsewhere,
+                (false, true) => Way::OwnBrowser,
+                (false, false) => Way::Browser,
+            };
+            login::run(&device()?, way)
+        }
+        Verb::Logout => logout::run(&device()?),
         Verb::Key { verb } => key::run(&device()?, verb),
         Verb::Explain { resource } => explain::run(&device()?, &resource),
         Verb::Audit { verb } => audit::run(&device()?, verb),
