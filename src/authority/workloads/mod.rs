@@ -281,18 +281,15 @@ async fn fetched(trusted: &TrustedIssuer, ca: Option<&str>) -> Result<JwkSet, Un
         jwks_uri: Url,
     }
     let http = client(ca)?;
-    let uri = match &trusted.jwks_uri {
-        Some(uri) => uri.clone(),
-        None => {
-            let metadata: Metadata = answer(http.get(trusted.issuer.configuration())).await?;
-            if metadata.issuer != trusted.issuer.as_str() {
-                return Err(Unavailable("its metadata is another issuer's".into()));
-            }
-            if !trusted.issuer.may_name(&metadata.jwks_uri) {
-                return Err(Unavailable("its metadata names an endpoint that is not https".into()));
-            }
-            metadata.jwks_uri
-        }
-    };
-    answer(http.get(uri)).await
+    if let Some(uri) = &trusted.jwks_uri {
+        return answer(http.get(uri.clone())).await;
+    }
+    let metadata: Metadata = answer(http.get(trusted.issuer.configuration())).await?;
+    if metadata.issuer != trusted.issuer.as_str() {
+        return Err(Unavailable("its metadata is another issuer's".into()));
+    }
+    if !trusted.issuer.may_name(&metadata.jwks_uri) {
+        return Err(Unavailable("its metadata names an endpoint that is not https".into()));
+    }
+    answer(http.get(metadata.jwks_uri)).await
 }
