@@ -2,9 +2,7 @@
 
 pub mod issuer;
 
-use crate::harness::{
-    Answer, Ask, CONFIG, TestAuthority, TestKey, claims, operation_body, policy, proof_key,
-};
+use crate::harness::{Answer, Ask, CONFIG, TestAuthority, TestKey, claims, operation_body, policy, proof_key};
 use crate::sign_in::network::Network;
 use crate::sign_in::provider::Key;
 use elevate::authority::config::Config;
@@ -30,11 +28,13 @@ async fn a_workload_gets_what_policy_permits_it_on_a_socket_and_over_the_network
         assert_eq!((claims.amr.len(), grant.expires_in), (0, 300));
         assert!(wire.token(&pipeline.request("wiki", json!({})), &proof_key()).await.grant().expires_in > 0, "again");
     }
-    let entry = pipeline.authority.log().await.pop().unwrap();
-    let private = entry.private.unwrap().to_string();
-    for known in [r#""issuer":"ci""#, r#""run_id":"4711""#, r#""kubernetes.io/serviceaccount/name":"deployer""#] {
-        assert!(private.contains(&known.replace('"', "\\\"")) || private.contains(known), "{known}: {private}");
-    }
+    let grant = pipeline.network.token(&pipeline.request("wiki", json!({})), &key).await.grant();
+    let known = &grant.receipt.private.clear["workload"];
+    assert_eq!(known["issuer"], "ci");
+    assert_eq!(
+        (&known["claims"]["run_id"], &known["claims"]["kubernetes.io/namespace"]),
+        (&json!("4711"), &json!("prod"))
+    );
     assert!(pipeline.authority.faults_of_the_log().await.is_empty());
 }
 
@@ -60,13 +60,13 @@ async fn a_workload_has_no_hands_and_is_told_so() {
     let other = json!({ "repository": "acme/other" });
     let no = pipeline.network.token(&pipeline.request("wiki", other), &proof_key()).await.no();
     assert_eq!((no.code(), no.says()), ((403, "access_denied"), "no policy permits it to workloads for 'wiki'"));
-    assert_eq!(pipeline.authority.count("SELECT count(*) FROM session").await, 0, "no step-up was begun");
+    assert_eq!(pipeline.authority.count("SELECT count(*) FROM auth_session").await, 0, "no step-up was begun");
 }
 
 #[tokio::test]
 async fn the_default_policy_permits_workloads_nothing() {
     let pipeline = Pipeline::with("", &policy()).await;
-    for resource in ["wiki", "prod-db", "payroll", "deploy-key"] {
+    for resource in ["wiki", "prod-db", "payroll", "bunker"] {
         let no = pipeline.network.token(&pipeline.request(resource, json!({})), &proof_key()).await.no();
         assert_eq!(no.code(), (403, "access_denied"), "{resource}");
     }
@@ -149,7 +149,7 @@ async fn each_token_that_is_not_for_us_is_refused_with_why() {
         (json!({ "aud": null }), audience),
         (json!({ "sub": "" }), not("its 'sub' is no name")),
         (json!({ "sub": null }), not("its 'sub' is no name")),
-        (json!({ "sub": ["a"] }), not("its 'sub' is no name")),
+        (json!({ "sub": ["a"] }), not("its signature or claims are wrong")),
         (json!({ "sub": "anna\nuid:0" }), not("its 'sub' is no name")),
         (json!({ "kubernetes.io/namespace": "prod" }), not("two of its claims have one name")),
         (json!({ "repository": "evil/deploy" }), rule("its 'repository' is another")),
@@ -165,7 +165,7 @@ async fn each_token_that_is_not_for_us_is_refused_with_why() {
         let no = pipeline.network.token(&pipeline.request("wiki", change.clone()), &proof_key()).await.no();
         assert_eq!((no.code(), no.says()), ((400, "invalid_request"), says.as_str()), "{change}");
         assert!(no.body.elevate_hint.is_some(), "{change}");
-        if !says.contains("'sub'") && !says.contains("one name") {
+        if !["'sub'", "one name", "signature"].iter().any(|unnamed| says.contains(unnamed)) {
             let entry = pipeline.authority.last_entry().await;
             assert_eq!((&entry["event"], &entry["cause"]), (&json!("elevation.denied"), &json!(says)), "{change}");
             assert_eq!(entry["resource"], "wiki");
@@ -409,7 +409,8 @@ fn what_is_no_sound_trust_is_no_configuration() {
 #[tokio::test]
 async fn trust_needs_a_schema_that_tells_workloads_from_people() {
     let authority = TestAuthority::start().await;
-    let old = DEFAULT_SCHEMA.lines().filter(|line| !line.contains("workload: Bool") && !line.contains("issuer: String"));
+    let old =
+        DEFAULT_SCHEMA.lines().filter(|line| !line.contains("workload: Bool") && !line.contains("issuer: String"));
     let old = old.collect::<Vec<_>>().join("\n").replace("tags String", "");
     let plain = "@id(\"all\") permit (principal, action, resource) when { resource.sensitivity == \"low\" };";
     authority.write("schema.cedarschema", &old);
@@ -441,8 +442,8 @@ async fn tokens_of_an_issuer_that_is_none_of_ours_are_taken() {
         let grant = authority.token(&request, &proof_key()).await.grant();
         assert_eq!(claims(&grant.access_token).sub, format!("{}#{}", peer.issuer, issuer::SUB), "{algorithm}");
         let (signed, _) = token.rsplit_once('.').unwrap();
-        let forged: Value = json!(format!("{signed}.{}", "A".repeat(86)));
-        let request = TokenRequest { subject_token: Secret::new(forged.as_str().unwrap().to_owned()), ..request };
+        let forged = format!("{signed}.{}", "A".repeat(86));
+        let request = TokenRequest { subject_token: Secret::new(forged), ..request };
         assert_eq!(authority.token(&request, &proof_key()).await.no().code(), (400, "invalid_request"));
     }
 }

@@ -282,9 +282,8 @@ impl Policy {
             let claims = workload.into_iter().flat_map(|workload| &workload.claims);
             tags.extend(claims.map(|(path, value)| (path.clone(), text(value))));
         }
-        let entity = |uid, attributes, tags| {
-            Entity::new_with_tags(uid, attributes, [], tags).map_err(|error| error.to_string())
-        };
+        let entity =
+            |uid, attributes, tags| Entity::new_with_tags(uid, attributes, [], tags).map_err(|error| error.to_string());
         let user = entity(uid("User", question.subject.sub())?, user, tags)?;
         let resource = entity(uid("Resource", question.name.as_str())?, attributes, Vec::new())?;
         Entities::from_entities([user, resource], Some(&self.schema)).map_err(|error| error.to_string())

@@ -172,7 +172,8 @@ impl Stamp {
         let named = named.and_then(|text| toml::from_str::<Config>(&text).ok());
         if let Some(config) = named {
             stamps.add(config.attestation.files().map(|file| directory.join(file)));
-            stamps.add(config.trusted_issuers.iter().filter_map(|it| it.jwks_file.as_ref()).map(|it| directory.join(it)));
+            stamps
+                .add(config.trusted_issuers.iter().filter_map(|it| it.jwks_file.as_ref()).map(|it| directory.join(it)));
         }
         stamps
     }

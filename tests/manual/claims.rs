@@ -213,7 +213,8 @@ fn describes(file: &str, keys: &[String]) {
     let page = page(file);
     assert!(!keys.is_empty());
     for key in keys {
-        let own = page.contains(&format!("\n.TP\n{key} = ")) || page.contains(&format!("\n.SH [{key}"))
+        let own = page.contains(&format!("\n.TP\n{key} = "))
+            || page.contains(&format!("\n.SH [{key}"))
             || page.contains(&format!("\n.SH [[{key}]]"));
         assert!(own, "{key} is not in {file}");
     }

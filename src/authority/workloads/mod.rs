@@ -202,12 +202,7 @@ fn is_name(sub: &str) -> bool {
     !sub.is_empty() && sub.len() <= SUB_MAX && !sub.chars().any(char::is_control)
 }
 
-fn accept(
-    authority: &Authority,
-    trusted: &TrustedIssuer,
-    header: &Header,
-    claims: &Claims,
-) -> Result<(), NotTaken> {
+fn accept(authority: &Authority, trusted: &TrustedIssuer, header: &Header, claims: &Claims) -> Result<(), NotTaken> {
     let issuer = || trusted.name.clone();
     let check = |cause: &str| NotTaken::Check { issuer: issuer(), cause: cause.to_owned() };
     // An access token, a logout token or a proof is no word on who somebody is (RFC 8725 section 3.11).
