@@ -31,6 +31,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 mod attestation;
+mod identity_tokens;
 mod sealed;
 
 /// An authority whose user has a key that is touched and one with a PIN.

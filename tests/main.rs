@@ -39,3 +39,5 @@ mod sign_in;
 mod tls_front;
 /// Vectors that another language reproduces.
 mod vectors;
+/// Pipelines and pods, by the word of whoever is trusted.
+mod workloads;

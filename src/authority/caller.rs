@@ -4,6 +4,7 @@
 use super::Authority;
 use super::error::Refusal;
 use super::sign_in::{SignedIn, sessions};
+use super::workloads::{self, Workload};
 use crate::protocol::messages::{ACCESS_TOKEN_TYPE, JWT_TYPE, PEER_TOKEN_TYPE, TokenRequest};
 use axum::extract::connect_info::Connected;
 use axum::serve::IncomingStream;
@@ -54,11 +55,11 @@ impl Caller {
         self.account(served)?.ok_or(Refusal::NotSignedIn)
     }
 
-    /// Whom a token request speaks for (RFC 8693 section 2.1): on a socket whom the kernel says, over the network whoever
-    /// is signed in on the device whose proof key has the thumbprint `jkt`.
+    /// Whom a token request speaks for (RFC 8693 section 2.1): the workload that its identity token names; else on a socket
+    /// whom the kernel says, over the network whoever is signed in on the device whose proof key has the thumbprint `jkt`.
     ///
     /// # Errors
-    /// As for [`Caller::subject`] and [`Subject::must_be`]; [`Refusal::SignInOver`].
+    /// As for [`Caller::subject`] and [`Subject::must_be`]; [`Refusal::SignInOver`]; [`Refusal::IdentityToken`].
     pub async fn of_token_request(
         self,
         authority: &Authority,
@@ -66,13 +67,16 @@ impl Caller {
         request: &TokenRequest,
     ) -> Result<Subject, Refusal> {
         let (kind, token) = (&request.subject_token_type, request.subject_token.expose());
-        if let Some(subject) = self.account(authority.served)? {
+        let account = self.account(authority.served)?;
+        if kind == JWT_TYPE {
+            return workloads::asking(authority, request).await;
+        }
+        if let Some(subject) = account {
             subject.must_be(kind, token)?;
             return Ok(subject);
         }
         match kind.as_str() {
             ACCESS_TOKEN_TYPE => sessions::holder(authority, token, jkt).await,
-            JWT_TYPE => Err(Refusal::IdentityToken),
             PEER_TOKEN_TYPE => Err(Refusal::NotSignedIn),
             _ => Err(Refusal::Malformed(format!("over the network, subject_token_type is {ACCESS_TOKEN_TYPE}"))),
         }
@@ -93,6 +97,21 @@ impl Caller {
         }
         let (token, jkt) = proven.await?;
         sessions::holder(authority, token, &jkt).await
+    }
+
+    /// Who only looks: the workload that the identity token names, where there is one, else as for [`Caller::of_request`].
+    ///
+    /// # Errors
+    /// As for [`Caller::of_request`]; [`Refusal::IdentityToken`].
+    pub async fn looking<'a>(
+        self,
+        authority: &Authority,
+        identity_token: Option<&str>,
+        proven: impl Future<Output = Result<(&'a str, String), Refusal>>,
+    ) -> Result<Subject, Refusal> {
+        let Some(token) = identity_token else { return self.of_request(authority, proven).await };
+        self.account(authority.served)?;
+        workloads::identify(authority, token).await.map_err(|rejected| rejected.refusal)
     }
 
     /// Refuses a token that speaks for somebody other than whom the transport vouches for. Over the network the token
@@ -123,25 +142,38 @@ pub struct Subject {
     sub: String,
     uid: Option<u32>,
     signed_in: Option<Arc<SignedIn>>,
+    workload: Option<Arc<Workload>>,
 }
 
 impl Subject {
     /// An account of this host.
     #[must_use]
     pub fn account(uid: u32) -> Self {
-        Self { sub: format!("uid:{uid}"), uid: Some(uid), signed_in: None }
+        Self { sub: format!("uid:{uid}"), uid: Some(uid), signed_in: None, workload: None }
     }
 
     /// `sub` as `issuer` calls it: written `ISSUER#SUB`, so that two issuers never mean the same subject.
     #[must_use]
     pub fn of_issuer(issuer: &str, sub: &str) -> Self {
-        Self { sub: format!("{issuer}#{sub}"), uid: None, signed_in: None }
+        Self { sub: format!("{issuer}#{sub}"), uid: None, signed_in: None, workload: None }
+    }
+
+    /// The same, a workload that its issuer's token says this of.
+    #[must_use]
+    pub fn as_workload(self, workload: Workload) -> Self {
+        Self { workload: Some(Arc::new(workload)), ..self }
+    }
+
+    /// What is known of it, where it is a workload: it has no hands and no keys.
+    #[must_use]
+    pub fn workload(&self) -> Option<&Arc<Workload>> {
+        self.workload.as_ref()
     }
 
     /// A person who signed in on a device: `sub` is `ISSUER#SUB` of the provider.
     #[must_use]
     pub fn signed_in(sub: String, signed_in: SignedIn) -> Self {
-        Self { sub, uid: None, signed_in: Some(Arc::new(signed_in)) }
+        Self { sub, uid: None, signed_in: Some(Arc::new(signed_in)), workload: None }
     }
 
     /// How they signed in, and what the provider says of them.
@@ -174,11 +206,8 @@ impl Subject {
     /// Refuses a subject token that speaks for somebody else (RFC 8693 section 2.1).
     ///
     /// # Errors
-    /// [`Refusal::NotTheCaller`]; [`Refusal::IdentityToken`], for what no socket needs.
+    /// [`Refusal::NotTheCaller`].
     pub fn must_be(&self, subject_token_type: &str, subject_token: &str) -> Result<(), Refusal> {
-        if subject_token_type == JWT_TYPE {
-            return Err(Refusal::IdentityToken);
-        }
         if subject_token_type != PEER_TOKEN_TYPE {
             return Err(Refusal::Malformed(format!("on a socket, subject_token_type is {PEER_TOKEN_TYPE}")));
         }

@@ -5,6 +5,7 @@ use super::rules::RulesError;
 use super::server::listen::Listen;
 use super::sign_in::config::SignInConfig;
 use super::store::PostgresUrl;
+use super::workloads::config::TrustedIssuer;
 use crate::protocol::AUTHORITY_RESOURCE;
 use crate::protocol::display::escaped;
 use crate::protocol::issuer::Issuer;
@@ -55,6 +56,9 @@ pub struct Config {
     /// Who says who somebody is over the network; absent, nobody is let in there.
     #[serde(default)]
     pub sign_in: Option<SignInConfig>,
+    /// Who says who a workload is; empty, no workload is anybody.
+    #[serde(default, rename = "trusted_issuer")]
+    pub trusted_issuers: Vec<TrustedIssuer>,
     /// Who administers: subjects, and the provider's groups as `group:NAME`; empty means the account whose own authority it
     /// is, and nobody for the system authority.
     #[serde(default)]
@@ -219,6 +223,12 @@ impl Config {
         if let Some(Err(reason)) = self.sign_in.as_ref().map(SignInConfig::check) {
             return Err(RulesError::at(file, line("[sign_in]"), reason.into()));
         }
+        let own = self.issuer.as_ref().map(Issuer::as_str);
+        let others: Vec<&str> = self.sign_in.iter().map(|sign_in| sign_in.issuer.as_str()).chain(own).collect();
+        TrustedIssuer::check(&self.trusted_issuers, &others).map_err(|(place, reason)| {
+            let found = text.match_indices("[[trusted_issuer]]").nth(place);
+            RulesError::at(file, found.map(|(offset, _)| super::rules::line_of(text, offset)), reason)
+        })?;
         match self.discovery_listen {
             Some(address) if !address.ip().is_loopback() => Err(RulesError::at(
                 file,

@@ -4,11 +4,13 @@
 use super::caller::Subject;
 use super::policy::Question;
 use super::store::{SecurityKeyRow, Store, StoreError};
+use super::workloads::Workload;
 use crate::protocol::assurance::Assurance;
 use crate::protocol::messages::{Claimed, OperationName, SignalSeen};
 use crate::protocol::names::{ResourceName, Ttl};
 use jiff::Timestamp;
 use serde_json::json;
+use std::sync::Arc;
 
 /// Failures within ten minutes from which on they are a signal.
 const FAILURES: i64 = 3;
@@ -76,6 +78,8 @@ pub struct Observed {
     pub signals: Vec<Signal>,
     /// How long ago the person showed the provider who they are, in seconds; `None` on a socket.
     pub sign_in_age: Option<u64>,
+    /// What the token of a workload says of it.
+    pub workload: Option<Arc<Workload>>,
 }
 
 impl Observed {
@@ -104,6 +108,7 @@ impl Observed {
             enrolled_keys: keys.len(),
             can_verify: keys.iter().any(|key| key.verifies_user),
             signals,
+            workload: subject.workload().cloned(),
             sign_in_age: subject.sign_in().map(|signed_in| {
                 u64::try_from(now.as_second().saturating_sub(signed_in.person.auth_time)).unwrap_or_default()
             }),

@@ -14,6 +14,7 @@ use super::step_up::{self, Answered, StepUp, Waiting};
 use super::store::{Change, GrantRow, SecurityKeyRow, set_of_keys};
 use crate::clock::after;
 use crate::log::leaf::Event;
+use crate::protocol::assurance::Assurance;
 use crate::protocol::challenge::Asked;
 use crate::protocol::display::escaped;
 use crate::protocol::encoding::{base64url, random};
@@ -89,7 +90,10 @@ pub async fn elevate(
         Err(no) => return Err(denied(authority, &elevation, &wanted, &context, no).await),
     };
     let issuable = Issuable::look(authority, wanted.asked.resource.as_str(), &wanted.resource).await?;
-    let permitted = raised_for_sealed(permitted, issuable.sealed_for());
+    let permitted = match within_reach(&question, raised_for_sealed(permitted, issuable.sealed_for())) {
+        Ok(permitted) => permitted,
+        Err(no) => return Err(denied(authority, &elevation, &wanted, &context, no).await),
+    };
 
     // step-up
     let seen = set_of_keys(keys.iter().map(|key| key.credential_id.as_str()));
@@ -107,6 +111,21 @@ pub async fn elevate(
     // issue
     let response = issue(authority, &permitted, &step_up, &recorded, &grant, &issuable, request.log_size).await?;
     Ok(Answer::Grant(elevation, Box::new(response)))
+}
+
+/// A workload has no hands, and no keys: what takes a touch, or concerns keys, is out of its reach whatever policy says.
+fn within_reach(question: &Question<'_>, permitted: Permitted) -> Result<Permitted, NotPermitted> {
+    if question.subject.workload().is_none() {
+        return Ok(permitted);
+    }
+    let cause = match (permitted.assurance(), question.action) {
+        (Assurance::Session, Action::Elevate | Action::Administer) => return Ok(permitted),
+        (Assurance::Session, Action::ManageOwnKeys) => "a workload has no security keys".to_owned(),
+        (rung @ (Assurance::Touch | Assurance::Verified | Assurance::VerifiedHardware), _) => {
+            format!("a workload can't touch a key, and policy asks for {rung}")
+        }
+    };
+    Err(NotPermitted { cause, policies: permitted.policies().to_vec() })
 }
 
 /// What is asked, parsed and checked against the catalogue.
@@ -219,13 +238,17 @@ impl Wanted {
 
     /// The private part of every log entry about this request.
     pub(super) fn private(&self, context: &Context) -> serde_json::Value {
-        json!({
+        let mut private = json!({
             "sub": self.asked.subject,
             "uid": context.observed.uid,
             "scope": self.scope,
             "detail": self.asked.detail,
             "jkt": self.asked.jkt,
-        })
+        });
+        if let Some(workload) = &context.observed.workload {
+            private["workload"] = json!(workload);
+        }
+        private
     }
 }
 
@@ -396,6 +419,7 @@ pub async fn foresee(
     let sealed_for: Option<SealedFor> = sealed_for.and_then(|text| serde_json::from_str(&text).ok());
     let decision = rules.policy.decide(&ElevationId::fresh(), &question);
     let decision = decision.map(|permitted| raised_for_sealed(permitted, sealed_for.as_ref()));
+    let decision = decision.and_then(|permitted| within_reach(&question, permitted));
     let keys = Keys::usable(keys, rules, sealed_for.as_ref());
     let way_out = decision.as_ref().ok().and_then(|permitted| keys.way_out(permitted.assurance(), name));
     Ok(Foreseen { context, decision, way_out })

@@ -5,6 +5,7 @@ use super::elevation::ElevationId;
 use super::sign_in::sessions::Over;
 use super::signer::KeyError;
 use super::store::StoreError;
+use super::workloads::NotTaken;
 use crate::protocol::assurance::Assurance;
 use crate::protocol::display::escaped;
 use crate::protocol::dpop::DpopError;
@@ -86,9 +87,17 @@ pub enum Refusal {
     /// Expired, answered already, or never begun.
     #[error("this step-up is over: it was answered already, or its two minutes have passed")]
     SessionGone,
-    /// It trusts nobody who gives out identity tokens; what was sent is neither looked at nor kept.
-    #[error("this authority takes no identity tokens")]
-    IdentityToken,
+    /// An identity token names nobody who is let in.
+    #[error(transparent)]
+    IdentityToken(#[from] NotTaken),
+    /// The keys of a trusted issuer are not to be had, so that nothing it signed can be checked.
+    #[error("{name} can't be asked for the keys that sign its identity tokens: {cause}")]
+    Issuer {
+        /// Its name in the configuration.
+        name: String,
+        /// Why.
+        cause: String,
+    },
     /// The proof of possession is not acceptable.
     #[error(transparent)]
     Dpop(#[from] DpopError),
@@ -184,10 +193,10 @@ impl Refusal {
             }
             Self::NoSecurityKey { .. } | Self::NoKeyUnseals { .. } => (403, "access_denied", ErrorCode::NoSecurityKey),
             Self::StepUpFailed { .. } | Self::SessionGone => (400, "invalid_grant", ErrorCode::VerificationFailed),
-            Self::IdentityToken => (400, "invalid_request", ErrorCode::NotSignedIn),
+            Self::IdentityToken(_) => (400, "invalid_request", ErrorCode::NotSignedIn),
             Self::NotSignedIn | Self::SignInOver(_) => (401, "invalid_token", ErrorCode::NotSignedIn),
             Self::SignIn { error, .. } => (400, error, sign_in_code(error)),
-            Self::Provider(_) => (503, "temporarily_unavailable", ErrorCode::Failed),
+            Self::Provider(_) | Self::Issuer { .. } => (503, "temporarily_unavailable", ErrorCode::Failed),
             Self::Dpop(DpopError::NonceNeeded) => (400, "use_dpop_nonce", ErrorCode::Failed),
             Self::Dpop(DpopError::Invalid(_) | DpopError::Clock { .. }) => {
                 (400, "invalid_dpop_proof", ErrorCode::Failed)
@@ -233,7 +242,8 @@ impl Refusal {
             Self::Policy(_) => "run `elevate-authority check-config`".to_owned(),
             Self::NotSignedIn | Self::SignInOver(_) => "run `elevate login`".to_owned(),
             Self::SignIn { .. } | Self::Provider(_) => "run `elevate login` again".to_owned(),
-            Self::IdentityToken => "it knows you by your account: run it without one".to_owned(),
+            Self::IdentityToken(why) => why.hint().to_owned(),
+            Self::Issuer { .. } => "run the command again in a while".to_owned(),
             Self::Dpop(DpopError::Clock { .. }) => {
                 "set the one that is wrong; `timedatectl` says whether yours is synchronised".to_owned()
             }
@@ -265,7 +275,8 @@ impl Refusal {
             | Self::SignInOver(_)
             | Self::SignIn { .. }
             | Self::Provider(_)
-            | Self::IdentityToken
+            | Self::IdentityToken(_)
+            | Self::Issuer { .. }
             | Self::Dpop(_)
             | Self::Token(_)
             | Self::TooMany
@@ -291,6 +302,7 @@ impl Refusal {
             Self::UnknownResource(_) => "there is no such resource for the caller".to_owned(),
             Self::NotTheCaller { observed, .. } => format!("the request speaks for somebody else than {observed}"),
             Self::NoSuchPath(_) => "there is no such path".to_owned(),
+            Self::IdentityToken(why) => why.cause(),
             Self::NotSignedIn
             | Self::SignInOver(_)
             | Self::SignIn { .. }
@@ -302,7 +314,7 @@ impl Refusal {
             | Self::NotAttested(_)
             | Self::StepUpFailed { .. }
             | Self::SessionGone
-            | Self::IdentityToken
+            | Self::Issuer { .. }
             | Self::Dpop(_)
             | Self::Token(_)
             | Self::TooMany

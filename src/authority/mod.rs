@@ -15,6 +15,7 @@ pub mod error;
 pub mod explain;
 pub mod founding;
 pub mod issue;
+pub mod issuer_keys;
 pub mod moving;
 pub mod operations;
 pub mod policy;
@@ -29,6 +30,7 @@ pub mod sign_in;
 pub mod signer;
 pub mod step_up;
 pub mod store;
+pub mod workloads;
 
 use crate::clock::Clock;
 use crate::log::leaf::Event;
@@ -49,6 +51,7 @@ use signer::{KeyError, MasterKey, Signer};
 use std::path::Path;
 use std::sync::Arc;
 use store::{Change, Faults, Place, Store, StoreError};
+use workloads::KnownIssuers;
 
 /// Everything one running authority is made of.
 pub struct Authority {
@@ -63,6 +66,7 @@ pub struct Authority {
     pub(crate) relying_party: RelyingParty,
     pub(crate) proofs: Proofs,
     pub(crate) sign_in: SignIn,
+    pub(crate) workloads: KnownIssuers,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     rules: LiveRules,
@@ -110,6 +114,7 @@ impl Authority {
             issuer,
             proofs: Proofs::of(&store, &master).await?,
             sign_in: SignIn::default(),
+            workloads: KnownIssuers::default(),
             limits: Limits::new(rules.current().config.listen.as_ref()),
             metrics: Metrics::new(),
             served: Served::Only(crate::files::own_uid()),

@@ -23,6 +23,8 @@ pub struct Policy {
     schema: Schema,
     /// Whether the schema knows of people who sign in: one that was written before there were any does not.
     knows_sign_in: bool,
+    /// The same for workloads.
+    knows_workloads: bool,
 }
 
 /// What sort of thing is asked.
@@ -134,9 +136,17 @@ impl Policy {
             return Err(fault(policy_file, policy, error, error));
         }
         let knows_sign_in = declares(schema, "groups") && declares(schema, "roles") && declares(schema, "sign_in?");
-        let set = Self { policies, schema: schema_set, knows_sign_in };
+        let has_tags = code(schema).any(|line| line.contains("tags String"));
+        let knows_workloads = declares(schema, "workload") && declares(schema, "issuer") && has_tags;
+        let set = Self { policies, schema: schema_set, knows_sign_in, knows_workloads };
         set.check_annotations(policy_file, policy)?;
         Ok(set)
+    }
+
+    /// Whether its schema tells workloads from people.
+    #[must_use]
+    pub const fn knows_workloads(&self) -> bool {
+        self.knows_workloads
     }
 
     /// How many policies there are.
@@ -213,6 +223,9 @@ impl Policy {
         let cause = match (reason, policies.is_empty()) {
             (Some(reason), _) => reason.to_owned(),
             (None, false) => format!("policy forbids it ({})", policies.join(", ")),
+            (None, true) if question.subject.workload().is_some() => {
+                format!("no policy permits it to workloads for '{}'", question.name)
+            }
             (None, true) => format!("no policy permits it for '{}'", question.name),
         };
         NotPermitted { cause, policies }
@@ -261,9 +274,18 @@ impl Policy {
             let roles = question.roles.iter().map(|role| text(role));
             user.insert("roles".to_owned(), RestrictedExpression::new_set(roles));
         }
-        let entity = |uid, attributes| Entity::new(uid, attributes, HashSet::new()).map_err(|error| error.to_string());
-        let user = entity(uid("User", question.subject.sub())?, user)?;
-        let resource = entity(uid("Resource", question.name.as_str())?, attributes)?;
+        let mut tags = Vec::new();
+        if self.knows_workloads {
+            let workload = question.subject.workload();
+            user.insert("workload".to_owned(), RestrictedExpression::new_bool(workload.is_some()));
+            user.insert("issuer".to_owned(), text(workload.map_or("", |workload| workload.issuer.as_str())));
+            let claims = workload.into_iter().flat_map(|workload| &workload.claims);
+            tags.extend(claims.map(|(path, value)| (path.clone(), text(value))));
+        }
+        let entity =
+            |uid, attributes, tags| Entity::new_with_tags(uid, attributes, [], tags).map_err(|error| error.to_string());
+        let user = entity(uid("User", question.subject.sub())?, user, tags)?;
+        let resource = entity(uid("Resource", question.name.as_str())?, attributes, Vec::new())?;
         Entities::from_entities([user, resource], Some(&self.schema)).map_err(|error| error.to_string())
     }
 }
@@ -281,8 +303,12 @@ impl Action {
 /// Whether a schema declares an attribute of this name. What it does not declare is not handed to Cedar, which would refuse
 /// it and so everybody.
 fn declares(schema: &str, attribute: &str) -> bool {
-    let code = schema.lines().map(|line| line.split("//").next().unwrap_or_default());
-    code.into_iter().any(|line| line.split([' ', ',', '{']).any(|word| word.strip_suffix(':') == Some(attribute)))
+    code(schema).any(|line| line.split([' ', ',', '{']).any(|word| word.strip_suffix(':') == Some(attribute)))
+}
+
+/// Its lines without comments.
+fn code(schema: &str) -> impl Iterator<Item = &str> {
+    schema.lines().map(|line| line.split("//").next().unwrap_or_default())
 }
 
 fn uid(kind: &str, id: &str) -> Result<EntityUid, String> {

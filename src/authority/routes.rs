@@ -195,11 +195,16 @@ pub(super) async fn proven(
     Ok(authority.proofs.accept(proof, &expected).await?.jkt)
 }
 
-/// The access token of an `Authorization: DPoP` header (RFC 9449 section 7.1); the scheme's case does not matter.
+/// The access token of an `Authorization: DPoP` header (RFC 9449 section 7.1).
 fn authorization(headers: &HeaderMap) -> Option<&str> {
+    authorization_of("DPoP", headers)
+}
+
+/// The credentials of an `Authorization` header; the scheme's case does not matter.
+fn authorization_of<'a>(scheme: &str, headers: &'a HeaderMap) -> Option<&'a str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("DPoP").then_some(token)
+    let (named, token) = value.split_once(' ')?;
+    named.eq_ignore_ascii_case(scheme).then_some(token)
 }
 
 /// That token, and the thumbprint that proves it.
@@ -219,11 +224,29 @@ async fn asker(
     headers: &HeaderMap,
     endpoint: (&str, &str),
 ) -> Result<Subject, Refusal> {
-    let proven = async {
-        let token = authorization(headers).ok_or(Refusal::NotSignedIn)?;
-        Ok((token, proven(authority, headers, endpoint, Some(token)).await?))
-    };
-    caller.of_request(authority, proven).await
+    caller.of_request(authority, shown(authority, headers, endpoint)).await
+}
+
+/// The same for who only looks at what there is, which a workload may: its identity token is bound to no key, and so is a
+/// bearer's (RFC 6750 section 2.1).
+async fn onlooker(
+    authority: &Authority,
+    caller: Caller,
+    headers: &HeaderMap,
+    endpoint: (&str, &str),
+) -> Result<Subject, Refusal> {
+    let identity_token = authorization_of("Bearer", headers);
+    caller.looking(authority, identity_token, shown(authority, headers, endpoint)).await
+}
+
+/// The token that a request shows, and the thumbprint that proves it.
+async fn shown<'a>(
+    authority: &Authority,
+    headers: &'a HeaderMap,
+    endpoint: (&str, &str),
+) -> Result<(&'a str, String), Refusal> {
+    let token = authorization(headers).ok_or(Refusal::NotSignedIn)?;
+    Ok((token, proven(authority, headers, endpoint, Some(token)).await?))
 }
 
 /// RFC 7009: 200 whether or not there was something to revoke.
@@ -253,8 +276,8 @@ async fn revoke(
     }
 }
 
-/// What a token of ours says. On a socket it has to be the account's own; over the network whoever holds one may revoke it
-/// (RFC 7009 section 2.1: the client is public).
+/// What a token of ours says. On a socket it has to be the account's own, or of somebody who is no account, as a workload;
+/// over the network whoever holds one may revoke it (RFC 7009 section 2.1: the client is public).
 async fn own_claims(
     authority: &Authority,
     account: Option<&Subject>,
@@ -263,7 +286,9 @@ async fn own_claims(
     let now = authority.clock.now();
     let keys = authority.signer.keys_for(request.token.expose(), now).await?;
     let claims = access_token::verify(request.token.expose(), &keys, authority.issuer.as_str(), None, now);
-    Ok(claims.ok().filter(|claims| account.is_none_or(|subject| claims.sub == subject.sub())))
+    let is_account = |sub: &str| sub.starts_with("uid:");
+    let may = |sub: &str| account.is_none_or(|subject| sub == subject.sub() || !is_account(sub));
+    Ok(claims.ok().filter(|claims| may(&claims.sub)))
 }
 
 /// RFC 7662. The one place that knows of revocation at once.
@@ -288,7 +313,7 @@ async fn introspect(
 }
 
 async fn resources(State(authority): Shared, ConnectInfo(caller): From, headers: HeaderMap) -> Answered {
-    let subject = asker(&authority, caller, &headers, ("GET", "/resources")).await?;
+    let subject = onlooker(&authority, caller, &headers, ("GET", "/resources")).await?;
     let rules = authority.rules().await?;
     let mut entries = Vec::new();
     for (name, resource) in &rules.config.resources {
@@ -317,7 +342,7 @@ async fn explain(
 ) -> Answered {
     let Query(query) = query.map_err(Refusal::from)?;
     let name: ResourceName = query.resource.parse().map_err(Refusal::from)?;
-    let subject = asker(&authority, caller, &headers, ("GET", "/explain")).await?;
+    let subject = onlooker(&authority, caller, &headers, ("GET", "/explain")).await?;
     let rules = authority.rules().await?;
     let foreseen = foresee(&authority, &subject, &name, &rules).await?;
     ok(&explanation(&name, &foreseen, authority.refused_rules()))

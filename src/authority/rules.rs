@@ -18,6 +18,9 @@ pub const DEFAULT_POLICY: &str = include_str!("default.cedar");
 pub const DEFAULT_SCHEMA: &str = include_str!("schema.cedarschema");
 
 const CONFIG: &str = "authority.toml";
+/// Policies of a schema that can't tell workloads from people would let them in alike.
+const UNAWARE: &str = "[[trusted_issuer]] needs a schema that tells workloads from people: `workload` and `issuer` of entity \
+                       User, and its `tags String` (elevate-policy(7)); policies that permit it to them come next";
 /// Files bigger than this are not read.
 const FILE_MAX: u64 = 4 << 20;
 /// The metadata of every authenticator there is takes several megabytes.
@@ -76,7 +79,7 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Reads and checks the three files of a directory, and those that `[attestation]` names.
+    /// Reads and checks the three files of a directory, and those that they name.
     ///
     /// # Errors
     /// [`RulesError`]: what is wrong, where.
@@ -91,11 +94,18 @@ impl Rules {
             sign_in.resolve(directory);
         }
         let policy = Policy::parse(&policy_file, &policy_text, &schema_file, &schema_text)?;
+        let mut named = Vec::new();
+        for trusted in &mut config.trusted_issuers {
+            named.extend(trusted.resolve(directory, |file| Ok(read_named(file)?.1))?);
+        }
+        if !config.trusted_issuers.is_empty() && !policy.knows_workloads() {
+            return Err(RulesError::at(&schema_file, None, UNAWARE.into()));
+        }
         let attestation = config.attestation.files().map(|file| read_named(&directory.join(file)));
         let attestation = attestation.collect::<Result<Vec<_>, _>>()?;
         let anchors = TrustAnchors::parse(&config.attestation, &attestation)?;
         let mut digested = vec![config_text.as_bytes(), b"\0", policy_text.as_bytes(), b"\0", schema_text.as_bytes()];
-        for (_, text) in &attestation {
+        for text in attestation.iter().map(|(_, text)| text).chain(&named) {
             digested.extend([b"\0".as_slice(), text.as_bytes()]);
         }
         let digest = base64url(sha256(&digested));
@@ -110,14 +120,14 @@ impl Rules {
     }
 }
 
-/// A file that `[attestation]` names.
+/// A file that `[attestation]` or `[[trusted_issuer]]` names.
 fn read_named(file: &Path) -> Result<(PathBuf, String), RulesError> {
     if let Some(directory) = file.parent() {
         check_trusted(directory)?;
     }
     match read_trusted(file, ATTESTATION_MAX)? {
         Some(text) => Ok((file.to_owned(), text)),
-        None => Err(RulesError::at(file, None, "it does not exist, and [attestation] names it".into())),
+        None => Err(RulesError::at(file, None, "it does not exist, and authority.toml names it".into())),
     }
 }
 
@@ -162,6 +172,8 @@ impl Stamp {
         let named = named.and_then(|text| toml::from_str::<Config>(&text).ok());
         if let Some(config) = named {
             stamps.add(config.attestation.files().map(|file| directory.join(file)));
+            stamps
+                .add(config.trusted_issuers.iter().filter_map(|it| it.jwks_file.as_ref()).map(|it| directory.join(it)));
         }
         stamps
     }

@@ -188,13 +188,16 @@ impl AuthorityApi {
         self.get(&self.at("/jwks"))
     }
 
-    /// `GET /resources`.
+    /// `GET /resources`, of this account or of a workload.
     ///
     /// # Errors
     /// As [`AuthorityApi::token`].
-    pub fn resources(&self) -> Result<Catalogue, Error> {
-        let catalogue: Catalogue = self.get(&self.at("/resources"))?;
-        self.names().keep_resources(&catalogue.resources);
+    pub fn resources(&self, identity_token: Option<&Secret>) -> Result<Catalogue, Error> {
+        let catalogue: Catalogue = self.get_as(identity_token, &self.at("/resources"))?;
+        // Completion is for people.
+        if identity_token.is_none() {
+            self.names().keep_resources(&catalogue.resources);
+        }
         Ok(catalogue)
     }
 
@@ -204,12 +207,12 @@ impl AuthorityApi {
         KnownNames::of(self.trust.clone())
     }
 
-    /// `GET /explain`.
+    /// `GET /explain`, of this account or of a workload.
     ///
     /// # Errors
     /// As [`AuthorityApi::token`].
-    pub fn explain(&self, resource: &ResourceName) -> Result<Explanation, Error> {
-        self.get(&self.at(&format!("/explain?resource={resource}")))
+    pub fn explain(&self, identity_token: Option<&Secret>, resource: &ResourceName) -> Result<Explanation, Error> {
+        self.get_as(identity_token, &self.at(&format!("/explain?resource={resource}")))
     }
 
     /// `GET /keys`.
@@ -280,6 +283,14 @@ impl AuthorityApi {
         };
         let path = path.strip_prefix(self.known.path()).unwrap_or(path);
         self.read(&self.proven_as(&Method::GET, path, &session.key, Some(&session.token), |builder| builder)?)
+    }
+
+    /// An identity token is its bearer's (RFC 6750): it is bound to no key.
+    fn get_as<T: DeserializeOwned>(&self, identity_token: Option<&Secret>, path: &str) -> Result<T, Error> {
+        let Some(token) = identity_token else { return self.get(path) };
+        let bearer = || format!("Bearer {}", token.expose());
+        let request = || self.transport.request(Method::GET, path).header("Authorization", bearer());
+        self.read(&self.transport.send(&request)?)
     }
 
     /// A POST with a `DPoP` proof.

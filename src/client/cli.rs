@@ -64,9 +64,8 @@ pub struct Common {
     /// Ask the program in ELEVATE_ASKPASS for the PIN; -n wins over it
     #[arg(short = 'A', global = true)]
     pub askpass: bool,
-    // Not in the help until there is an authority that takes one.
-    /// A workload's identity: a file with a JWT
-    #[arg(long, global = true, value_name = "FILE", hide = true)]
+    /// A workload's identity, in place of your account: a file with a JWT
+    #[arg(long, global = true, value_name = "FILE")]
     pub identity_token_file: Option<PathBuf>,
     /// Say on stderr what is waited for, as JSON lines
     #[arg(long, global = true, value_name = "json", hide_possible_values = true)]

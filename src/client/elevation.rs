@@ -146,10 +146,11 @@ impl Held {
 
 /// Completion asks nobody, so now and then whoever talks to the authority anyhow asks for the names.
 fn hear_names(device: &Device) {
-    if let Ok(api) = device.api()
+    if matches!(device.identity_token(), Ok(None))
+        && let Ok(api) = device.api()
         && api.names().is_stale(device.clock.now())
     {
-        let _ = api.resources();
+        let _ = device.resources();
     }
 }
 
@@ -330,7 +331,7 @@ fn claimed(device: &Device, wanted: &Wanted) -> Claimed {
 
 fn token_request(asked: &Asked, seen: Option<TreeHead>, device: &Device) -> Result<TokenRequest, Error> {
     let (subject_token, subject_token_type) = match (device.identity_token()?, device.session()?) {
-        (Some(token), _) => (token.jwt().clone(), JWT_TYPE),
+        (Some(token), _) => (token.jwt(&device.clock)?.clone(), JWT_TYPE),
         (None, Some(session)) => (session.token.clone(), ACCESS_TOKEN_TYPE),
         (None, None) => (Secret::new(asked.subject.clone()), PEER_TOKEN_TYPE),
     };

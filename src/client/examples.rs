@@ -22,7 +22,9 @@ Examples:
   elevate run --once --reason 'ticket 4711' prod-db -- ./migrate
                                    the grant ends with it; the reason is kept
   elevate run --ttl 45s --scope read prod-api -- ./export
-                                   less time and scope than you might get";
+                                   less time and scope than you might get
+  elevate run -n --identity-token-file /run/secrets/token prod-api -- ./deploy
+                                   as a workload: no person, no key";
 
 /// `elevate token`.
 pub const TOKEN: &str = "\

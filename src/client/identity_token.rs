@@ -25,6 +25,9 @@ const TOKEN_MAX: usize = 16 << 10;
 pub struct IdentityToken {
     jwt: Secret,
     subject: String,
+    /// Where it was.
+    place: String,
+    ends: Option<Timestamp>,
 }
 
 /// What of its claims we need (RFC 7519 section 4.1).
@@ -41,22 +44,22 @@ impl IdentityToken {
     /// `ELEVATE_IDENTITY_TOKEN_FILE`, else the value of `ELEVATE_IDENTITY_TOKEN`; `None` where there is none of them.
     ///
     /// # Errors
-    /// [`ErrorCode::NotSignedIn`], where it is no token or has ended. No text of it is quoted.
-    pub fn given(file: Option<&Path>, clock: &Clock) -> Result<Option<Self>, Error> {
+    /// [`ErrorCode::NotSignedIn`], where it is no token. No text of it is quoted.
+    pub fn given(file: Option<&Path>) -> Result<Option<Self>, Error> {
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         if let Some(path) = file.map(Path::to_owned).or_else(|| set(FILE_VARIABLE).map(PathBuf::from)) {
             let place = escaped(&path.to_string_lossy());
             let text = read_trusted(&path, TOKEN_MAX as u64)?.map(Secret::new);
             let text =
                 text.ok_or_else(|| not_signed_in(format!("there is no identity token in {place}: no such file")))?;
-            return Self::parse(&text, &place, clock).map(Some);
+            return Self::parse(&text, &place).map(Some);
         }
         let Some(value) = set(VARIABLE) else { return Ok(None) };
         let text = Secret::from_utf8(value.into_encoded_bytes()).ok_or_else(|| no_token(VARIABLE, "it is no text"))?;
-        Self::parse(&text, VARIABLE, clock).map(Some)
+        Self::parse(&text, VARIABLE).map(Some)
     }
 
-    fn parse(text: &Secret, place: &str, clock: &Clock) -> Result<Self, Error> {
+    fn parse(text: &Secret, place: &str) -> Result<Self, Error> {
         let bare = text.expose().strip_suffix('\n').unwrap_or(text.expose());
         let bare = bare.strip_suffix('\r').unwrap_or(bare);
         if bare.len() > TOKEN_MAX {
@@ -81,17 +84,24 @@ impl IdentityToken {
         if iss.is_empty() || sub.is_empty() || iss.contains('#') {
             return Err(no_token(place, "its 'iss' or 'sub' names nobody"));
         }
-        if let Some(end) = exp.and_then(|exp| Timestamp::from_second(exp).ok()).filter(|end| *end <= clock.now()) {
-            let error = not_signed_in(format!("the identity token in {place} ended at {end}"));
-            return Err(error.hint("get a new one from whoever gave you this one"));
-        }
-        Ok(Self { jwt: Secret::new(bare.to_owned()), subject: format!("{iss}#{sub}") })
+        Ok(Self {
+            jwt: Secret::new(bare.to_owned()),
+            subject: format!("{iss}#{sub}"),
+            place: place.to_owned(),
+            ends: exp.and_then(|exp| Timestamp::from_second(exp).ok()),
+        })
     }
 
-    /// The token, for the authority alone.
-    #[must_use]
-    pub const fn jwt(&self) -> &Secret {
-        &self.jwt
+    /// The token, for the authority alone. What was granted with one outlives it, so that only here it must not have ended.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotSignedIn`], where it has ended.
+    pub fn jwt(&self, clock: &Clock) -> Result<&Secret, Error> {
+        match self.ends.filter(|end| *end <= clock.now()) {
+            None => Ok(&self.jwt),
+            Some(end) => Err(not_signed_in(format!("the identity token in {} ended at {end}", self.place))
+                .hint("get a new one from whoever gave you this one")),
+        }
     }
 
     /// Whom grants are made out to: issuer and subject, both, since one subject means another with another issuer. An
@@ -121,9 +131,12 @@ mod tests {
         format!("{}.{}.{}", base64url(r#"{"alg":"ES256"}"#), base64url(claims), base64url("signature"))
     }
 
+    fn clock() -> Clock {
+        Clock::standing_at("2026-01-01T12:00:00Z".parse().unwrap())
+    }
+
     fn parsed(text: &str) -> Result<IdentityToken, String> {
-        let clock = Clock::standing_at("2026-01-01T12:00:00Z".parse().unwrap());
-        IdentityToken::parse(&Secret::new(text.to_owned()), "FILE", &clock).map_err(|error| error.message)
+        IdentityToken::parse(&Secret::new(text.to_owned()), "FILE").map_err(|error| error.message)
     }
 
     #[test]
@@ -131,7 +144,8 @@ mod tests {
         let good = jwt(r#"{"iss":"https://ci.example","sub":"repo:x","exp":1893456000}"#);
         for text in [good.clone(), format!("{good}\n"), format!("{good}\r\n")] {
             let token = parsed(&text).unwrap();
-            assert_eq!((token.jwt().expose(), token.subject()), (good.as_str(), "https://ci.example#repo:x"));
+            let jwt = token.jwt(&clock()).unwrap();
+            assert_eq!((jwt.expose(), token.subject()), (good.as_str(), "https://ci.example#repo:x"));
             assert!(!format!("{token:?}").contains(&good));
         }
         parsed(&jwt(r#"{"iss":"a","sub":"b"}"#)).unwrap();
@@ -154,7 +168,9 @@ mod tests {
             let said = parsed(&text).unwrap_err();
             assert_eq!(said, format!("what FILE holds is no identity token: {why}"), "{text}");
         }
-        let ended = parsed(&jwt(r#"{"iss":"a","sub":"b","exp":1767268800}"#)).unwrap_err();
-        assert_eq!(ended, "the identity token in FILE ended at 2026-01-01T12:00:00Z");
+        let ended = parsed(&jwt(r#"{"iss":"a","sub":"b","exp":1767268800}"#)).unwrap();
+        assert_eq!(ended.subject(), "a#b", "whose grants are kept it still says");
+        let said = ended.jwt(&clock()).unwrap_err().message;
+        assert_eq!(said, "the identity token in FILE ended at 2026-01-01T12:00:00Z");
     }
 }

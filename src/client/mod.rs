@@ -42,6 +42,8 @@ pub mod verbs;
 use crate::clock::Clock;
 use crate::files::own_uid;
 use crate::protocol::dpop::ProofKey;
+use crate::protocol::messages::{Catalogue, Explanation};
+use crate::protocol::names::ResourceName;
 use crate::protocol::secret::Secret;
 use address::Address;
 use authority_api::AuthorityApi;
@@ -85,7 +87,6 @@ pub struct Device {
     pub askpass: Option<PathBuf>,
     /// The file that holds a workload's identity token, where one was named.
     pub identity_token_file: Option<PathBuf>,
-    identity_token: OnceCell<Option<IdentityToken>>,
     known: OnceCell<KnownAuthority>,
     api: OnceCell<AuthorityApi>,
     /// A keyring that can't be used is not tried again: each try may take its whole time.
@@ -121,7 +122,6 @@ impl Device {
             bus: Bus::system(),
             askpass: None,
             identity_token_file: None,
-            identity_token: OnceCell::new(),
             known: OnceCell::new(),
             api: OnceCell::new(),
             grant_store: OnceCell::new(),
@@ -173,16 +173,30 @@ impl Device {
         Ok(self.api.get_or_init(|| api))
     }
 
-    /// The identity token that this call was given, read at first use.
+    /// The identity token that this call was given, as it is now: platforms renew the file while a job runs.
     ///
     /// # Errors
     /// Where it is none.
-    pub fn identity_token(&self) -> Result<Option<&IdentityToken>, Error> {
-        if let Some(token) = self.identity_token.get() {
-            return Ok(token.as_ref());
-        }
-        let token = IdentityToken::given(self.identity_token_file.as_deref(), &self.clock)?;
-        Ok(self.identity_token.get_or_init(|| token).as_ref())
+    pub fn identity_token(&self) -> Result<Option<IdentityToken>, Error> {
+        IdentityToken::given(self.identity_token_file.as_deref())
+    }
+
+    /// What this account, or the workload whose identity token was given, may elevate to.
+    ///
+    /// # Errors
+    /// As [`Device::api`] and [`Device::identity_token`]; the authority's refusal.
+    pub fn resources(&self) -> Result<Catalogue, Error> {
+        let token = self.identity_token()?;
+        self.api()?.resources(token.as_ref().map(|token| token.jwt(&self.clock)).transpose()?)
+    }
+
+    /// What would happen, and why: as for [`Device::resources`].
+    ///
+    /// # Errors
+    /// As for [`Device::resources`].
+    pub fn explain(&self, resource: &ResourceName) -> Result<Explanation, Error> {
+        let token = self.identity_token()?;
+        self.api()?.explain(token.as_ref().map(|token| token.jwt(&self.clock)).transpose()?, resource)
     }
 
     /// Whom grants are made out to: whom the identity token names, else who is signed in, else this account.
@@ -207,6 +221,8 @@ impl Device {
         }
         let session = match &self.authority {
             Address::Embedded | Address::Socket(_) => None,
+            // A workload is somebody by its token.
+            Address::Network(_) | Address::Loopback(_) if matches!(self.identity_token(), Ok(Some(_))) => None,
             Address::Network(_) | Address::Loopback(_) if self.met()?.is_none() => return Ok(None),
             Address::Network(_) | Address::Loopback(_) => {
                 let now = self.clock.now();
@@ -277,7 +293,11 @@ impl Device {
         }
         let id = self.known()?.id();
         let open = || {
-            let store = self.open_store(&id)?.reaching(self.config.grants_reach()?);
+            let mut store = self.open_store(&id)?.reaching(self.config.grants_reach()?);
+            // One that can't be read is refused where it is needed; what is kept for this account is no matter of its.
+            if let Ok(Some(token)) = self.identity_token() {
+                store = store.of_workload(token.subject());
+            }
             if let Some(why) = store.why_not_better() {
                 self.terminal.note(&format!("using the {}: {why}", store.name()));
             }

@@ -1,4 +1,4 @@
-//! One process per (authority, resource, whom the grant reaches) asks; the others wait for what it gets. The kernel's
+//! One process per (authority, resource, subject, whom the grant reaches) asks; the others wait for what it gets. The kernel's
 //! lock says who it is, so a holder that dies lets the next one go on; a denial it left is shared by those who waited for
 //! it, and by nobody later.
 
@@ -58,7 +58,7 @@ pub fn enter(device: &Device, known: &KnownAuthority, wanted: &Wanted, note: imp
     own_directory(&directory)?;
     // Those whom the grant would not reach have to ask for themselves, and need not wait.
     let reach = device.grant_store().ok().and_then(|store| store.reach_id().ok().flatten()).unwrap_or_default();
-    let parts = [known.issuer.as_str(), wanted.resource.as_str(), &reach];
+    let parts = [known.issuer.as_str(), wanted.resource.as_str(), &reach, &device.subject()?];
     let name = base64url(sha256(&[parts.join("\0").as_bytes()]));
     let path = directory.join(name);
     let file = open_lock(&path)?;

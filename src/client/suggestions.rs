@@ -16,7 +16,7 @@ const NEAR: usize = 2;
 pub fn refuse_mistyped_verb(device: &Device, name: &ResourceName) -> Result<(), Error> {
     let Some(verb) = RESERVED.iter().find(|verb| osa_distance(verb, name.as_str()) <= NEAR) else { return Ok(()) };
     // The catalogue is fetched, the name is not sent.
-    let resources = device.api()?.resources()?.resources.into_iter().map(|entry| entry.resource).collect();
+    let resources = device.resources()?.resources.into_iter().map(|entry| entry.resource).collect();
     let near = nearest(name, resources);
     if near.first() == Some(name) {
         return Ok(());
@@ -41,7 +41,7 @@ pub fn with_nearest(device: &Device, name: &ResourceName, error: Error) -> Error
     if error.code != ErrorCode::Usage || !error.message.contains("there is no resource") {
         return error;
     }
-    let Ok(catalogue) = device.api().and_then(super::authority_api::AuthorityApi::resources) else { return error };
+    let Ok(catalogue) = device.resources() else { return error };
     let resources = catalogue.resources.into_iter().map(|entry| entry.resource).collect();
     let near = nearest(name, resources);
     match near.as_slice() {

@@ -1,7 +1,12 @@
-//! Identity tokens, where no person asks: what is sent, what an authority on a socket says to it, and where it never is.
+//! Identity tokens, where no person asks: what is sent, what an authority says to it, whose grants are kept, and where it
+//! never is.
 
 use super::harness::*;
+use crate::sign_in::provider::Key;
+use crate::workloads::issuer::{AUDIENCE, for_deploys, honest, trusted};
+use elevate::clock::Clock;
 use elevate::protocol::encoding::base64url;
+use serde_json::{Value, json};
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -24,7 +29,7 @@ fn token_file(home: &Home) -> PathBuf {
 }
 
 const REFUSED: &str = "elevate: this authority takes no identity tokens
-  it knows you by your account: run it without one
+  run it without one
 ";
 
 #[test]
@@ -128,7 +133,7 @@ fn what_is_no_token_is_named_and_not_quoted() {
     assert!(refused.stderr.starts_with(line) && !refused.stderr.contains("hunter2"), "{refused:?}");
     // What needs nobody's word works.
     home.elevate(&["status"]).ok();
-    home.elevate(&["list"]).ok();
+    assert!(home.elevate(&["list"]).exits(10).stderr.starts_with(line), "whose list?");
 }
 
 #[test]
@@ -139,4 +144,106 @@ fn no_command_inherits_it() {
     assert!(ran.stdout.contains("ELEVATE_TOKEN=") && !ran.stdout.contains(VARIABLE), "{ran:?}");
     let ran = home.elevate(&["--once", "wiki", "--", "env"]).ok();
     assert!(!ran.stdout.contains(VARIABLE), "{ran:?}");
+}
+
+// ------------------------------------------------------------------------------------------------ an issuer is trusted
+
+const ISSUER: &str = "https://cluster.example";
+
+/// A home whose authority trusts a cluster.
+struct Cluster {
+    home: Home,
+    key: Key,
+}
+
+impl Cluster {
+    fn new() -> Self {
+        let (home, key) = (Home::empty(), Key::new("one"));
+        home.write_config("keys.json", &json!({ "keys": [key.jwk()] }).to_string());
+        let config = format!("{CATALOGUE}\n{}", trusted(ISSUER, "jwks_file = \"keys.json\"\n"));
+        home.write_config("policy.cedar", &for_deploys());
+        home.found(&config);
+        Self { home, key }
+    }
+
+    /// A file with a token for a job.
+    fn job(&self, name: &str, change: Value) -> String {
+        let token = self.key.sign(&honest(ISSUER, Clock::system().now().as_second(), change));
+        let path = self.home.beside(name);
+        fs::write(&path, token).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        format!("--identity-token-file={}", path.display())
+    }
+}
+
+#[test]
+fn a_job_elevates_and_its_grants_are_its_own() {
+    let cluster = Cluster::new();
+    let home = &cluster.home;
+    let (one, other) = (cluster.job("one", json!({})), cluster.job("other", json!({ "sub": "other" })));
+    let token = home.elevate(&["-n", &one, "token", "wiki"]).ok().stdout;
+    assert_eq!(home.elevate(&["-n", &one, "token", "wiki"]).ok().stdout, token, "it is kept");
+    assert_eq!(home.issued("wiki"), 1);
+    // Neither this account nor another job has it, and the other way round.
+    let own = home.elevate(&["token", "wiki"]).ok().stdout;
+    let others = home.elevate(&["-n", &other, "token", "wiki"]).ok().stdout;
+    assert_eq!(home.issued("wiki"), 3);
+    assert!(token != own && token != others && own != others);
+    assert_eq!(home.elevate(&["-n", &one, "token", "wiki"]).ok().stdout, token);
+    assert_eq!(home.elevate(&["token", "wiki"]).ok().stdout, own);
+    assert_eq!(home.issued("wiki"), 3);
+    let ran = home.elevate(&["-n", &other, "wiki", "--", "sh", "-c", "printf %s \"$ELEVATE_TOKEN\""]).ok();
+    assert_eq!(format!("{}\n", ran.stdout), others);
+
+    // What it holds outlives its token.
+    let now = Clock::system().now().as_second();
+    let ended = cluster.job("one", json!({ "exp": now - 1 }));
+    assert_eq!(home.elevate(&["-n", &ended, "token", "wiki"]).ok().stdout, token);
+    let said = home.elevate(&["-n", &ended, "-v", "wiki"]).exits(10).stderr;
+    assert!(said.starts_with("elevate: the identity token in ") && said.contains(" ended at "), "{said}");
+
+    // Each drops its own.
+    assert!(home.is_active(token.trim()));
+    home.elevate(&[&one, "drop", "wiki"]).ok();
+    assert!(!home.is_active(token.trim()));
+    assert!(home.is_active(own.trim()) && home.is_active(others.trim()));
+    home.elevate(&[&one, "status", "wiki"]).exits(1);
+    home.elevate(&[&other, "status", "wiki"]).ok();
+    home.elevate(&["status", "wiki"]).ok();
+    home.elevate(&["-n", &other, "--once", "-v", "wiki", "--", "true"]).ok();
+}
+
+#[test]
+fn a_job_is_told_why_it_gets_nothing() {
+    let cluster = Cluster::new();
+    let home = &cluster.home;
+    let job = |change: Value| cluster.job("job", change);
+    let refused = |change: Value, resource: &str, status: i32| {
+        home.elevate(&["-n", &job(change), "token", resource]).exits(status).stderr
+    };
+    let said = refused(json!({}), "prod-api", 3);
+    assert!(said.starts_with("elevate: a workload can't touch a key, and policy asks for touch\n"), "{said}");
+    let said = refused(json!({ "repository": "acme/other" }), "wiki", 3);
+    assert!(said.starts_with("elevate: no policy permits it to workloads for 'wiki'\n"), "{said}");
+    let said = refused(json!({ "aud": "https://other.example" }), "wiki", 10);
+    let wanted = format!(
+        "elevate: the identity token of ci is for another audience; it has to be for '{AUDIENCE}' alone\n  \
+         ask whoever gives you the token for one with this audience\n"
+    );
+    assert_eq!(said, wanted);
+    let said = refused(json!({ "iss": "https://other.example" }), "wiki", 10);
+    let wanted = "elevate: this authority does not trust the issuer of the identity token: https://other.example\n";
+    assert!(said.starts_with(wanted), "{said}");
+    let said = refused(json!({ "ref": "refs/heads/topic" }), "wiki", 10);
+    assert!(said.contains("none of those that are let in: its 'ref' is another"), "{said}");
+
+    let listed = home.elevate(&["--json", &job(json!({})), "list"]).ok().json();
+    let names: Vec<&str> =
+        listed["resources"].as_array().unwrap().iter().map(|it| it["resource"].as_str().unwrap()).collect();
+    assert_eq!(names, ["tv", "wiki"]);
+    let explained = home.elevate(&["--json", &job(json!({})), "explain", "prod-api"]).ok().json();
+    assert_eq!(explained["decision"], "deny");
+    assert_eq!(explained["reasons"][0], "a workload can't touch a key, and policy asks for touch");
+    let mine = home.elevate(&["--json", "explain", "prod-api"]).ok().json();
+    assert_eq!(mine["decision"], "step_up", "a person has hands");
 }

@@ -149,7 +149,7 @@ fn exit_statuses_are_those_that_errors_have() {
         let name = serde_json::to_value(code).unwrap();
         let row = format!(".TP\n{status}\n{}:", name.as_str().unwrap());
         assert!(written.contains(&row), "{row:?} is not in {written}");
-        let in_use = !matches!(code, ErrorCode::ApprovalPending);
+        let in_use = code != ErrorCode::ApprovalPending;
         let first_word = format!("{status} ");
         assert_eq!(help.contains(&format!(" {first_word}")), in_use, "{status} in --help: {help}");
     }
@@ -213,7 +213,9 @@ fn describes(file: &str, keys: &[String]) {
     let page = page(file);
     assert!(!keys.is_empty());
     for key in keys {
-        let own = page.contains(&format!("\n.TP\n{key} = ")) || page.contains(&format!("\n.SH [{key}"));
+        let own = page.contains(&format!("\n.TP\n{key} = "))
+            || page.contains(&format!("\n.SH [{key}"))
+            || page.contains(&format!("\n.SH [[{key}]]"));
         assert!(own, "{key} is not in {file}");
     }
 }
@@ -234,8 +236,8 @@ fn every_key_of_elevate_toml_is_described_and_the_example_is_accepted() {
 #[test]
 fn every_key_of_authority_toml_is_described_and_the_example_is_accepted() {
     describes("authority.toml.5", &keys_in(&authority_toml("zzz = 1\n").unwrap_err()));
-    for table in ["attestation", "resource.x"] {
-        describes("authority.toml.5", &keys_in(&authority_toml(&format!("[{table}]\nzzz = 1\n")).unwrap_err()));
+    for table in ["[attestation]", "[resource.x]", "[[trusted_issuer]]"] {
+        describes("authority.toml.5", &keys_in(&authority_toml(&format!("{table}\nzzz = 1\n")).unwrap_err()));
     }
     let page = page("authority.toml.5");
     let examples = blocks(&page);

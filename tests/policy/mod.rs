@@ -1,11 +1,12 @@
 //! Policies as tables. `default.txt` is the one to read: every question that matters, and what the default answers.
 
-use elevate::authority::caller::{Caller, Served};
+use elevate::authority::caller::{Caller, Served, Subject};
 use elevate::authority::config::{Resource, Sensitivity};
 use elevate::authority::context::{Context, Observed, Signal};
 use elevate::authority::elevation::ElevationId;
 use elevate::authority::policy::{Action, NotPermitted, Permitted, Policy, Question};
 use elevate::authority::rules::{DEFAULT_POLICY, DEFAULT_SCHEMA, Rules};
+use elevate::authority::workloads::Workload;
 use elevate::protocol::assurance::Assurance;
 use elevate::protocol::messages::{Claimed, OperationName, ResourceKind};
 use elevate::protocol::names::{Scope, Ttl};
@@ -28,6 +29,7 @@ struct Row {
     pin: bool,
     signals: Vec<Signal>,
     admin: bool,
+    workload: bool,
     claimed: Claimed,
     ttl: Option<Ttl>,
 }
@@ -49,12 +51,18 @@ impl Row {
                 can_verify: self.pin,
                 signals: self.signals.clone(),
                 sign_in_age: None,
+                workload: None,
             },
             claimed: self.claimed.clone(),
             has_reason: false,
             operation: self.operation,
         };
-        let subject = Caller::with_uid(1000).subject(Served::Everybody).unwrap();
+        let subject = if self.workload {
+            let workload = Workload { issuer: "ci".into(), claims: [("ref".into(), "main".into())].into() };
+            Subject::of_issuer("https://ci.example", "job").as_workload(workload)
+        } else {
+            Caller::with_uid(1000).subject(Served::Everybody).unwrap()
+        };
         let question = Question {
             action,
             subject: &subject,
@@ -90,6 +98,7 @@ fn plain(sensitivity: Sensitivity) -> Row {
         pin: true,
         signals: vec![],
         admin: false,
+        workload: false,
         claimed: Claimed::default(),
         ttl: None,
     }
@@ -97,7 +106,7 @@ fn plain(sensitivity: Sensitivity) -> Row {
 
 fn parse(line: &str) -> (Row, [String; 3]) {
     let (question, answer) = line.split_once('|').unwrap_or_else(|| panic!("no answer: {line}"));
-    let [action, sensitivity, keys, signals, admin] = columns(question);
+    let [action, sensitivity, keys, signals, who] = columns(question);
     let signal = |name: &str| match name {
         "first_use" => Signal::FirstUseOfResource,
         "failures" => Signal::RecentFailures,
@@ -114,7 +123,8 @@ fn parse(line: &str) -> (Row, [String; 3]) {
         keys: usize::from(keys != "none"),
         pin: keys == "pin",
         signals: signals.split(',').filter(|name| *name != "-").map(signal).collect(),
-        admin: admin == "yes",
+        admin: who == "admin",
+        workload: who == "workload",
         claimed: Claimed::default(),
         ttl: None,
     };
@@ -153,10 +163,12 @@ fn the_default_policy_answers_as_its_table_says() {
 
 #[test]
 fn every_policy_of_the_default_has_an_id_a_reason_and_a_time() {
-    let rules = DEFAULT_POLICY.matches("\npermit (").count() + DEFAULT_POLICY.matches("\nforbid (").count();
-    assert!(rules >= 8);
-    for annotation in ["\n@id(\"", "\n@reason(\"", "\n@max_ttl(\""] {
-        assert_eq!(DEFAULT_POLICY.matches(annotation).count(), rules, "{annotation}");
+    let permits = DEFAULT_POLICY.matches("\npermit (").count();
+    let rules = permits + DEFAULT_POLICY.matches("\nforbid (").count();
+    assert!(permits >= 8);
+    // What is forbidden takes no time.
+    for (annotation, expected) in [("\n@id(\"", rules), ("\n@reason(\"", rules), ("\n@max_ttl(\"", permits)] {
+        assert_eq!(DEFAULT_POLICY.matches(annotation).count(), expected, "{annotation}");
     }
 }
 
@@ -251,11 +263,12 @@ prop_compose! {
         pin: bool,
         signals in signals(),
         admin: bool,
+        workload: bool,
         claimed in claims(),
         ttl in proptest::option::of(1_u64..=30 * 86_400),
     ) -> Row {
         let ttl = ttl.map(|ttl| Ttl::try_from(ttl).unwrap());
-        Row { operation, sensitivity, keys, pin: pin && keys > 0, signals, admin, claimed, ttl }
+        Row { operation, sensitivity, keys, pin: pin && keys > 0, signals, admin, workload, claimed, ttl }
     }
 }
 
@@ -289,6 +302,9 @@ proptest! {
             (None, Sensitivity::Sensitive) | (Some(_), _) => Assurance::Touch,
         };
         prop_assert!(row.rung(&DEFAULT) >= Rung::At(least), "{row:?}");
+        if row.workload && !row.admin {
+            prop_assert!(row.rung(&DEFAULT) > Rung::At(Assurance::Session), "{row:?}");
+        }
         if !row.admin && row.operation.is_some_and(|operation| !operation.is_own_keys()) {
             prop_assert_eq!(row.rung(&DEFAULT), Rung::Never);
         }

@@ -180,7 +180,8 @@ impl Drop for OtherNode {
     }
 }
 
-async fn over_tcp(authority: Arc<Authority>, clock: Clock) -> (Wire, JoinHandle<()>) {
+/// The same authority, for whoever comes over the network.
+pub async fn over_tcp(authority: Arc<Authority>, clock: Clock) -> (Wire, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let caller = ConnectInfo(Caller::Remote("192.0.2.7".parse().unwrap()));

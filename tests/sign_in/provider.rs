@@ -2,6 +2,7 @@
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Form, Json, Router};
 use elevate::clock::Clock;
@@ -30,7 +31,7 @@ impl Key {
         Self { kid: kid.into(), der: pair.to_pkcs8v1().unwrap().as_ref().to_vec() }
     }
 
-    fn encoding(&self) -> EncodingKey {
+    pub fn encoding(&self) -> EncodingKey {
         EncodingKey::from_ec_der(&self.der)
     }
 
@@ -65,6 +66,8 @@ pub struct Says {
     /// The status of every answer of the token endpoint.
     pub status: u16,
     pub asked_for_keys: usize,
+    /// In the place of its keys: a status, a place to go to, and a text.
+    pub instead_of_keys: Option<(u16, &'static str, String)>,
     pub verifier: Option<String>,
     nonce: String,
 }
@@ -100,6 +103,7 @@ impl Provider {
             delay: Duration::ZERO,
             status: 200,
             asked_for_keys: 0,
+            instead_of_keys: None,
             verifier: None,
             nonce: String::new(),
         };
@@ -165,10 +169,13 @@ async fn metadata(State(shared): State<Shared>) -> Json<Value> {
     Json(merged(honest, &shared.says.lock().unwrap().metadata))
 }
 
-async fn jwks(State(shared): State<Shared>) -> Json<Value> {
+async fn jwks(State(shared): State<Shared>) -> Response {
     let mut says = shared.says.lock().unwrap();
     says.asked_for_keys += 1;
-    Json(json!({ "keys": says.keys.iter().map(Key::jwk).collect::<Vec<_>>() }))
+    if let Some((status, location, text)) = says.instead_of_keys.clone() {
+        return (axum::http::StatusCode::from_u16(status).unwrap(), [("location", location)], text).into_response();
+    }
+    Json(json!({ "keys": says.keys.iter().map(Key::jwk).collect::<Vec<_>>() })).into_response()
 }
 
 async fn token(

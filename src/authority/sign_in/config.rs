@@ -1,11 +1,11 @@
 //! `[sign_in]` of `authority.toml`: who says who somebody is, and how long that holds.
 
 use crate::authority::caller::Subject;
+use crate::authority::issuer_keys::OtherIssuer;
 use crate::protocol::names::Ttl;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use url::{Host, Url};
 
 /// Longest time a device stays signed in that anybody may configure, in seconds.
 const LENGTH_MAX: u64 = 30 * 86_400;
@@ -15,7 +15,7 @@ const LENGTH_MAX: u64 = 30 * 86_400;
 #[serde(deny_unknown_fields)]
 pub struct SignInConfig {
     /// Its issuer, as its metadata writes it.
-    pub issuer: Provider,
+    pub issuer: OtherIssuer,
     /// What it calls this authority.
     pub client_id: String,
     /// Who may sign in: subjects, the provider's groups as `group:NAME`, or `*` for everybody it knows.
@@ -41,44 +41,6 @@ pub struct SignInConfig {
     /// How long ago the person may have shown the provider who they are; absent, that is the provider's matter.
     #[serde(default, deserialize_with = "super::super::config::maybe_length_of_time")]
     pub max_age: Option<Ttl>,
-}
-
-/// An `OpenID` provider's issuer: `https`, or `http` on this machine.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Provider(String);
-
-impl Provider {
-    /// As it is configured, and as it has to call itself.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for Provider {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let url: Url = text.parse().map_err(|error| format!("the provider's issuer is no URL: {error}"))?;
-        if !is_safe(&url) || url.query().is_some() || url.fragment().is_some() || text.contains('#') {
-            return Err("the provider's issuer is an https URL without query or fragment".into());
-        }
-        Ok(Self(text))
-    }
-}
-
-/// Whether a secret may be sent there: `https`, or this machine itself, and no name or password in the URL.
-#[must_use]
-pub fn is_safe(url: &Url) -> bool {
-    let stays_here = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    let encrypted = url.scheme() == "https" || (url.scheme() == "http" && stays_here);
-    encrypted && url.has_host() && url.username().is_empty() && url.password().is_none()
 }
 
 impl SignInConfig {
@@ -137,31 +99,4 @@ fn two_hours() -> Ttl {
 
 fn hours(count: u64) -> Ttl {
     Ttl::try_from(count * 3600).unwrap_or_else(|_| unreachable!("some hours are a length of time"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Provider;
-
-    #[test]
-    fn a_provider_is_reached_over_https_or_on_this_machine() {
-        let good =
-            ["https://idp.example", "https://idp.example/realms/one", "http://localhost:3000", "http://127.0.0.1:1/"];
-        for text in good {
-            assert!(Provider::try_from(text.to_owned()).is_ok(), "{text}");
-        }
-        let bad = [
-            "http://idp.example",
-            "http://10.0.0.1",
-            "http://localhost.example",
-            "https://user:secret@idp.example",
-            "https://idp.example?x",
-            "https://idp.example#x",
-            "file:///etc/passwd",
-            "idp.example",
-        ];
-        for text in bad {
-            assert!(Provider::try_from(text.to_owned()).is_err(), "{text}");
-        }
-    }
 }

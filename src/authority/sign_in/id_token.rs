@@ -1,12 +1,10 @@
-//! The provider's ID token (OpenID Connect Core 1.0 section 3.1.3.7). The library checks a signature; which algorithms,
-//! which key and every claim are checked here, against our own clock.
+//! The provider's ID token (OpenID Connect Core 1.0 section 3.1.3.7): every claim is checked here, against our own clock.
 
 use super::Person;
+use crate::authority::issuer_keys::{ALGORITHMS, NotSigned, signed};
 use crate::protocol::display::escaped;
-use crate::protocol::dpop::signature_only;
 use jiff::Timestamp;
-use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse};
-use jsonwebtoken::{Algorithm, DecodingKey};
+use jsonwebtoken::jwk::JwkSet;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -17,19 +15,6 @@ const SLACK: i64 = 60;
 const AGE_MAX: i64 = 600;
 /// Groups of one person.
 const GROUPS_MAX: usize = 500;
-
-/// Public-key signatures only: with `none` or an HMAC anybody who can read a public key could make one.
-const ALGORITHMS: [Algorithm; 9] = [
-    Algorithm::RS256,
-    Algorithm::RS384,
-    Algorithm::RS512,
-    Algorithm::PS256,
-    Algorithm::PS384,
-    Algorithm::PS512,
-    Algorithm::ES256,
-    Algorithm::ES384,
-    Algorithm::EdDSA,
-];
 
 /// What it has to be for.
 pub struct Expected<'a> {
@@ -56,6 +41,15 @@ pub enum NotAcceptable {
     /// A check failed.
     #[error("its ID token is not acceptable: {0}")]
     Check(&'static str),
+}
+
+impl From<NotSigned> for NotAcceptable {
+    fn from(not: NotSigned) -> Self {
+        match not {
+            NotSigned::UnknownKey => Self::UnknownKey,
+            NotSigned::Check(cause) => Self::Check(cause),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -106,35 +100,8 @@ impl OneOrMany {
 /// # Errors
 /// [`NotAcceptable`], with the check that failed.
 pub fn verify(token: &str, keys: &JwkSet, expected: &Expected<'_>) -> Result<(String, Person), NotAcceptable> {
-    use NotAcceptable::Check;
-    let header =
-        jsonwebtoken::decode_header(token).map_err(|_| Check("its header can't be read, or names no algorithm"))?;
-    if !ALGORITHMS.contains(&header.alg) || header.crit.is_some() {
-        return Err(Check("'alg' is none that proves anything, or it has a 'crit' header"));
-    }
-    let jwk = key_for(keys, header.kid.as_deref())?;
-    // A key that says what it is for is for nothing else (RFC 7517 section 4.4).
-    if jwk.common.key_algorithm.is_some_and(|known| format!("{known:?}") != format!("{:?}", header.alg)) {
-        return Err(Check("'alg' is another than its key is for"));
-    }
-    let key = DecodingKey::from_jwk(jwk).map_err(|_| Check("the key it names can't be used"))?;
-    let claims: Claims = jsonwebtoken::decode(token, &key, &signature_only(header.alg))
-        .map_err(|_| Check("its signature or claims are wrong"))?
-        .claims;
+    let (_, claims): (_, Claims) = signed(token, keys, &ALGORITHMS)?;
     check(claims, expected)
-}
-
-/// The one that it names; where it names none, the only one there is.
-fn key_for<'a>(keys: &'a JwkSet, kid: Option<&str>) -> Result<&'a Jwk, NotAcceptable> {
-    let signs = |jwk: &&Jwk| matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature));
-    let mut usable = keys.keys.iter().filter(signs);
-    match kid {
-        Some(kid) => usable.find(|jwk| jwk.common.key_id.as_deref() == Some(kid)).ok_or(NotAcceptable::UnknownKey),
-        None => match (usable.next(), usable.next()) {
-            (Some(only), None) => Ok(only),
-            (None | Some(_), _) => Err(NotAcceptable::Check("it does not say which key signed it")),
-        },
-    }
 }
 
 fn check(claims: Claims, expected: &Expected<'_>) -> Result<(String, Person), NotAcceptable> {

@@ -2,66 +2,37 @@
 //!
 //! Only what the configured issuer publishes is asked, over `https`, without redirects, within limits of size and time.
 
-use super::config::{SignInConfig, is_safe};
+use super::config::SignInConfig;
 use super::id_token::{Expected, NotAcceptable, verify};
 use super::{Identity, steps};
 use crate::authority::error::Refusal;
+use crate::authority::issuer_keys::{
+    Keys, NEW_KEYS_AFTER, Published, REFRESHED_AFTER, Unavailable, answer, certificates, client,
+};
 use crate::clock::Clock;
 use crate::files::read_trusted;
-use crate::protocol::display::escaped;
 use crate::protocol::encoding::{base64url, sha256};
 use crate::protocol::secret::Secret;
 use jsonwebtoken::jwk::JwkSet;
-use reqwest::{RequestBuilder, StatusCode};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::Mutex;
 use url::Url;
 
-/// How long the provider may take for one answer.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Bytes that an answer may have.
-const ANSWER_MAX: usize = 1 << 20;
-/// Seconds after which its metadata and keys are read again.
-const REFRESHED_AFTER: i64 = 3600;
-/// Seconds between two looks for a key that is not known, whoever asks.
-const NEW_KEYS_AFTER: i64 = 10;
-
-/// Seconds for which a provider that could not be asked is not asked again: those who wait are told at once.
-const AGAIN_AFTER: i64 = 5;
+impl From<Unavailable> for Refusal {
+    fn from(why: Unavailable) -> Self {
+        Self::Provider(why.0)
+    }
+}
 
 /// What is known of the provider.
 #[derive(Default)]
-pub struct Known(Mutex<State>);
-
-#[derive(Default)]
-struct State {
-    provider: Option<Arc<Provider>>,
-    /// When it could not be asked, and why.
-    failed: Option<(i64, String)>,
-}
-
-/// RFC 7517 section 5: keys of kinds that we do not know are passed over.
-#[derive(Deserialize)]
-struct Keys {
-    keys: Vec<serde_json::Value>,
-}
-
-impl From<Keys> for JwkSet {
-    fn from(set: Keys) -> Self {
-        Self { keys: set.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok()).collect() }
-    }
-}
+pub struct Known(Published<Provider>);
 
 struct Provider {
     http: reqwest::Client,
     issuer: String,
-    ca: Option<String>,
     metadata: Metadata,
     keys: JwkSet,
-    read_at: i64,
 }
 
 /// OpenID Connect Discovery 1.0 section 3, as far as it is used.
@@ -81,11 +52,6 @@ struct Metadata {
 #[derive(Deserialize)]
 struct Tokens {
     id_token: String,
-}
-
-#[derive(Deserialize)]
-struct ErrorAnswer {
-    error: String,
 }
 
 /// The way to the provider, for one sign-in.
@@ -157,11 +123,11 @@ impl Known {
         config: &SignInConfig,
         redirect_uri: &str,
         code: &str,
-        (nonce, verifier): (&str, &str),
+        (nonce, pkce): (&str, &str),
         clock: &Clock,
     ) -> Result<Identity, Refusal> {
         let provider = self.provider(config, clock).await?;
-        let token = provider.exchange(config, redirect_uri, code, verifier).await?;
+        let token = provider.exchange(config, redirect_uri, code, pkce).await?;
         let expected = || Expected {
             issuer: config.issuer.as_str(),
             client_id: &config.client_id,
@@ -181,64 +147,33 @@ impl Known {
     }
 
     async fn provider(&self, config: &SignInConfig, clock: &Clock) -> Result<Arc<Provider>, Refusal> {
-        self.not_older_than(REFRESHED_AFTER, config, clock).await
+        self.younger_than(REFRESHED_AFTER, config, clock).await
     }
 
     async fn with_new_keys(&self, config: &SignInConfig, clock: &Clock) -> Result<Arc<Provider>, Refusal> {
-        self.not_older_than(NEW_KEYS_AFTER, config, clock).await
+        self.younger_than(NEW_KEYS_AFTER, config, clock).await
     }
 
-    async fn not_older_than(&self, age: i64, config: &SignInConfig, clock: &Clock) -> Result<Arc<Provider>, Refusal> {
-        // Held while it is asked: it is asked once, however many wait.
-        let mut known = self.0.lock().await;
-        let now = clock.now().as_second();
-        let ca = certificates(config)?;
-        if let Some(provider) = &known.provider
-            && provider.issuer == config.issuer.as_str()
-            && provider.ca == ca
-            && now.abs_diff(provider.read_at) < age.unsigned_abs()
-        {
-            return Ok(provider.clone());
-        }
-        if let Some((at, reason)) = &known.failed
-            && now.abs_diff(*at) < AGAIN_AFTER.unsigned_abs()
-        {
-            return Err(Refusal::Provider(reason.clone()));
-        }
-        let read = Provider::read(config, ca, now).await.map(Arc::new);
-        known.failed = match &read {
-            Err(Refusal::Provider(reason)) => Some((clock.now().as_second(), reason.clone())),
-            Ok(_) | Err(_) => None,
-        };
-        let provider = read?;
-        known.provider = Some(provider.clone());
-        Ok(provider)
+    async fn younger_than(&self, age: i64, config: &SignInConfig, clock: &Clock) -> Result<Arc<Provider>, Refusal> {
+        let ca = certificates(config.ca_file.as_deref())?;
+        let with = format!("{}\n{}", config.issuer.as_str(), ca.as_deref().unwrap_or_default());
+        Ok(self.0.younger_than(age, &with, clock.now(), Provider::read(config, ca)).await?)
     }
-}
-
-fn certificates(config: &SignInConfig) -> Result<Option<String>, Refusal> {
-    let Some(file) = &config.ca_file else { return Ok(None) };
-    let text = read_trusted(file, ANSWER_MAX as u64).map_err(|fault| Refusal::Provider(fault.to_string()))?;
-    text.map(Some).ok_or_else(|| Refusal::Provider(format!("{} is not there", file.display())))
 }
 
 impl Provider {
-    async fn read(config: &SignInConfig, ca: Option<String>, now: i64) -> Result<Self, Refusal> {
-        let http = client(ca.as_deref()).map_err(|error| Refusal::Provider(escaped(&error.to_string())))?;
-        let issuer = config.issuer.as_str();
-        let url = format!("{}/.well-known/openid-configuration", issuer.strip_suffix('/').unwrap_or(issuer));
-        let metadata: Metadata = answer(http.get(url)).await?;
-        if metadata.issuer != issuer {
-            return Err(Refusal::Provider("its metadata is another issuer's".into()));
+    async fn read(config: &SignInConfig, ca: Option<String>) -> Result<Self, Unavailable> {
+        let http = client(ca.as_deref())?;
+        let metadata: Metadata = answer(http.get(config.issuer.configuration())).await?;
+        if metadata.issuer != config.issuer.as_str() {
+            return Err(Unavailable("its metadata is another issuer's".into()));
         }
-        for endpoint in [&metadata.authorization_endpoint, &metadata.token_endpoint, &metadata.jwks_uri] {
-            // A provider that is reached over https must not send anybody elsewhere without.
-            if !is_safe(endpoint) || (issuer.starts_with("https:") && endpoint.scheme() != "https") {
-                return Err(Refusal::Provider("its metadata names an endpoint that is not https".into()));
-            }
+        let endpoints = [&metadata.authorization_endpoint, &metadata.token_endpoint, &metadata.jwks_uri];
+        if !endpoints.into_iter().all(|endpoint| config.issuer.may_name(endpoint)) {
+            return Err(Unavailable("its metadata names an endpoint that is not https".into()));
         }
         let keys: Keys = answer(http.get(metadata.jwks_uri.clone())).await?;
-        Ok(Self { http, issuer: issuer.to_owned(), ca, metadata, keys: keys.into(), read_at: now })
+        Ok(Self { http, issuer: metadata.issuer.clone(), metadata, keys: keys.into() })
     }
 
     /// OpenID Connect Core section 3.1.3.1, with PKCE.
@@ -282,39 +217,4 @@ fn client_secret(config: &SignInConfig) -> Result<Option<Secret>, Refusal> {
     let text = read_trusted(file, 4096).map_err(|fault| Refusal::Provider(fault.to_string()))?;
     let text = text.ok_or_else(|| Refusal::Provider(format!("{} is not there", file.display())))?;
     Ok(Some(Secret::new(text.trim_end().to_owned())))
-}
-
-fn client(ca: Option<&str>) -> Result<reqwest::Client, reqwest::Error> {
-    let mut builder = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(PATIENCE)
-        .user_agent(concat!("elevate-authority/", env!("CARGO_PKG_VERSION")));
-    if let Some(ca) = ca {
-        builder = builder.tls_certs_merge(reqwest::Certificate::from_pem_bundle(ca.as_bytes())?);
-    }
-    builder.build()
-}
-
-async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Refusal> {
-    let refused = |reason: &str| Refusal::Provider(reason.to_owned());
-    let unreachable = |error: reqwest::Error| {
-        tracing::warn!(%error, "the identity provider");
-        refused(if error.is_timeout() { "it did not answer in time" } else { "it can't be reached" })
-    };
-    let mut response = request.send().await.map_err(unreachable)?;
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-        if body.len() + chunk.len() > ANSWER_MAX {
-            return Err(refused("its answer is too long"));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    if response.status() != StatusCode::OK {
-        let error = serde_json::from_slice::<ErrorAnswer>(&body).map(|answer| answer.error);
-        let error =
-            error.ok().filter(|error| error.len() < 100).map_or_else(String::new, |error| format!(" ({error})"));
-        let status = response.status().as_u16();
-        return Err(refused(&escaped(&format!("it answered with HTTP status {status}{error}"))));
-    }
-    serde_json::from_slice(&body).map_err(|_| refused("its answer can't be read"))
 }

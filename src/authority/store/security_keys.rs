@@ -121,14 +121,16 @@ pub(super) async fn used(
     credential: &str,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    // Read again here, where nobody else writes: of two answers at once the later one may have been verified first.
+    // Read again here, where nobody else writes: of two answers at once the later one may be the first to be recorded.
     let before: Option<String> = sqlx::query_scalar("SELECT credential FROM security_key WHERE credential_id = $1")
         .bind(credential_id)
         .fetch_optional(&mut *connection)
         .await?;
-    if before.is_some_and(|before| counter(&before) != 0 && counter(credential) <= counter(&before)) {
-        return Err(StoreError::Conflict("the key's counter did not rise: it was used for something else meanwhile"));
+    let (known, new) = (before.as_deref().map_or(0, counter), counter(credential));
+    if new != 0 && new == known {
+        return Err(StoreError::Conflict("the key counted the same for two answers: it may have been copied"));
     }
+    let credential = if new < known { before.as_deref().unwrap_or(credential) } else { credential };
     let done = sqlx::query("UPDATE security_key SET credential = $1, last_used_at = $2 WHERE credential_id = $3")
         .bind(credential)
         .bind(at.as_second())

@@ -16,6 +16,7 @@ pub use reach::Reach;
 pub use reaper::reap;
 
 use crate::clock::seconds_between;
+use crate::protocol::encoding::{base64url, sha256};
 use crate::protocol::messages::ResourceKind;
 use crate::protocol::names::{Malformed, ResourceName};
 use crate::protocol::secret::Secret;
@@ -41,7 +42,8 @@ pub struct StoredGrant {
     pub secret: Option<Secret>,
     /// Whether it was asked without naming a scope, and so has all that there is.
     pub whole: bool,
-    /// Which login or terminal it is for ([`Reach::id`]); `None` for all. Set when it is put into a store.
+    /// Which login, terminal or workload it is for ([`GrantStore::reach_id`]); `None` for all of the account's. Set when it
+    /// is put into a store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reach: Option<String>,
     /// When it began.
@@ -132,6 +134,8 @@ trait Keyring: Send + Sync {
 pub struct GrantStore {
     keyring: Box<dyn Keyring>,
     reach: Reach,
+    /// What tells a workload's grants from those of the account it runs as, and from other workloads'.
+    workload: Option<String>,
     why_not_better: Option<String>,
 }
 
@@ -148,7 +152,7 @@ impl GrantStore {
         }
         let kernel = || kernel::KernelKeyring::open(authority_id).map(|it| Box::new(it) as Box<dyn Keyring>);
         let desktop = || secret_service::SecretService::open(authority_id).map(|it| Box::new(it) as Box<dyn Keyring>);
-        let only = |keyring| Self { keyring, reach: Reach::User, why_not_better: None };
+        let only = |keyring| Self { keyring, reach: Reach::User, workload: None, why_not_better: None };
         match choice {
             Choice::Auto => Self::first_of(kernel, desktop),
             Choice::Kernel => kernel().map(only),
@@ -162,11 +166,16 @@ impl GrantStore {
         desktop: impl FnOnce() -> Result<Box<dyn Keyring>, KeyringError>,
     ) -> Result<Self, KeyringError> {
         let why_no_kernel = match kernel() {
-            Ok(keyring) => return Ok(Self { keyring, reach: Reach::User, why_not_better: None }),
+            Ok(keyring) => {
+                return Ok(Self { keyring, reach: Reach::User, workload: None, why_not_better: None });
+            }
             Err(why) => why,
         };
         match desktop() {
-            Ok(keyring) => Ok(Self { keyring, reach: Reach::User, why_not_better: Some(why_no_kernel.to_string()) }),
+            Ok(keyring) => {
+                let why_not_better = Some(why_no_kernel.to_string());
+                Ok(Self { keyring, reach: Reach::User, workload: None, why_not_better })
+            }
             Err(why) => Err(KeyringError::Absent { keyring: "keyring", reason: format!("{why_no_kernel}; {why}") }),
         }
     }
@@ -201,12 +210,23 @@ impl GrantStore {
         Self { reach, ..self }
     }
 
-    /// Which login or terminal grants are for that are kept here from now on.
+    /// The same store, for the grants of a workload: they are neither this account's nor another workload's.
+    #[must_use]
+    pub fn of_workload(self, subject: &str) -> Self {
+        Self { workload: Some(base64url(&sha256(&[subject.as_bytes()])[..12])), ..self }
+    }
+
+    /// Which login, terminal or workload grants are for that are kept here from now on.
     ///
     /// # Errors
     /// [`KeyringError::NoReach`] where that can't be told.
     pub fn reach_id(&self) -> Result<Option<String>, KeyringError> {
-        self.reach.id().map_err(KeyringError::NoReach)
+        let reach = self.reach.id().map_err(KeyringError::NoReach)?;
+        Ok(match (reach, &self.workload) {
+            (reach, None) => reach,
+            (None, Some(workload)) => Some(workload.clone()),
+            (Some(reach), Some(workload)) => Some(format!("{reach}.{workload}")),
+        })
     }
 
     /// The live grant for a resource that reaches here. One that has expired is removed, and there is none.

@@ -16,7 +16,7 @@ use std::fmt::Write as _;
 const INDENT: usize = 11;
 
 pub fn run(device: &Device, resource: &ResourceName) -> Result<u8, Error> {
-    let explained = device.api()?.explain(resource);
+    let explained = device.explain(resource);
     let explanation = explained.map_err(|error| suggestions::with_nearest(device, resource, error))?;
     let answer = json!({
         "version": 1,

@@ -6,7 +6,7 @@ use crate::clock::{human, seconds_between};
 use serde_json::{Value, json};
 
 pub fn run(device: &Device) -> Result<u8, Error> {
-    let catalogue = device.api()?.resources()?;
+    let catalogue = device.resources()?;
     // Without a keyring, or where it can't be told whom it reaches, nothing is held.
     let (held, keyring) = match device.grant_store() {
         Ok(store) if store.reach_id().is_ok() => (store.all(device.clock.now())?, store.name()),

@@ -31,7 +31,7 @@ pub fn resource(device: &Device, named: Option<ResourceName>) -> Result<Resource
         return Err(none());
     }
     let Some(mut tty) = Tty::open() else { return Err(none()) };
-    let entries = device.api()?.resources()?.resources;
+    let entries = device.resources()?.resources;
     if entries.is_empty() {
         return Err(
             Error::usage("there is nothing you may elevate to").hint("resources are declared in authority.toml")
