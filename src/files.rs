@@ -46,7 +46,10 @@ pub fn read_private(path: &Path, max: u64) -> Result<Option<String>, FileFault> 
     read(path, max, |opened, path| {
         trusted(opened, path)?;
         let status = rustix::fs::fstat(opened).map_err(|error| fault(path, error))?;
-        if status.st_mode & 0o077 == 0 { Ok(()) } else { Err(fault(path, "others can read it: run chmod 600 on it")) }
+        if status.st_mode & 0o077 != 0 {
+            return Err(fault(path, "others can read it: run chmod 600 on it"));
+        }
+        Ok(())
     })
 }
 

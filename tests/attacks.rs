@@ -2,7 +2,8 @@
 //! this, tries that, and gets nothing; or gets what the comment says, no more.
 //!
 //! Rows that are the command line's (a planted socket or lock, a poisoned environment, secrets in argv and core dumps)
-//! are in tests/cli; edits of the log are in `audit_faults`; broken policies in `policy`.
+//! are in tests/cli; login interception (state, PKCE, `iss`, the loopback port) in `sign_in`; edits of the log in
+//! `audit_faults`; broken policies in `policy`.
 
 use crate::harness::{
     Answer, Ask, BE, BS, No, Reply, Says, TestAuthority, TestKey, claims, me, noon, operation_body, proof_key,

@@ -198,7 +198,7 @@ impl TestAuthority {
 
     pub fn write_config(&self, text: &str) {
         let file = self.config().join("authority.toml");
-        let before = std::fs::read_to_string(&file).unwrap();
+        let before = std::fs::read_to_string(&file).unwrap_or_default();
         let store = before.split_inclusive('\n').next().filter(|line| line.starts_with("store = "));
         put(&file, &format!("{}{text}", store.unwrap_or_default()));
     }

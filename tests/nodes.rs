@@ -66,11 +66,16 @@ impl Nodes {
     }
 
     fn spawn(&self, node: usize) -> Child {
+        self.command(node).spawn().unwrap()
+    }
+
+    fn command(&self, node: usize) -> Command {
         let home = self.home.path().join(node.to_string());
         let mut command = Command::new(AUTHORITY_BIN);
         command.arg("serve").arg("--config").arg(self.home.path().join("config"));
         command.arg("--data").arg(home.join("data")).arg("--socket").arg(home.join("run/socket"));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap()
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        command
     }
 
     async fn joined(&mut self, node: usize, mut child: Child) {
@@ -116,14 +121,13 @@ fn said(child: &mut Child) -> Value {
     serde_json::from_str(&line).unwrap_or_else(|_| panic!("it said {line:?}"))
 }
 
-/// Waits until something is so; says for how long it was not.
-async fn until<F: Future<Output = bool>>(so: impl Fn() -> F) -> Duration {
+/// Waits until something is so.
+async fn until<F: Future<Output = bool>>(so: impl Fn() -> F) {
     let begun = Instant::now();
     while !so().await {
         assert!(begun.elapsed() < Duration::from_secs(30), "it never comes to be");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    begun.elapsed()
 }
 
 #[tokio::test]
@@ -294,7 +298,7 @@ async fn a_signing_key_rotated_on_one_node_is_every_nodes() {
     for rotated_at in [0, 2] {
         let old = nodes.node(1).ask(&Ask::new("wiki"), &proof_key()).await.grant().access_token;
         let new = nodes.node(rotated_at).operate(OperationName::KeysRotate, None, None, &key).await.unwrap();
-        let new = new["kid"].as_str().unwrap();
+        let (new, rotated) = (new["kid"].as_str().unwrap(), Instant::now());
         let token = nodes.node(rotated_at).ask(&Ask::new("wiki"), &proof_key()).await.grant().access_token;
         assert_eq!(kid(token.expose()), new);
         // Known everywhere at once, and signed with everywhere within a second.
@@ -302,11 +306,14 @@ async fn a_signing_key_rotated_on_one_node_is_every_nodes() {
             assert!(wire.is_active(&token).await && wire.is_active(&old).await);
         }
         for wire in &nodes.wires {
-            let signs = async || {
+            loop {
+                let asked = rotated.elapsed();
                 let token = wire.ask(&Ask::new("wiki"), &proof_key()).await.grant().access_token;
-                kid(token.expose()) == new
-            };
-            assert!(until(signs).await < Duration::from_secs(1));
+                if kid(token.expose()) == new {
+                    break;
+                }
+                assert!(asked < Duration::from_secs(1), "signed with the old key {asked:?} after the rotation");
+            }
             let published = wire.get(&wire.at("/jwks")).await.text;
             assert!(published.contains(new) && published.contains(&kid(old.expose())));
         }
@@ -335,26 +342,32 @@ async fn a_node_killed_in_the_middle_leaves_the_log_whole() {
     let mut nodes = Nodes::start(Server::shared()).await;
     nodes.enrolled().await;
     let mut asking = JoinSet::new();
-    for number in 0..300 {
-        let wire = nodes.wires[number % 3].clone();
+    let (tell, mut granted) = tokio::sync::mpsc::unbounded_channel();
+    for number in 0..12 {
+        let (wire, tell) = (nodes.wires[number % 3].clone(), tell.clone());
         asking.spawn(async move {
-            let proof = proof_key();
-            let url = wire.at("/token");
-            let request = wire.request("POST", &url).header("DPoP", wire.prove("/token", &proof, None));
-            // Its node may be gone by now.
-            let reply = request.form(&Ask::new("wiki").request()).send().await.ok()?;
-            let grant: Option<Value> = serde_json::from_str(&reply.text().await.ok()?).ok();
-            serde_json::from_value::<Receipt>(grant?["receipt"].clone()).ok()
+            for _ in 0..20 {
+                let proof = proof_key();
+                let request = wire.request("POST", &wire.at("/token"));
+                let request = request.header("DPoP", wire.prove("/token", &proof, None));
+                // Its node may be gone by now.
+                let Ok(reply) = request.form(&Ask::new("wiki").request()).send().await else { return };
+                let Ok(grant) = serde_json::from_str::<Value>(&reply.text().await.unwrap_or_default()) else { return };
+                if let Ok(receipt) = serde_json::from_value::<Receipt>(grant["receipt"].clone()) {
+                    tell.send(receipt).unwrap();
+                }
+            }
         });
     }
+    drop(tell);
     let mut receipts = Vec::new();
-    while let Some(done) = asking.join_next().await {
-        receipts.extend(done.unwrap());
+    while let Some(receipt) = granted.recv().await {
+        receipts.push(receipt);
         if receipts.len() == 30 {
             nodes.running[1].kill().unwrap();
         }
     }
-    assert!(receipts.len() >= 200, "two nodes go on: {}", receipts.len());
+    assert!(receipts.len() >= 160, "two nodes go on: {}", receipts.len());
     nodes.wires.remove(1);
     in_the_log(&nodes, &receipts).await;
     nodes.log_is_whole().await;
@@ -371,7 +384,7 @@ async fn in_the_log(nodes: &Nodes, receipts: &[Receipt]) -> Vec<String> {
     let log: Vec<String> = nodes.node(0).log().await.into_iter().map(|entry| entry.leaf.unwrap()).collect();
     for receipt in receipts {
         let (leaf, head) = receipt.verify(&nodes.node(0).log_key, None).unwrap();
-        assert!(head.size as usize <= log.len());
+        assert!(head.size <= log.len() as u64);
         assert_eq!(log[usize::try_from(leaf.index).unwrap()], receipt.leaf);
     }
     log

@@ -73,7 +73,7 @@ impl Server {
     /// Starts it again, after [`Server::stop`].
     pub fn resume(&mut self, settings: &[&str]) {
         // It is stopped when the pipe closes, which the kernel does for whoever holds its other end.
-        let script = "[ -z \"$limit\" ] || ulimit -f $limit; \"$@\" & server=$!; read -r never; kill -s \"${never:-INT}\" $server; wait $server; \
+        let script = "[ -z \"$limit\" ] || ulimit -f $limit; \"$@\" & server=$!; read -r never; kill -s \"${never:-QUIT}\" $server; wait $server; \
                       [ -n \"$never\" ] || rm -rf \"$directory\"";
         let mut command = Command::new("sh");
         let limit = self.limit.map(|limit| limit.to_string()).unwrap_or_default();
@@ -95,7 +95,7 @@ impl Server {
         let log = std::fs::File::create(self.directory.path().join("log")).unwrap();
         let child = command.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         self.guard = Some(child);
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while !self.psql("postgres", "SELECT 1").status.success() {
             let log = || std::fs::read_to_string(self.directory.path().join("log")).unwrap();
             assert!(Instant::now() < deadline, "PostgreSQL does not start: {}", log());
@@ -109,6 +109,16 @@ impl Server {
         let mut guard = self.guard.take().unwrap();
         writeln!(guard.stdin.take().unwrap(), "{signal}").unwrap();
         guard.wait().unwrap();
+    }
+
+    /// Signals every process of it.
+    pub fn signal(&self, signal: &str) {
+        let pid = std::fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
+        let pid = pid.lines().next().unwrap().to_owned();
+        let below = Command::new("pgrep").args(["-P", &pid]).output().unwrap();
+        let below = String::from_utf8(below.stdout).unwrap();
+        let done = Command::new("kill").args(["-s", signal, &pid]).args(below.lines()).status().unwrap();
+        assert!(done.success());
     }
 
     /// What its settings forbid, whoever tends it may do.
@@ -140,6 +150,19 @@ impl Server {
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::SeqCst));
         self.sql("postgres", &format!("CREATE DATABASE {name} TEMPLATE template0"));
         name
+    }
+
+    /// What the runbook says of backup and restore, from one database to another.
+    pub fn move_by_dump(&self, from: &str, to: &str) {
+        let file = self.directory.path().join(format!("{from}.dump"));
+        for (tool, words) in [
+            ("pg_dump", ["--format=custom", "--no-unlogged-table-data", &format!("--file={}", file.display()), from]),
+            ("pg_restore", ["--clean", "--if-exists", &format!("--dbname={to}"), file.to_str().unwrap()]),
+        ] {
+            let mut command = Command::new(program(tool));
+            let done = command.args(words).args(["-U", "elevate", "-h"]).arg(self.socket()).output().unwrap();
+            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        }
     }
 
     /// How `authority.toml` names a database.
@@ -188,6 +211,18 @@ macro_rules! once_more {
 }
 
 once_more! {
+    sign_in {
+        a_code_is_for_who_asked_for_it
+        a_device_is_refused_is_too_late_or_is_another
+        a_device_without_a_browser_is_signed_in_by_another
+        a_person_may_refuse
+        a_session_ends_when_it_is_not_used_and_when_it_is_old
+        each_step_is_taken_once
+        signing_out_ends_the_session_and_its_grants_but_no_others
+        what_ends_on_one_node_has_ended_on_the_other
+        who_is_shut_out_loses_sessions_and_grants_at_once
+        who_signs_in_is_known_by_the_providers_sub
+    }
     audit_faults {
         a_grant_that_is_not_recorded_is_not_issued
         a_stepped_up_grant_that_is_not_recorded_is_not_issued

@@ -1,6 +1,8 @@
 //! People who sign in over the network: who they are, for how long, and everything that is tried instead.
 
+mod company;
 pub mod network;
+mod people;
 pub mod provider;
 
 use crate::harness::{Ask, TestKey, operation_body, policy, proof_key};
@@ -15,7 +17,7 @@ use std::time::Duration;
 // --- a session ---------------------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn who_signs_in_is_known_by_the_providers_sub() {
+pub async fn who_signs_in_is_known_by_the_providers_sub() {
     let network = Network::start().await;
     let device = network.sign_in().await;
     assert_eq!(device.subject, network.provider.subject("anna"));
@@ -33,7 +35,7 @@ async fn who_signs_in_is_known_by_the_providers_sub() {
     network.provider.change(|says| says.claims = json!({ "name": "Anna Other", "email": "other@example.com" }));
     let again = network.sign_in().await;
     assert_eq!(again.subject, device.subject);
-    assert_eq!(network.authority.count("SELECT count(*) FROM user").await, 1);
+    assert_eq!(network.authority.count("SELECT count(*) FROM \"user\"").await, 1);
 }
 
 #[tokio::test]
@@ -68,7 +70,7 @@ async fn nobody_is_anybody_without_a_token_and_its_key() {
 }
 
 #[tokio::test]
-async fn a_session_ends_when_it_is_not_used_and_when_it_is_old() {
+pub async fn a_session_ends_when_it_is_not_used_and_when_it_is_old() {
     let network = Network::with("length = \"3h\"\nidle = \"1h\"\n", &policy()).await;
     let device = network.sign_in().await;
     for _ in 0..5 {
@@ -86,7 +88,7 @@ async fn a_session_ends_when_it_is_not_used_and_when_it_is_old() {
 }
 
 #[tokio::test]
-async fn signing_out_ends_the_session_and_its_grants_but_no_others() {
+pub async fn signing_out_ends_the_session_and_its_grants_but_no_others() {
     let network = Network::start().await;
     let (device, other) = (network.sign_in().await, network.sign_in().await);
     let grant = network.ask_as(&device, &Ask::new("wiki")).await.grant();
@@ -103,7 +105,7 @@ async fn signing_out_ends_the_session_and_its_grants_but_no_others() {
 }
 
 #[tokio::test]
-async fn who_is_shut_out_loses_sessions_and_grants_at_once() {
+pub async fn who_is_shut_out_loses_sessions_and_grants_at_once() {
     let network = Network::start().await;
     let key = TestKey::touch_only();
     network.authority.enrol("blue", &key, None).await.unwrap();
@@ -126,6 +128,22 @@ async fn who_is_shut_out_loses_sessions_and_grants_at_once() {
     network.authority.operate(OperationName::UserEnable, Some(&device.subject), None, &key).await.unwrap();
     assert_eq!(network.get_as(&device, "/resources").await.no().says(), "this device was signed out");
     network.sign_in().await;
+}
+
+/// On SQLite another process is the other node, as far as it holds: it knows what is in the store, and nothing else.
+#[tokio::test]
+pub async fn what_ends_on_one_node_has_ended_on_the_other() {
+    let network = Network::start().await;
+    let key = TestKey::touch_only();
+    network.authority.enrol("blue", &key, None).await.unwrap();
+    let (first, second) = (network.sign_in().await, network.sign_in().await);
+    let other = network.other_node().await;
+    let says = async |device: &Device| other.get_as(device, "/resources").await;
+    assert_eq!(says(&first).await.status, 200);
+    network.revoke(&first.token).await;
+    assert_eq!(says(&first).await.no().says(), "this device was signed out");
+    network.authority.operate(OperationName::UserDisable, Some(&second.subject), None, &key).await.unwrap();
+    assert_eq!(says(&second).await.no().says(), "your account was disabled");
 }
 
 #[tokio::test]
@@ -300,7 +318,7 @@ async fn another_browser_can_not_finish_what_one_began() {
 }
 
 #[tokio::test]
-async fn each_step_is_taken_once() {
+pub async fn each_step_is_taken_once() {
     let network = Network::start().await;
     let login = Login::new();
     let mut browser = Browser::default();
@@ -330,7 +348,7 @@ async fn each_step_is_taken_once() {
 }
 
 #[tokio::test]
-async fn a_code_is_for_who_asked_for_it() {
+pub async fn a_code_is_for_who_asked_for_it() {
     let network = Network::start().await;
     let form = |code: &str, redirect: &'static str, verifier: &str| {
         [("grant_type", "authorization_code"), ("client_id", CLIENT_ID), ("redirect_uri", redirect)]
@@ -394,7 +412,7 @@ async fn pages_are_safe_to_show() {
 }
 
 #[tokio::test]
-async fn a_person_may_refuse() {
+pub async fn a_person_may_refuse() {
     let network = Network::start().await;
     let (login, mut browser) = (Login::new(), Browser::default());
     let url = network.to_provider(&login, &mut browser).await;
@@ -532,8 +550,21 @@ async fn a_provider_that_is_gone_lets_nobody_in_and_is_asked_again() {
         assert_eq!(redirect["error_description"], format!("the identity provider can't say who you are: {cause}"));
     }
     network.provider.change(|says| says.metadata = json!({}));
-    network.clock.advance(10);
+    network.clock.advance(5);
     network.sign_in().await;
+}
+
+#[tokio::test]
+async fn nobody_begins_without_end() {
+    let network = Network::start().await;
+    let login = Login::new();
+    for _ in 0..300 {
+        network.push(&login).await;
+    }
+    let flood = no(&network.post("/par", &login.key, &login.form()).await);
+    assert_eq!(flood.code(), (429, "slow_down"));
+    network.clock.advance(600);
+    network.push(&login).await;
 }
 
 #[tokio::test]
@@ -592,7 +623,7 @@ async fn asks(network: &Network, waiting: &Waiting) -> crate::harness::Reply {
 }
 
 #[tokio::test]
-async fn a_device_without_a_browser_is_signed_in_by_another() {
+pub async fn a_device_without_a_browser_is_signed_in_by_another() {
     let network = Network::start().await;
     let waiting = device_waits(&network).await;
     assert_eq!((waiting.codes.expires_in, waiting.codes.interval), (600, 5));
@@ -628,7 +659,7 @@ async fn a_device_without_a_browser_is_signed_in_by_another() {
 }
 
 #[tokio::test]
-async fn a_device_is_refused_is_too_late_or_is_another() {
+pub async fn a_device_is_refused_is_too_late_or_is_another() {
     let network = Network::start().await;
     let waiting = device_waits(&network).await;
     let mut browser = Browser::default();

@@ -214,7 +214,7 @@ impl Refusal {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::UnknownResource(_) => "`elevate list` shows what there is".to_owned(),
-            Self::UserDisabled(_) => {
+            Self::UserDisabled(_) | Self::SignInOver(Over::Disabled) => {
                 "an administrator can let you in again with `elevate admin user enable`".to_owned()
             }
             Self::Denied { .. } => {
@@ -240,9 +240,6 @@ impl Refusal {
                 "enrol a hardware key, or set `allow_software_keys = true` in authority.toml".to_owned()
             }
             Self::Policy(_) => "run `elevate-authority check-config`".to_owned(),
-            Self::SignInOver(Over::Disabled) => {
-                "an administrator can let you in again with `elevate admin user enable`".to_owned()
-            }
             Self::NotSignedIn | Self::SignInOver(_) => "run `elevate login`".to_owned(),
             Self::SignIn { .. } | Self::Provider(_) => "run `elevate login` again".to_owned(),
             Self::IdentityToken(why) => why.hint().to_owned(),

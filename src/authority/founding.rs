@@ -7,6 +7,7 @@ use super::elevation::ElevationId;
 use super::signer::{MasterKey, new_signing_key};
 use super::store::{Change, Faults, Place, Store};
 use crate::clock::Clock;
+use crate::files::replace;
 use crate::log::leaf::Event;
 use crate::protocol::LOCAL_HOST;
 use crate::protocol::issuer::Issuer;
@@ -14,6 +15,10 @@ use crate::protocol::names::Malformed;
 use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
+
+/// Says beside the key that its authority was founded. Without it an empty store in the place of the right one would be
+/// founded once more, with the same name and the same log's key, and none of its users, keys and revocations.
+pub(super) const FOUNDED: &str = "authority.founded";
 
 /// A store and a key that belong together.
 pub struct Foundation {
@@ -41,6 +46,13 @@ impl Foundation {
         let store = Store::open(place, faults).await?;
         let issuer = issuer_of(&store).await?;
         let path = data.join("authority.key");
+        if issuer.is_none() && data.join(FOUNDED).exists() {
+            return Err(OpenError::Other(format!(
+                "the store is empty, and the authority in {} was founded before: restore the store, or name the right one in \
+                 authority.toml; `elevate-authority reset` begins anew",
+                data.display()
+            )));
+        }
         let master = if issuer.is_some() { MasterKey::load(&path)? } else { MasterKey::load_or_create(&path)? };
         let foundation = Self { store, master: Arc::new(master), issuer };
         foundation.check_key(data).await?;
@@ -66,6 +78,9 @@ impl Foundation {
         let audit = Audit::start(self.store.clone(), self.master.log_signer(issuer.as_str())?, clock.clone());
         if self.issuer.is_none() {
             self.found(&audit, &issuer, data, clock).await?;
+        }
+        if !data.join(FOUNDED).exists() {
+            replace(&data.join(FOUNDED), format!("{issuer}\n").as_bytes())?;
         }
         Ok((audit, issuer))
     }

@@ -7,6 +7,7 @@ use super::caller::Caller;
 use super::elevation::ElevationId;
 use super::error::Refusal;
 use super::issue::secret;
+use super::sign_in::Person;
 use super::signer::new_signing_key;
 use super::store::{Change, GrantRow, SecretRow, SecurityKeyRow};
 use crate::log::leaf::Event;
@@ -184,7 +185,10 @@ async fn effect(
         }
         OperationName::UserList => {
             let users = authority.store.users().await?;
-            let row = |user: &super::store::UserRow| json!({ "user": user.sub, "created_at": user.created_at, "disabled_at": user.disabled_at });
+            let people = authority.store.people().await?;
+            let person = |sub: &str| serde_json::from_str::<Person>(people.get(sub)?).ok();
+            let name = |sub: &str| person(sub).map(|person| person.name);
+            let row = |user: &super::store::UserRow| json!({ "user": user.sub, "name": name(&user.sub), "created_at": user.created_at, "disabled_at": user.disabled_at });
             reads(json!({ "users": users.iter().map(row).collect::<Vec<_>>() }))
         }
         OperationName::UserDisable => {

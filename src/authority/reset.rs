@@ -2,12 +2,13 @@
 //! protected: no key and no secret comes over. Nothing is deleted either, so the log before can still be checked.
 
 use super::OpenError;
+use super::founding::FOUNDED;
 use crate::files::{FileFault, open_lock, own_directory, try_lock};
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 
 /// What an authority is made of. The database goes first: a key beside no database is made use of by nobody.
-const PARTS: [(&str, &str); 4] = [DATABASE[0], DATABASE[1], DATABASE[2], ("authority.key", "")];
+const PARTS: [(&str, &str); 5] = [DATABASE[0], DATABASE[1], DATABASE[2], ("authority.key", ""), (FOUNDED, "")];
 /// The files of the database.
 pub(super) const DATABASE: [(&str, &str); 3] =
     [("authority.db", ""), ("authority.db", "-wal"), ("authority.db", "-shm")];

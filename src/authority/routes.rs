@@ -74,12 +74,13 @@ fn public_endpoints() -> Router<Arc<Authority>> {
 fn mounted(api: Router<Arc<Authority>>, authority: Arc<Authority>) -> Router {
     let path = authority.issuer.path();
     let well_known = "/.well-known/oauth-authorization-server";
-    Router::new()
-        .nest(if path.is_empty() { "/" } else { path }, api)
-        .route(well_known, get(metadata))
-        // RFC 8414 section 3.1: the issuer's path comes after the well-known part.
-        .route(&format!("{well_known}{path}"), get(metadata))
-        .fallback(no_such_path)
+    let app = Router::new().route(well_known, get(metadata));
+    // RFC 8414 section 3.1: the issuer's path comes after the well-known part.
+    let app = match path {
+        "" => app.merge(api),
+        path => app.nest(path, api).route(&format!("{well_known}{path}"), get(metadata)),
+    };
+    app.fallback(no_such_path)
         .method_not_allowed_fallback(no_such_path)
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(from_fn_with_state(authority.clone(), around))
@@ -414,9 +415,14 @@ async fn log_entries(
     let entries = (from..to).zip(rows.leaves).zip(places).map(|((index, leaf), place)| LogEntry {
         leaf: leaf.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
         hash: hashes.get(&place).map(ToString::to_string),
-        private: private.remove(&index).filter(|private| private.clear.get("sub").is_none_or(|of| *of == json!(sub))),
+        private: private.remove(&index).filter(|private| is_for(&private.clear, sub)),
     });
     ok(&LogPage { entries: entries.collect(), size })
+}
+
+/// Whether a private part is this subject's, or nobody's. One that can't be read any more may be anybody's.
+fn is_for(private: &serde_json::Value, sub: &str) -> bool {
+    private.as_object().is_some_and(|members| members.get("sub").is_none_or(|of| of == sub))
 }
 
 #[derive(Deserialize)]

@@ -160,7 +160,7 @@ struct State {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Stamp(Vec<(PathBuf, Option<FileStamp>)>);
 
-/// Time of change, length and inode.
+/// Time of change, of its rights as well, length and inode.
 type FileStamp = (i64, i64, u64, u64);
 
 impl Stamp {
@@ -193,7 +193,7 @@ impl Stamp {
 fn file_stamp(file: &Path) -> Option<FileStamp> {
     use std::os::unix::fs::MetadataExt as _;
     let metadata = std::fs::metadata(file).ok()?;
-    Some((metadata.mtime(), metadata.mtime_nsec(), metadata.len(), metadata.ino()))
+    Some((metadata.ctime(), metadata.ctime_nsec(), metadata.len(), metadata.ino()))
 }
 
 impl LiveRules {

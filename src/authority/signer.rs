@@ -149,8 +149,9 @@ impl MasterKey {
     /// # Errors
     /// [`KeyError::Crypto`].
     pub fn name(&self) -> Result<String, KeyError> {
-        let bytes = self.derive("instance")?;
-        Ok(bytes[..8].iter().map(|byte| format!("{byte:02x}")).collect())
+        let derived = self.derive("instance")?;
+        let (number, _) = derived.split_first_chunk().ok_or(KeyError::Crypto("a key could not be derived"))?;
+        Ok(format!("{:016x}", u64::from_be_bytes(*number)))
     }
 
     /// Which key it is, without a word of the key.

@@ -7,6 +7,7 @@ use crate::protocol::encoding::{base64url, sha256};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::names::Malformed;
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -44,9 +45,11 @@ impl Address {
         if let Some(configured) = &config.authority {
             return Ok(configured.clone());
         }
-        // That it is there decides: one that must not be used is an error, and no reason to ask a weaker one.
-        let is_there = std::fs::symlink_metadata(SYSTEM_SOCKET).is_ok();
-        Ok(if is_there { Self::Socket(SYSTEM_SOCKET.into()) } else { Self::Embedded })
+        // That it is there decides: one that can't be looked at or must not be used is an error, and no reason to ask a
+        // weaker one.
+        let looked = std::fs::symlink_metadata(SYSTEM_SOCKET);
+        let is_absent = looked.is_err_and(|error| error.kind() == ErrorKind::NotFound);
+        Ok(if is_absent { Self::Embedded } else { Self::Socket(SYSTEM_SOCKET.into()) })
     }
 
     /// The directory's name for what is remembered of whoever answers there.

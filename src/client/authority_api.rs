@@ -282,7 +282,7 @@ impl AuthorityApi {
             return self.read(&self.transport.send(&|| self.transport.request(Method::GET, path))?);
         };
         let path = path.strip_prefix(self.known.path()).unwrap_or(path);
-        self.read(&self.proven_as(Method::GET, path, &session.key, Some(&session.token), |builder| builder)?)
+        self.read(&self.proven_as(&Method::GET, path, &session.key, Some(&session.token), |builder| builder)?)
     }
 
     /// An identity token is its bearer's (RFC 6750): it is bound to no key.
@@ -301,22 +301,22 @@ impl AuthorityApi {
         access_token: Option<&Secret>,
         fill: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<Reply, Error> {
-        self.proven_as(Method::POST, path, key, access_token, fill)
+        self.proven_as(&Method::POST, path, key, access_token, fill)
     }
 
     /// A request with a `DPoP` proof (RFC 9449); once more where the nonce was too old (section 8).
     fn proven_as(
         &self,
-        method: Method,
+        method: &Method,
         path: &str,
         key: &ProofKey,
         access_token: Option<&Secret>,
         fill: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<Reply, Error> {
         let access_token = access_token.map(Secret::expose);
-        let mut reply = self.prove_and_send(&method, path, key, access_token, &fill)?;
+        let mut reply = self.prove_and_send(method, path, key, access_token, &fill)?;
         if self.error(&reply).is_some_and(|error| error.error == "use_dpop_nonce") {
-            reply = self.prove_and_send(&method, path, key, access_token, &fill)?;
+            reply = self.prove_and_send(method, path, key, access_token, &fill)?;
         }
         Ok(reply)
     }

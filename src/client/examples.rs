@@ -12,9 +12,8 @@ Examples:
 
 Exit status: 0 done, 1 the answer is no, 2 usage, 3 denied, 4 interaction
 required, 6 authority unreachable, 7 no security key, 8 verification failed,
-9 no keyring, 10 not signed in, 11 other failure. With a command: the
-command's own status; 125 if elevate failed before it, 126 not executable,
-127 not found.";
+9 no keyring, 10 not signed in, 11 other failure. With a command: the command's
+own status; 125 if elevate failed before it, 126 not executable, 127 not found.";
 
 /// `elevate run`.
 pub const RUN: &str = "\

@@ -255,7 +255,7 @@ impl Device {
         if let Some(store) = self.session_store.get() {
             return store.as_ref().map_err(Clone::clone);
         }
-        let id = format!("{}_sign-in", self.known()?.id());
+        let id = sign_in::store_id(self.known()?);
         self.session_store.get_or_init(|| self.open_store(&id)).as_ref().map_err(Clone::clone)
     }
 

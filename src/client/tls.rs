@@ -16,9 +16,13 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// Bytes a `ca_file` may have.
 const CA_FILE_MAX: u64 = 4 << 20;
+
+/// The year 10000, which no certificate can name (RFC 5280 section 4.1.2.5).
+const NEVER: Duration = Duration::from_secs(253_402_300_800);
 
 /// What convinced us.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,20 +153,22 @@ impl ServerCertVerifier for Judge {
         let by = |verifier: &Arc<WebPkiServerVerifier>| {
             verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
         };
-        let vouches = |path: Option<&PathBuf>| {
+        let vouches = |verifier: &Arc<WebPkiServerVerifier>, path: Option<&PathBuf>| {
             // A proxy may speak TLS as well.
-            if server_name.to_str() != self.host {
-                return;
+            if server_name.to_str() == self.host {
+                let never = UnixTime::since_unix_epoch(NEVER);
+                let then = verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, never);
+                let _ = self.certified.set(Certified { by: path.cloned(), until: then.err().and_then(ended) });
             }
-            let _ = self.certified.set(Certified { by: path.cloned(), until: until(end_entity) });
         };
         if let Some((path, configured)) = &self.configured {
             match by(configured) {
                 Err(error) if error == unknown() => {}
-                verdict => return verdict.inspect(|_| vouches(Some(path))),
+                verdict => return verdict.inspect(|_| vouches(configured, Some(path))),
             }
         }
-        self.platform().map_or_else(|| Err(unknown()), by).inspect(|_| vouches(None))
+        let platform = self.platform().ok_or_else(unknown)?;
+        by(platform).inspect(|_| vouches(platform, None))
     }
 
     fn verify_tls12_signature(
@@ -208,9 +214,12 @@ fn shown(path: &Path) -> String {
     escaped(&path.to_string_lossy())
 }
 
-fn until(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
-    let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
-    Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()
+/// When a certificate ends, from why it is not good at a time that no certificate has.
+fn ended(error: rustls::Error) -> Option<Timestamp> {
+    match error {
+        rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }) => at(not_after),
+        _ => None,
+    }
 }
 
 fn at(time: UnixTime) -> Option<Timestamp> {

@@ -123,9 +123,9 @@ async fn a_move_whose_end_is_not_known_is_done_again() {
         let config = Config::parse(&authority.config().join("authority.toml"), &text).unwrap();
         let faults = Faults::default();
         if kept {
-            faults.keep_next_but_report_it_lost()
+            faults.keep_next_but_report_it_lost();
         } else {
-            faults.lose_next()
+            faults.lose_next();
         }
         let once = async || move_store(&authority.data(), &config, authority.clock.now(), faults.clone()).await;
         let error = once().await.unwrap_err().to_string();
@@ -191,4 +191,25 @@ fn a_backup_of_a_log_that_was_changed_is_none() {
     assert!(no.stderr.contains("hash 0 of the log is not that of its entries"), "{no:?}");
     let beside = fs::read_dir(to.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(!beside.into_iter().any(|name| name.to_string_lossy().starts_with("backup.db")));
+}
+
+#[test]
+fn a_dump_of_postgresql_brings_it_back_and_an_older_one_is_noticed() {
+    let server = Server::shared();
+    let [first, second] = [server.database(), server.database()];
+    let home = Home::empty();
+    home.found(&format!("store = \"{}\"\n{CATALOGUE}", server.url(&first)));
+    let seen = home.elevate(&["token", "wiki"]).ok().stdout;
+    server.move_by_dump(&first, &second);
+    home.stop_authority();
+    name_postgres(&home, &second);
+    // Nothing was seen since: it goes on as if it were the first, but for proofs of the epoch before.
+    assert!(home.is_active_after_restart(seen.trim()));
+    home.elevate(&["token", "-k", "wiki"]).ok();
+    home.elevate(&["audit", "verify"]).ok();
+    // The first is older by now.
+    home.stop_authority();
+    name_postgres(&home, &first);
+    let no = home.elevate(&["token", "-k", "wiki"]).exits(1);
+    assert!(no.stdout.is_empty() && no.stderr.contains("it was rolled back"), "{no:?}");
 }

@@ -69,7 +69,7 @@ fn a_full_and_a_closed_stderr_change_no_exit_status() {
 fn without_any_terminal_or_stdin_it_says_what_to_do() {
     let home = Home::set_up();
     let nobody = "elevate: this takes a touch of your key, and there is no terminal to ask at\n  \
-                  run `elevate RESOURCE` in a terminal first: the grant is then kept for a while\n";
+                  run `elevate prod-api` in a terminal first: the grant is then kept for a while\n";
     for stdin in ["</dev/null", "<&-"] {
         home.sh(&format!("elevate prod-api {stdin}")).exits(4).complains(&home, nobody);
         home.sh(&format!("elevate token wiki {stdin}")).ok();

@@ -613,7 +613,7 @@ fn help_and_version_go_to_stdout() {
     }
     home.elevate(&["--version"]).ok().says(&home, concat!("elevate ", env!("CARGO_PKG_VERSION"), "\n"));
     let help = home.elevate(&["--help"]).ok().stdout;
-    for hidden in ["login", "complete-words", "reap-expired-grants", "demo-call"] {
+    for hidden in ["approve", "complete-words", "reap-expired-grants", "demo-call"] {
         assert!(!help.contains(&format!("\n  {hidden} ")), "{hidden} is in the help");
     }
     assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");

@@ -237,7 +237,7 @@ fn minus_n_notifies_nobody_and_a_software_key_says_what_it_takes() {
     home.elevate(&["prod-api"]).exits(4).complains(
         &home,
         "elevate: the software key 'laptop' takes Enter at a terminal, and there is none
-  run `elevate RESOURCE` in a terminal first: the grant is then kept for a while
+  run `elevate prod-api` in a terminal first: the grant is then kept for a while
 ",
     );
     home.elevate(&["-n", "prod-api"]).exits(4);

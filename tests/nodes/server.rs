@@ -1,7 +1,7 @@
 //! PostgreSQL stops, reads only, is full, was restored from an old state, or is not who it should be. Nobody gets in, it is
 //! said which, and when it is over every node goes on by itself.
 
-use super::{Nodes, futures, until};
+use super::{Nodes, futures, said, until};
 use crate::harness::{Answer, Ask, Wire, proof_key};
 use crate::postgres::Server;
 use elevate::authority::store::{Faults, Place, PostgresUrl, Store};
@@ -95,6 +95,49 @@ async fn postgresql_that_is_full_lets_nobody_in_until_there_is_room() {
     server.sql(&nodes.database, "VACUUM log_private");
     ask().await.grant();
     nodes.log_is_whole().await;
+}
+
+/// As when the network between them goes away: nothing is closed, and nothing answers.
+#[tokio::test]
+async fn postgresql_that_says_nothing_at_all_is_not_waited_for() {
+    let server = Server::start(&[]);
+    let nodes = Nodes::start(&server).await;
+    nodes.node(0).ask(&Ask::new("wiki"), &proof_key()).await.grant();
+    server.signal("STOP");
+    let begun = std::time::Instant::now();
+    let no = nodes.node(0).ask(&Ask::new("wiki"), &proof_key()).await.no();
+    assert!(no.says().contains("PostgreSQL: "), "{}", no.says());
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+    server.signal("CONT");
+    let goes_on = async || matches!(nodes.node(0).ask(&Ask::new("wiki"), &proof_key()).await, Answer::Grant(_));
+    until(goes_on).await;
+    nodes.log_is_whole().await;
+}
+
+#[tokio::test]
+async fn the_password_stands_in_a_file_of_its_own() {
+    let server = Server::start(&[]);
+    let mut nodes = Nodes::prepared(&server);
+    server.sql("postgres", "ALTER ROLE elevate PASSWORD 'correct horse'");
+    fs::write(server.data().join("pg_hba.conf"), "local all all scram-sha-256\n").unwrap();
+    server.sql("postgres", "SELECT pg_reload_conf()");
+    let file = nodes.home.path().join("pgpass");
+    let start = |mode| {
+        put(&file, "*:*:*:elevate:correct horse\n", mode);
+        nodes.command(0).env("PGPASSFILE", &file).spawn().unwrap()
+    };
+    // One that others can read is not read.
+    for mode in [0o644, 0o600] {
+        let mut node = start(mode);
+        if mode == 0o600 {
+            nodes.joined(0, node).await;
+            break;
+        }
+        let error = said(&mut node)["error"].as_str().unwrap().to_owned();
+        assert!(error.contains("the store can't be used: PostgreSQL: "), "{error}");
+        node.wait().unwrap();
+    }
+    nodes.node(0).ask(&Ask::new("wiki"), &proof_key()).await.grant();
 }
 
 /// A certificate authority's certificate, and a server's certificate and key from it.

@@ -1,8 +1,17 @@
 use super::harness::{LISTEN, Service, Setup, is_over};
 use crate::cli::harness::DEADLINE;
 use rustix::process::{Resource, getrlimit, setrlimit};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let waiting = async {
@@ -60,7 +69,7 @@ async fn ten_thousand_half_open_connections_leave_others_alone() {
     let took = began.elapsed();
     held.retain_mut(|stream| !is_over(stream));
     assert!(held.len() <= 2 * 256, "{} are held after {took:?}", held.len());
-    let refused = "elevate_connections_refused_total{reason=\"too_many_of_address\"}";
+    let refused = "elevate_connections_refused_total{reason=\"too_many_of_one\"}";
     assert!(service.number(refused).await >= 5000.0, "most are sent away at once");
     // They can't be held for long either.
     until("the handshakes have timed out", async || {
@@ -96,28 +105,56 @@ async fn giants_are_refused() {
     assert_eq!(service.status("/company/jwks").await, 200);
 }
 
+/// A connection over TLS, for what no client of ours would say.
+async fn tls(service: &Service, last: u8, protocol: &[u8]) -> TlsStream<TcpStream> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(service.setup.ca.pem.as_bytes()).unwrap()).unwrap();
+    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![protocol.to_vec()];
+    let stream = service.connect_from(last);
+    stream.set_nonblocking(true).unwrap();
+    let stream = TcpStream::from_std(stream).unwrap();
+    TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap()
+}
+
+/// RFC 9113 section 3.4: how a client begins, and its settings.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+#[tokio::test]
+async fn streams_that_are_reset_at_once_leave_others_alone() {
+    let service = Service::start();
+    let mut stream = tls(&service, 66, b"h2").await;
+    stream.write_all(PREFACE).await.unwrap();
+    // RFC 7541: GET https / of localhost.
+    let head = [&[0x82, 0x87, 0x84, 0x41, 9][..], b"localhost"].concat();
+    let mut sent = 0;
+    for id in (1..200_000_u32).step_by(2) {
+        let headers = [&[0, 0, u8::try_from(head.len()).unwrap(), 1, 5][..], &id.to_be_bytes(), &head].concat();
+        let reset = [&[0, 0, 4, 3, 0][..], &id.to_be_bytes(), &[0, 0, 0, 8]].concat();
+        // CVE-2023-44487: each is forgotten by its sender before it is answered.
+        if stream.write_all(&[headers, reset].concat()).await.is_err() {
+            break;
+        }
+        sent += 1;
+        if sent % 5_000 == 0 {
+            assert_eq!(timeout(DEADLINE, service.status("/company/jwks")).await.unwrap(), 200);
+        }
+    }
+    assert_eq!(service.status("/company/jwks").await, 200);
+    // Beyond its budget no such request is more than a refusal.
+    let answered = service.number("elevate_requests_total{endpoint=\"other\",status=\"404\"}").await;
+    assert!(answered < 3000.0, "{answered} of {sent} were looked at");
+}
+
 #[tokio::test]
 async fn a_head_that_comes_byte_by_byte_is_cut_off() {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
     let service = Service::start();
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(service.setup.ca.pem.as_bytes()).unwrap()).unwrap();
-    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let tls = async |alpn: &[u8]| {
-        let mut config = rustls::ClientConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots.clone())
-            .with_no_client_auth();
-        config.alpn_protocols = vec![alpn.to_vec()];
-        let stream = tokio::net::TcpStream::connect(service.address).await.unwrap();
-        let name = ServerName::try_from("localhost").unwrap();
-        tokio_rustls::TlsConnector::from(std::sync::Arc::new(config)).connect(name, stream).await.unwrap()
-    };
+    let tls = async |protocol: &[u8]| tls(&service, 3, protocol).await;
     let head = b"GET /company/jwks HTTP/1.1\r\nHost: localhost\r\nX-Slow: ".to_vec();
-    // RFC 9113 section 3.4, and then nothing that would be a request.
-    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
     let slow = async |alpn: &[u8], first: Vec<u8>, drip: &[u8]| {
         let mut stream = tls(alpn).await;
         stream.write_all(&first).await.unwrap();
@@ -145,7 +182,8 @@ async fn a_head_that_comes_byte_by_byte_is_cut_off() {
         let _ = timeout(DEADLINE, stream.read_to_end(&mut answer)).await.expect("it is cut off");
         String::from_utf8_lossy(&answer).into_owned()
     };
-    let (first, second, answer) = tokio::join!(slow(b"http/1.1", head, b"a"), slow(b"h2", preface, ping), body);
+    let (first, second, answer) =
+        tokio::join!(slow(b"http/1.1", head, b"a"), slow(b"h2", PREFACE.to_vec(), ping), body);
     for took in [first, second] {
         assert!(took < Duration::from_secs(45), "{took:?}");
     }

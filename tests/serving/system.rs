@@ -13,6 +13,7 @@ use elevate::protocol::secret::Secret;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -173,6 +174,36 @@ async fn accounts_share_it_and_each_is_who_the_kernel_says() {
 }
 
 #[test]
+fn one_account_takes_no_place_of_another() {
+    must_not_be_root();
+    let system = System::start("", &["--everybody"]);
+    let script = "import socket, sys\n\
+                  held = []\n\
+                  for _ in range(1000):\n    s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); held.append(s)\n\
+                  print('held', flush=True)\n\
+                  sys.stdin.read()\n";
+    let mut command = Command::new("sudo");
+    command.args(["-n", "-u", &other_user(), "python3", "-c", script]).arg(system.socket());
+    let mut flood = spawn(piped(&mut command));
+    let mut line = [0; 5];
+    flood.stdout.as_mut().unwrap().read_exact(&mut line).unwrap();
+    assert_eq!(&line, b"held\n");
+    let mine = || {
+        let mut command = Command::new("curl");
+        command.args(["--silent", "--fail", "http://localhost/company/jwks", "--unix-socket"]).arg(system.socket());
+        finish(spawn(piped(&mut command)), b"")
+    };
+    assert!(mine().ok().stdout.contains("keys"));
+    // The next one of theirs finds no place; when they have let go, there is room again.
+    let mut refused = Command::new("sudo");
+    refused.args(["-n", "-u", &other_user(), "curl", "--silent", "http://localhost/company/jwks", "--unix-socket"]);
+    assert_ne!(finish(spawn(piped(refused.arg(system.socket()))), b"").status, Some(0));
+    finish(flood, b"").ok();
+    let again = || (finish(spawn(piped(&mut refused)), b"").status == Some(0)).then_some(());
+    patiently(DEADLINE, again).expect("there is room again");
+}
+
+#[test]
 fn in_a_user_namespace_nobody_is_taken_for_somebody() {
     must_not_be_root();
     let system = System::start_within(&["/usr/bin/unshare", "--user", "--map-current-user"], "", &["--everybody"]);
@@ -230,7 +261,7 @@ fn what_was_handed_over_is_one_unix_socket_or_nothing_is_served() {
         let mut child = spawn(piped(&mut command));
         assert_eq!(wait(&mut child).code(), Some(11));
         let mut said = String::new();
-        std::io::Read::read_to_string(child.stderr.as_mut().unwrap(), &mut said).unwrap();
+        child.stderr.as_mut().unwrap().read_to_string(&mut said).unwrap();
         said
     };
     let said = refused("AF_INET", "1", &[]);

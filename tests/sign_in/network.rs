@@ -4,14 +4,18 @@ use super::provider::Provider;
 use crate::harness::{Answer, Ask, No, Reply, TestAuthority, Wire, policy, proof_key};
 use axum::Extension;
 use axum::extract::ConnectInfo;
+use elevate::authority::Authority;
 use elevate::authority::caller::Caller;
 use elevate::authority::routes::router;
+use elevate::authority::store::Faults;
+use elevate::clock::Clock;
 use elevate::protocol::CLIENT_ID;
 use elevate::protocol::dpop::ProofKey;
 use elevate::protocol::encoding::{base64url, random, sha256};
 use elevate::protocol::messages::{ACCESS_TOKEN_TYPE, PushedResponse, SignInResponse, TokenRequest};
 use elevate::protocol::secret::Secret;
 use std::collections::HashMap;
+use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use url::Url;
@@ -53,8 +57,16 @@ impl Network {
         let config = format!("{}\n{}{more}", crate::harness::CONFIG, provider.config());
         let authority = TestAuthority::with(&config, policy).await;
         provider.change(|says| says.clock = authority.clock.clone());
-        let (wire, serving) = over_tcp(&authority).await;
+        let (wire, serving) = over_tcp(authority.authority.clone(), authority.clock.clone()).await;
         Self { authority, provider, wire, serving }
+    }
+
+    /// Another authority on the same store.
+    pub async fn other_node(&self) -> OtherNode {
+        let (config, data) = (self.authority.config(), self.authority.data());
+        let authority = Authority::open(&config, &data, self.clock.clone(), Faults::default()).await.unwrap();
+        let (wire, serving) = over_tcp(Arc::new(authority), self.clock.clone()).await;
+        OtherNode { wire, serving }
     }
 
     /// A POST with a proof.
@@ -69,15 +81,7 @@ impl Network {
 
     /// A GET of somebody who is signed in.
     pub async fn get_as(&self, device: &Device, path: &str) -> Reply {
-        let endpoint = path.split('?').next().unwrap();
-        let token = device.token.expose();
-        let once = async || {
-            let proof = self.prove_for("GET", endpoint, &device.key, Some(token));
-            let request = self.request("GET", &self.at(path)).header("DPoP", proof);
-            self.send(request.header("Authorization", format!("DPoP {token}"))).await
-        };
-        let reply = once().await;
-        if reply.json.as_ref().is_some_and(|json| json["error"] == "use_dpop_nonce") { once().await } else { reply }
+        get_as(&self.wire, device, path).await
     }
 
     /// `POST /token` of somebody who is signed in.
@@ -146,15 +150,45 @@ impl Network {
     }
 }
 
+async fn get_as(wire: &Wire, device: &Device, path: &str) -> Reply {
+    let endpoint = path.split('?').next().unwrap();
+    let token = device.token.expose();
+    let once = async || {
+        let proof = wire.prove_for("GET", endpoint, &device.key, Some(token));
+        let request = wire.request("GET", &wire.at(path)).header("DPoP", proof);
+        wire.send(request.header("Authorization", format!("DPoP {token}"))).await
+    };
+    let reply = once().await;
+    if reply.json.as_ref().is_some_and(|json| json["error"] == "use_dpop_nonce") { once().await } else { reply }
+}
+
+/// See [`Network::other_node`].
+pub struct OtherNode {
+    wire: Wire,
+    serving: JoinHandle<()>,
+}
+
+impl OtherNode {
+    pub async fn get_as(&self, device: &Device, path: &str) -> Reply {
+        get_as(&self.wire, device, path).await
+    }
+}
+
+impl Drop for OtherNode {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
 /// The same authority, for whoever comes over the network.
-pub async fn over_tcp(authority: &TestAuthority) -> (Wire, JoinHandle<()>) {
+pub async fn over_tcp(authority: Arc<Authority>, clock: Clock) -> (Wire, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let caller = ConnectInfo(Caller::Remote("192.0.2.7".parse().unwrap()));
-    let app = router(authority.authority.clone()).layer(Extension(caller));
+    let app = router(authority).layer(Extension(caller));
     let serving = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
     let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
-    let wire = Wire::over(http, format!("http://{address}"), authority.clock.clone()).await;
+    let wire = Wire::over(http, format!("http://{address}"), clock).await;
     (wire, serving)
 }
 

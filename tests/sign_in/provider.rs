@@ -120,7 +120,7 @@ impl Provider {
 
     /// `[sign_in]` for it.
     pub fn config(&self) -> String {
-        format!("[sign_in]\nissuer = \"{}\"\nclient_id = \"{CLIENT}\"\n", self.issuer)
+        format!("[sign_in]\nissuer = \"{}\"\nclient_id = \"{CLIENT}\"\nallow = [\"*\"]\n", self.issuer)
     }
 
     pub fn subject(&self, sub: &str) -> String {

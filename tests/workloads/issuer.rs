@@ -75,7 +75,7 @@ impl Pipeline {
     pub async fn with(more: &str, policy: &str) -> Self {
         let issuer = Provider::start().await;
         let authority = TestAuthority::with(&format!("{CONFIG}\n{}", trusted(&issuer.issuer, more)), policy).await;
-        let (network, serving) = over_tcp(&authority).await;
+        let (network, serving) = over_tcp(authority.authority.clone(), authority.clock.clone()).await;
         Self { authority, issuer, network, serving }
     }
 

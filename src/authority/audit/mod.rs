@@ -252,7 +252,9 @@ impl Writer {
     }
 
     /// Writes a batch and answers every job in it, exactly once, after the commit.
-    async fn write(&mut self, batch: Vec<Job>) {
+    async fn write(&mut self, mut batch: Vec<Job>) {
+        // Whose caller was told meanwhile that it took too long: what it asked for must not happen afterwards.
+        batch.retain(|job| !job.reply.is_closed());
         let (accepted, outcome) = {
             let mut accepted = Vec::new();
             let outcome = self.commit(batch, &mut accepted).await;

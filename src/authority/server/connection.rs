@@ -5,7 +5,7 @@
 //! and bodies have a size.
 
 use super::activity::{Activity, UnderWay};
-use super::limits::{Full, Seats};
+use super::limits::{Full, Seat, Seats, Whose};
 use super::listen::Listen;
 use super::metrics::Metrics;
 use super::proxies::address_behind;
@@ -58,8 +58,8 @@ pub(super) async fn until(mut ended: watch::Receiver<bool>) {
 }
 
 impl House {
-    /// Takes connections of accounts of this host.
-    pub(super) async fn serve_socket(self, listener: UnixListener) {
+    /// Takes connections of accounts of this host: `seats` of them.
+    pub(super) async fn serve_socket(self, listener: UnixListener, seats: Arc<Seats>) {
         let nobody = match self.authority.served {
             Served::Only(_) => None,
             Served::Everybody => Some(overflow_uid()),
@@ -73,7 +73,12 @@ impl House {
                 Ok((stream, _)) => {
                     let uid = stream.peer_cred().ok().map(|credentials| credentials.uid());
                     let caller = Caller::Peer(uid.filter(|uid| Some(*uid) != nobody));
-                    tokio::spawn(self.clone().converse(stream, Protocol::Http1, move |_| caller));
+                    match seats.take(Whose::of(caller), false) {
+                        Ok(seat) => {
+                            tokio::spawn(self.clone().converse(stream, Protocol::Http1, move |_| caller, seat));
+                        }
+                        Err(full) => self.authority.metrics.refused(reason(full)),
+                    }
                 }
                 Err(error) => could_not_accept(&error).await,
             }
@@ -101,19 +106,13 @@ impl House {
         if door.is_for_proxies() && !is_proxy {
             return door.turn_away(&self.authority.metrics, address, "no_proxy");
         }
-        let seat = match door.seats.take(address, is_proxy) {
-            Ok(seat) => seat,
-            Err(Full::House) => return door.turn_away(&self.authority.metrics, address, "too_many"),
-            Err(Full::Address) => return door.turn_away(&self.authority.metrics, address, "too_many_of_address"),
-        };
-        let (house, door) = (self.clone(), door.clone());
-        tokio::spawn(async move {
-            let _seat = seat;
-            house.greet(stream, address, door).await;
-        });
+        match door.seats.take(Whose::of(Caller::Remote(address)), is_proxy) {
+            Ok(seat) => drop(tokio::spawn(self.clone().greet(stream, address, door.clone(), seat))),
+            Err(full) => door.turn_away(&self.authority.metrics, address, reason(full)),
+        }
     }
 
-    async fn greet(self, stream: TcpStream, address: IpAddr, door: Arc<Door>) {
+    async fn greet(self, stream: TcpStream, address: IpAddr, door: Arc<Door>, seat: Seat) {
         let _ = stream.set_nodelay(true);
         let caller = {
             let door = door.clone();
@@ -122,14 +121,14 @@ impl House {
                 None => Caller::Remote(address),
             }
         };
-        let Some(acceptor) = &door.tls else { return self.converse(stream, Protocol::Http1, caller).await };
+        let Some(acceptor) = &door.tls else { return self.converse(stream, Protocol::Http1, caller, seat).await };
         let metrics = &self.authority.metrics;
         let greeted = tokio::select! {
             greeted = timeout(HANDSHAKE_TIME, handshake(stream, acceptor)) => greeted,
             () = until(self.ended.clone()) => return,
         };
         match greeted {
-            Ok(Ok((stream, protocol))) => self.converse(stream, protocol, caller).await,
+            Ok(Ok((stream, protocol))) => self.converse(stream, protocol, caller, seat).await,
             Ok(Err(error)) => {
                 metrics.refused("tls");
                 tracing::info!(caller = %address, %error, "no TLS");
@@ -147,6 +146,7 @@ impl House {
         io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         protocol: Protocol,
         caller: impl Fn(&Request) -> Caller,
+        _seat: Seat,
     ) {
         let _open = self.authority.metrics.connection();
         let own = Activity::new();
@@ -173,8 +173,15 @@ impl House {
     }
 }
 
+const fn reason(full: Full) -> &'static str {
+    match full {
+        Full::InAll => "too_many",
+        Full::Each => "too_many_of_one",
+    }
+}
+
 /// Whom the kernel names where it can't say who it is: in a user namespace, everybody who is not in it
-/// (user_namespaces(7)).
+/// (`user_namespaces(7)`).
 fn overflow_uid() -> u32 {
     let known = std::fs::read_to_string("/proc/sys/kernel/overflowuid");
     known.ok().and_then(|uid| uid.trim().parse().ok()).unwrap_or(65_534)

@@ -1,6 +1,6 @@
 //! Who may ask how much. Each caller has a budget of its own, so that one who floods uses up nobody else's.
 
-use super::listen::Listen;
+use super::listen::{CONNECTIONS, Listen, REQUESTS};
 use crate::authority::caller::{Caller, Served};
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
@@ -9,33 +9,39 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Requests a second of one account of this host, on a socket that serves all of them, and of one who is signed in.
-const SUBJECT: NonZeroU32 = NonZeroU32::new(100).unwrap();
-/// How many seconds' worth may come at once.
-const BURST: u32 = 4;
+/// How many seconds' worth of requests may come at once.
+const BURST: NonZeroU32 = NonZeroU32::new(4).unwrap();
 /// Budgets that are kept before full ones are thrown away.
 const BUDGETS: usize = 4096;
 
 /// Whose budget it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Whose {
-    Account(u32),
+pub(super) enum Whose {
+    /// An account of this host.
+    Account(Option<u32>),
+    /// Somebody who is signed in, wherever they call from.
     SignedIn(String),
+    /// An address: of IPv6 the first 64 bits, the rest is the caller's to choose.
     Address(IpAddr),
 }
 
-/// The part of an address that one caller can't choose: of IPv6 the first 64 bits.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        v4 @ IpAddr::V4(_) => v4,
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+impl Whose {
+    pub(super) fn of(caller: Caller) -> Self {
+        match caller {
+            Caller::Peer(uid) => Self::Account(uid),
+            Caller::Remote(address) => Self::Address(match address.to_canonical() {
+                v4 @ IpAddr::V4(_) => v4,
+                IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+            }),
+        }
     }
 }
 
-/// Requests.
+/// Requests: so many a second, and so many at a time.
 pub struct Limits {
     subjects: DefaultKeyedRateLimiter<Whose>,
     addresses: DefaultKeyedRateLimiter<Whose>,
+    at_a_time: Arc<Seats>,
     clock: DefaultClock,
 }
 
@@ -44,25 +50,29 @@ impl Limits {
     #[must_use]
     pub fn new(listen: Option<&Listen>) -> Self {
         let limiter =
-            |each: NonZeroU32| RateLimiter::keyed(Quota::per_second(each).allow_burst(each.saturating_mul(burst())));
+            |each: NonZeroU32| RateLimiter::keyed(Quota::per_second(each).allow_burst(each.saturating_mul(BURST)));
         Self {
-            subjects: limiter(SUBJECT),
-            addresses: limiter(listen.map_or(SUBJECT, |listen| listen.requests_per_second)),
+            subjects: limiter(REQUESTS),
+            addresses: limiter(listen.map_or(REQUESTS, |listen| listen.requests_per_second)),
+            at_a_time: Seats::new(usize::MAX, listen.map_or(CONNECTIONS, |listen| listen.connections).get()),
             clock: DefaultClock::default(),
         }
     }
 
-    /// Takes one request out of the caller's budget.
+    /// Takes one request out of the caller's budget; its place is to be kept until the answer.
     ///
     /// # Errors
     /// In how many seconds it is worth trying again.
-    pub fn take(&self, caller: Caller, served: Served) -> Result<(), u64> {
-        match (caller, served) {
+    pub(super) fn take(&self, caller: Caller, served: Served) -> Result<Option<Seat>, u64> {
+        let limiter = match (caller, served) {
             // Whoever floods an authority of their own is alone with it.
-            (Caller::Peer(_), Served::Only(_)) | (Caller::Peer(None), Served::Everybody) => Ok(()),
-            (Caller::Peer(Some(uid)), Served::Everybody) => self.take_of(&self.subjects, Whose::Account(uid)),
-            (Caller::Remote(address), _) => self.take_of(&self.addresses, Whose::Address(network(address))),
-        }
+            (Caller::Peer(_), Served::Only(_)) => return Ok(None),
+            (Caller::Peer(_), Served::Everybody) => &self.subjects,
+            (Caller::Remote(_), _) => &self.addresses,
+        };
+        let whose = Whose::of(caller);
+        self.take_one(limiter, &whose)?;
+        self.at_a_time.take(whose, false).map(Some).map_err(|_| 1)
     }
 
     /// Takes one request out of the budget of somebody who is signed in, wherever they call from.
@@ -70,22 +80,18 @@ impl Limits {
     /// # Errors
     /// In how many seconds it is worth trying again.
     pub fn take_of_signed_in(&self, sub: &str) -> Result<(), u64> {
-        self.take_of(&self.subjects, Whose::SignedIn(sub.to_owned()))
+        self.take_one(&self.subjects, &Whose::SignedIn(sub.to_owned()))
     }
 
-    fn take_of(&self, limiter: &DefaultKeyedRateLimiter<Whose>, whose: Whose) -> Result<(), u64> {
+    fn take_one(&self, limiter: &DefaultKeyedRateLimiter<Whose>, whose: &Whose) -> Result<(), u64> {
         if limiter.len() > BUDGETS {
             limiter.retain_recent();
         }
-        limiter.check_key(&whose).map_err(|not_yet| not_yet.wait_time_from(self.clock.now()).as_secs() + 1)
+        limiter.check_key(whose).map_err(|not_yet| not_yet.wait_time_from(self.clock.now()).as_secs() + 1)
     }
 }
 
-const fn burst() -> NonZeroU32 {
-    NonZeroU32::new(BURST).unwrap()
-}
-
-/// Connections: so many in all, and so many of one address.
+/// Places: so many in all, and so many for each.
 pub(super) struct Seats {
     taken: Mutex<Taken>,
     in_all: usize,
@@ -95,22 +101,22 @@ pub(super) struct Seats {
 #[derive(Default)]
 struct Taken {
     in_all: usize,
-    by_address: HashMap<IpAddr, usize>,
+    by_each: HashMap<Whose, usize>,
 }
 
-/// One connection's place, given back with it.
+/// One place, given back when it is dropped.
 pub(super) struct Seat {
     seats: Arc<Seats>,
-    address: IpAddr,
+    whose: Whose,
 }
 
 /// Who already has all the places.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Full {
     /// Everybody together.
-    House,
-    /// The one address.
-    Address,
+    InAll,
+    /// The one caller.
+    Each,
 }
 
 impl Seats {
@@ -118,20 +124,19 @@ impl Seats {
         Arc::new(Self { taken: Mutex::default(), in_all, each })
     }
 
-    /// A place for a connection from `address`; `exempt` of its own limit where many callers stand behind it.
-    pub(super) fn take(self: &Arc<Self>, address: IpAddr, exempt: bool) -> Result<Seat, Full> {
-        let address = network(address);
+    /// A place; `exempt` of the caller's own limit where many stand behind them.
+    pub(super) fn take(self: &Arc<Self>, whose: Whose, exempt: bool) -> Result<Seat, Full> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if taken.in_all >= self.in_all {
-            return Err(Full::House);
+            return Err(Full::InAll);
         }
-        let count = taken.by_address.get(&address).copied().unwrap_or_default();
+        let count = taken.by_each.get(&whose).copied().unwrap_or_default();
         if count >= self.each && !exempt {
-            return Err(Full::Address);
+            return Err(Full::Each);
         }
         taken.in_all += 1;
-        taken.by_address.insert(address, count + 1);
-        Ok(Seat { seats: self.clone(), address })
+        taken.by_each.insert(whose.clone(), count + 1);
+        Ok(Seat { seats: self.clone(), whose })
     }
 }
 
@@ -139,16 +144,16 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let mut taken = self.seats.taken.lock().unwrap_or_else(PoisonError::into_inner);
         taken.in_all -= 1;
-        match taken.by_address.get_mut(&self.address) {
+        match taken.by_each.get_mut(&self.whose) {
             Some(count) if *count > 1 => *count -= 1,
-            Some(_) | None => drop(taken.by_address.remove(&self.address)),
+            Some(_) | None => drop(taken.by_each.remove(&self.whose)),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Full, Limits, Seats};
+    use super::{Full, Limits, Seats, Whose};
     use crate::authority::caller::{Caller, Served};
 
     fn remote(address: &str) -> Caller {
@@ -175,16 +180,16 @@ mod tests {
     #[test]
     fn places_are_given_back() {
         let seats = Seats::new(3, 2);
-        let (a, b) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
-        let first = seats.take(a, false).ok();
-        let second = seats.take(a, false).ok();
-        assert!(matches!(seats.take(a, false), Err(Full::Address)));
-        let third = seats.take(b, false).ok();
+        let (a, b) = (Whose::of(remote("192.0.2.1")), Whose::of(remote("192.0.2.2")));
+        let first = seats.take(a.clone(), false).ok();
+        let second = seats.take(a.clone(), false).ok();
+        assert!(matches!(seats.take(a.clone(), false), Err(Full::Each)));
+        let third = seats.take(b.clone(), false).ok();
         assert!(first.is_some() && second.is_some() && third.is_some());
-        assert!(matches!(seats.take(b, false), Err(Full::House)));
+        assert!(matches!(seats.take(b.clone(), false), Err(Full::InAll)));
         drop((first, third));
-        assert!(seats.take(a, false).is_ok());
+        assert!(seats.take(a.clone(), false).is_ok());
         drop(second);
-        assert!(seats.taken.lock().unwrap().by_address.is_empty());
+        assert!(seats.taken.lock().unwrap().by_each.is_empty());
     }
 }

@@ -31,17 +31,22 @@ pub struct Listen {
     /// Requests a second of one address; four times as many may come at once.
     #[serde(default = "default_requests")]
     pub requests_per_second: NonZeroU32,
-    /// Connections of one address at a time.
+    /// Connections of one address at a time, and as many requests.
     #[serde(default = "default_connections")]
     pub connections: NonZeroUsize,
 }
 
+/// Requests a second of one caller.
+pub(super) const REQUESTS: NonZeroU32 = NonZeroU32::new(100).unwrap();
+/// Connections of one caller at a time, and requests.
+pub(super) const CONNECTIONS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+
 const fn default_requests() -> NonZeroU32 {
-    NonZeroU32::new(100).unwrap()
+    REQUESTS
 }
 
 const fn default_connections() -> NonZeroUsize {
-    NonZeroUsize::new(256).unwrap()
+    CONNECTIONS
 }
 
 /// Where TLS ends.

@@ -19,7 +19,8 @@ use crate::clock::Clock;
 use crate::files::own_directory;
 use activity::Activity;
 use connection::{Door, House, until};
-use listen::Tls;
+use limits::Seats;
+use listen::{CONNECTIONS, Tls};
 use rustix::process::{Resource, getrlimit, setrlimit};
 pub use socket::handed_over;
 pub(super) use socket::lock;
@@ -169,7 +170,11 @@ impl WaysIn {
             tokio::spawn(house.clone().serve_network(listener, door));
         }
         if let Some(socket) = self.socket {
-            tokio::spawn(house.serve_socket(socket));
+            let each = match house.authority.served {
+                Served::Only(_) => usize::MAX,
+                Served::Everybody => CONNECTIONS.get(),
+            };
+            tokio::spawn(house.serve_socket(socket, Seats::new(most_connections(), each)));
         }
     }
 }

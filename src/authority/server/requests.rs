@@ -31,7 +31,6 @@ pub struct Outcome {
 
 /// Every answer carries a nonce for the next proof and is kept by nobody; no request takes for ever.
 pub async fn around(State(authority): State<Arc<Authority>>, request: Request, next: Next) -> Response {
-    let nonce = authority.proofs.nonce(authority.clock.now());
     let seen = Seen::of(&authority, &request);
     // A task of its own: what has begun is finished, also where the caller goes away in the middle.
     let work = tokio::spawn({
@@ -48,6 +47,8 @@ pub async fn around(State(authority): State<Arc<Authority>>, request: Request, n
         seen.tell(&authority, &broken);
         broken
     });
+    // Made afterwards: what was just done may have ended all that were made before.
+    let nonce = authority.proofs.nonce(authority.clock.now());
     if let Ok(nonce) = HeaderValue::from_str(&nonce) {
         response.headers_mut().insert("dpop-nonce", nonce);
     }
@@ -56,9 +57,10 @@ pub async fn around(State(authority): State<Arc<Authority>>, request: Request, n
 }
 
 async fn answered(authority: &Authority, seen: &Seen, request: Request, next: Next) -> Response {
-    if let Some(Err(wait)) = seen.caller.map(|caller| authority.limits.take(caller, authority.served)) {
-        return Refused(Refusal::Flood(wait)).into_response();
-    }
+    let _place = match seen.caller.map(|caller| authority.limits.take(caller, authority.served)).transpose() {
+        Ok(place) => place.flatten(),
+        Err(wait) => return Refused(Refusal::Flood(wait)).into_response(),
+    };
     let answer = timeout(REQUEST_TIME, next.run(request)).await;
     answer.unwrap_or_else(|_| Refused(Refusal::Malformed("the request took too long to arrive".into())).into_response())
 }

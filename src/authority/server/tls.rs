@@ -119,7 +119,7 @@ impl Source {
     fn stamp(&self) -> Stamp {
         [&self.certificate, &self.key].map(|path| {
             let metadata = std::fs::metadata(path).ok()?;
-            Some((metadata.mtime(), metadata.mtime_nsec(), metadata.len(), metadata.ino()))
+            Some((metadata.ctime(), metadata.ctime_nsec(), metadata.len(), metadata.ino()))
         })
     }
 }

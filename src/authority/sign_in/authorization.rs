@@ -5,10 +5,10 @@ use super::pages::Page;
 use super::sessions::{self, Over};
 use super::steps::{Answer, Asking, DeviceState, Found, Loopback, Step, find, find_hash, room, secret_name};
 use super::upstream::Way;
-use super::{Identity, config::SignInConfig};
+use super::{Identity, SignedIn, config::SignInConfig};
 use crate::authority::Authority;
 use crate::authority::audit::Entry;
-use crate::authority::caller::Caller;
+use crate::authority::caller::{Caller, Subject};
 use crate::authority::elevation::ElevationId;
 use crate::authority::error::Refusal;
 use crate::authority::rules::Rules;
@@ -153,7 +153,7 @@ pub(super) async fn push(
     if !(16..=128).contains(&state.len()) {
         return Err(refused("invalid_request", "state has 16 to 128 characters"));
     }
-    room(authority).await?;
+    room(authority, caller).await?;
     let loopback = Loopback {
         redirect_uri: redirect_uri.to_owned(),
         state: state.to_owned(),
@@ -260,6 +260,11 @@ pub(super) async fn back(authority: &Authority, query: &Parameters, browser: Opt
             return failed(authority, &asking, &answer, None, code, &error.to_string()).await;
         }
     };
+    let somebody = SignedIn { id: String::new(), person: identity.person.clone() };
+    if !config.lets_in(&Subject::signed_in(identity.sub.clone(), somebody)) {
+        let cause = Over::NotLetIn.to_string();
+        return failed(authority, &asking, &answer, Some(&identity), "access_denied", &cause).await;
+    }
     if authority.store.user(&identity.sub).await?.is_some_and(|user| user.disabled_at.is_some()) {
         let cause = Over::Disabled.to_string();
         return failed(authority, &asking, &answer, Some(&identity), "access_denied", &cause).await;
@@ -276,7 +281,7 @@ async fn confirm(
 ) -> Result<Shown, Refusal> {
     let name = secret_name();
     let action = format!("{}/sign_in/confirm", authority.issuer.path());
-    let page = Page::confirm(&action, &name, &identity, &asking, None);
+    let page = Page::confirm(&action, &name, &identity, &asking);
     let step = Step::Confirm { asking, answer, browser, identity };
     authority.store.write(&[step.waiting(&name, authority.clock.now(), PERSON_LIFETIME)?]).await?;
     Ok(Shown::Page(page))

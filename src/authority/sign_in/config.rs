@@ -1,8 +1,10 @@
 //! `[sign_in]` of `authority.toml`: who says who somebody is, and how long that holds.
 
+use crate::authority::caller::Subject;
 use crate::authority::issuer_keys::OtherIssuer;
 use crate::protocol::names::Ttl;
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Longest time a device stays signed in that anybody may configure, in seconds.
@@ -16,6 +18,8 @@ pub struct SignInConfig {
     pub issuer: OtherIssuer,
     /// What it calls this authority.
     pub client_id: String,
+    /// Who may sign in: subjects, the provider's groups as `group:NAME`, or `*` for everybody it knows.
+    pub allow: BTreeSet<String>,
     /// The file that holds this authority's secret there; relative to `authority.toml`.
     #[serde(default)]
     pub client_secret_file: Option<PathBuf>,
@@ -47,6 +51,12 @@ impl SignInConfig {
         }
     }
 
+    /// Whether this person may sign in, and go on being signed in.
+    #[must_use]
+    pub fn lets_in(&self, subject: &Subject) -> bool {
+        self.allow.iter().any(|entry| entry == "*" || subject.is_meant_by(entry))
+    }
+
     /// What is wrong with it.
     ///
     /// # Errors
@@ -54,6 +64,9 @@ impl SignInConfig {
     pub fn check(&self) -> Result<(), &'static str> {
         if self.client_id.is_empty() {
             return Err("client_id is what the provider calls this authority");
+        }
+        if self.allow.is_empty() {
+            return Err("allow names nobody: write who may sign in, or \"*\" for everybody whom the provider knows");
         }
         if !self.scopes.iter().any(|scope| scope == "openid") {
             return Err("scopes must contain 'openid'");

@@ -14,10 +14,6 @@ use crate::clock::seconds_between;
 use crate::protocol::challenge::session_hash;
 use crate::protocol::encoding::{base64url, random};
 use crate::protocol::messages::{DeviceResponse, SignInResponse};
-use jiff::Timestamp;
-use std::collections::HashMap;
-use std::net::IpAddr;
-use std::sync::Mutex;
 
 /// Seconds a person has to type the code.
 const LIFETIME: u64 = 600;
@@ -27,33 +23,10 @@ const INTERVAL: u64 = 5;
 const ALPHABET: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
 /// Letters of a code.
 const LETTERS: usize = 8;
-/// Wrong codes that one address may type in [`MEMORY`] seconds (RFC 8628 section 5.1).
+/// Wrong codes that one address may type in ten minutes (RFC 8628 section 5.1).
 const WRONG_MAX: usize = 10;
 /// Wrong codes that everybody together may.
 const WRONG_MAX_OF_ALL: usize = 200;
-const MEMORY: i64 = 600;
-
-/// Wrong codes of late, by who typed them.
-#[derive(Default)]
-pub struct Mistyped(Mutex<HashMap<Option<IpAddr>, Vec<i64>>>);
-
-impl Mistyped {
-    fn too_many(&self, of: Option<IpAddr>, now: Timestamp) -> bool {
-        let mut wrong = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        wrong.retain(|_, times| {
-            times.retain(|at| *at > now.as_second() - MEMORY);
-            !times.is_empty()
-        });
-        wrong.get(&of).is_some_and(|times| times.len() >= WRONG_MAX)
-            || wrong.values().map(Vec::len).sum::<usize>() >= WRONG_MAX_OF_ALL
-    }
-
-    fn add(&self, of: Option<IpAddr>, now: Timestamp) {
-        let mut wrong = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        wrong.entry(of).or_default().push(now.as_second());
-    }
-}
-
 /// `BCDF-GHJK`.
 fn user_code() -> String {
     let mut letters = Vec::with_capacity(LETTERS);
@@ -84,7 +57,7 @@ pub(super) async fn authorize(
 ) -> Result<DeviceResponse, Refusal> {
     rules_for_sign_in(authority).await?;
     check_client(form)?;
-    room(authority).await?;
+    room(authority, caller).await?;
     let now = authority.clock.now();
     let (device_code, user_code) = (secret_name(), user_code());
     let device = Step::Device { asking: asking(authority, caller, jkt, form), state: DeviceState::Waiting };
@@ -128,12 +101,8 @@ pub(super) async fn typed(
     browser: Option<&str>,
 ) -> Result<Shown, Refusal> {
     let now = authority.clock.now();
-    let address = match caller {
-        Caller::Peer(_) => None,
-        Caller::Remote(address) => Some(address),
-    };
     let again = |typed: &str, wrong| Ok(Shown::Page(Page::user_code(&action(authority), typed, Some(wrong))));
-    if authority.sign_in.mistyped.too_many(address, now) {
+    if authority.sign_in.mistyped.is_full(caller, now, WRONG_MAX, WRONG_MAX_OF_ALL) {
         return again("", "Too many wrong codes were typed. Wait ten minutes.");
     }
     let typed = parameter(form, "user_code")?;
@@ -142,7 +111,7 @@ pub(super) async fn typed(
         None => None,
     };
     let Some(Found { step: Step::UserCode { device }, row }) = found else {
-        authority.sign_in.mistyped.add(address, now);
+        authority.sign_in.mistyped.add(caller, now);
         return again("", "There is no such code, or its ten minutes have passed.");
     };
     let taken = Change::SpendSignInStep { hash: row.hash, at: now };

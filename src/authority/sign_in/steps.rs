@@ -2,6 +2,7 @@
 
 use super::Identity;
 use crate::authority::Authority;
+use crate::authority::caller::Caller;
 use crate::authority::error::Refusal;
 use crate::authority::store::{Change, StepRow};
 use crate::clock::after;
@@ -12,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 /// Steps that wait at most, over everybody: nobody has to be signed in to begin one.
 const OPEN_MAX: i64 = 10_000;
+/// How often one address may begin in ten minutes: many people may be behind it.
+const BEGUN_MAX: usize = 300;
 
 /// The device that wants to be signed in, as far as the person is shown it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,13 +97,18 @@ pub(super) fn secret_name() -> String {
     base64url(random::<32>())
 }
 
-/// Refuses to begin where too many wait already.
+/// Refuses to begin where too many wait already, or the caller begins too often.
 ///
 /// # Errors
-/// [`Refusal::TooMany`].
-pub(super) async fn room(authority: &Authority) -> Result<(), Refusal> {
-    let open = authority.store.open_sign_in_steps(authority.clock.now()).await?;
-    if open < OPEN_MAX { Ok(()) } else { Err(Refusal::TooMany) }
+/// [`Refusal::Flood`].
+pub(super) async fn room(authority: &Authority, caller: Caller) -> Result<(), Refusal> {
+    let now = authority.clock.now();
+    let begun = &authority.sign_in.begun;
+    if begun.is_full(caller, now, BEGUN_MAX, usize::MAX) || authority.store.open_sign_in_steps(now).await? >= OPEN_MAX {
+        return Err(Refusal::Flood(60));
+    }
+    begun.add(caller, now);
+    Ok(())
 }
 
 /// A step as it stands in the store.

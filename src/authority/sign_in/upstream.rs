@@ -7,7 +7,7 @@ use super::id_token::{Expected, NotAcceptable, verify};
 use super::{Identity, steps};
 use crate::authority::error::Refusal;
 use crate::authority::issuer_keys::{
-    NEW_KEYS_AFTER, Published, REFRESHED_AFTER, Unavailable, answer, certificates, client,
+    NEW_KEYS_AFTER, Published, REFRESHED_AFTER, Unavailable, answer, certificates, client, keys,
 };
 use crate::clock::Clock;
 use crate::files::read_trusted;
@@ -136,13 +136,13 @@ impl Known {
             max_age: config.max_age.map(crate::protocol::names::Ttl::seconds),
             now: clock.now(),
         };
-        let mut verified = verify(&token, &provider.keys, &expected());
-        if verified == Err(NotAcceptable::UnknownKey) {
+        let mut named = verify(&token, &provider.keys, &expected());
+        if named == Err(NotAcceptable::UnknownKey) {
             // It may have changed its keys: one more look, not at everybody's bidding.
             let provider = self.with_new_keys(config, clock).await?;
-            verified = verify(&token, &provider.keys, &expected());
+            named = verify(&token, &provider.keys, &expected());
         }
-        let (sub, person) = verified.map_err(|error| Refusal::Provider(error.to_string()))?;
+        let (sub, person) = named.map_err(|error| Refusal::Provider(error.to_string()))?;
         Ok(Identity { sub: format!("{}#{sub}", config.issuer.as_str()), person })
     }
 
@@ -157,7 +157,7 @@ impl Known {
     async fn younger_than(&self, age: i64, config: &SignInConfig, clock: &Clock) -> Result<Arc<Provider>, Refusal> {
         let ca = certificates(config.ca_file.as_deref())?;
         let with = format!("{}\n{}", config.issuer.as_str(), ca.as_deref().unwrap_or_default());
-        Ok(self.0.younger_than(age, &with, clock.now(), Provider::read(config, ca)).await?)
+        Ok(self.0.younger_than(age, &with, clock, Provider::read(config, ca)).await?)
     }
 }
 
@@ -172,7 +172,7 @@ impl Provider {
         if !endpoints.into_iter().all(|endpoint| config.issuer.may_name(endpoint)) {
             return Err(Unavailable("its metadata names an endpoint that is not https".into()));
         }
-        let keys = answer(http.get(metadata.jwks_uri.clone())).await?;
+        let keys = keys(&http, metadata.jwks_uri.clone()).await?;
         Ok(Self { http, issuer: metadata.issuer.clone(), metadata, keys })
     }
 

@@ -159,7 +159,7 @@ pub(super) async fn revoke(connection: &mut AnyConnection, id: &str, at: Timesta
 }
 
 pub(super) async fn revoke_of(connection: &mut AnyConnection, sub: &str, at: Timestamp) -> Result<(), StoreError> {
-    sqlx::query("UPDATE elevation_grant SET revoked_at = $1 WHERE sub = $2 AND revoked_at IS NULL AND expires_at > $1")
+    sqlx::query("UPDATE elevation_grant SET revoked_at = $1 WHERE sub = $2 AND revoked_at IS NULL")
         .bind(at.as_second())
         .bind(sub)
         .execute(connection)

@@ -184,6 +184,10 @@ impl Batch {
     pub async fn add_checkpoint(&mut self, size: u64, note: &str) -> Result<(), StoreError> {
         let query = sqlx::query("INSERT INTO log_checkpoint (size, note) VALUES ($1, $2)");
         let written = query.bind(signed(size)).bind(note).execute(&mut *self.transaction);
-        self.backend.answer(async { Ok(drop(written.await?)) }).await
+        let written = async {
+            written.await?;
+            Ok(())
+        };
+        self.backend.answer(written).await
     }
 }

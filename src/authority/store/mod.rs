@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
 /// The number of a schema's step.
 type VersionOf = usize;
@@ -198,8 +198,10 @@ enum Backend {
     Postgres,
 }
 
-/// How long a server may take that answers nothing at all, as after the network went away.
-const SILENCE: Duration = Duration::from_secs(8);
+/// How long a server may take that answers nothing at all, as after the network went away: longer than a statement may.
+const SILENCE: Duration = Duration::from_secs(12);
+/// How long a query waits for its turn, where others have every connection.
+const QUEUE: Duration = Duration::from_secs(15);
 
 impl Backend {
     /// The answer; for `PostgreSQL`, one that comes in time.
@@ -257,10 +259,11 @@ impl Backend {
     }
 
     async fn set_version(self, connection: &mut AnyConnection, version: usize) -> Result<(), StoreError> {
-        Ok(match self {
+        match self {
             Self::Sqlite => sqlite::set_version(connection, version).await?,
             Self::Postgres => postgres::set_version(connection, version).await?,
-        })
+        }
+        Ok(())
     }
 }
 
@@ -268,6 +271,8 @@ impl Backend {
 #[derive(Clone)]
 pub struct Store {
     pool: AnyPool,
+    /// One for each connection of `pool` to a server: who waits for a connection waits for the server, not for others.
+    turns: Option<Arc<Semaphore>>,
     /// For batches that append to the log.
     log: AnyPool,
     /// For what need not survive a crash of the machine.
@@ -275,7 +280,7 @@ pub struct Store {
     backend: Backend,
     /// Who writes: a second writer of this process waits here, in turn, and not for a lock that is asked for again and
     /// again.
-    turn: Arc<Mutex<()>>,
+    alone: Arc<Mutex<()>>,
     faults: Faults,
 }
 
@@ -284,7 +289,8 @@ pub struct Batch {
     transaction: Transaction<'static, Any>,
     backend: Backend,
     faults: Faults,
-    _turn: Option<OwnedMutexGuard<()>>,
+    _alone: Option<OwnedMutexGuard<()>>,
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Store {
@@ -304,7 +310,8 @@ impl Store {
                 (pool.clone(), log, pool, Backend::Postgres)
             }
         };
-        let store = Self { pool, log, notes, backend, turn: Arc::default(), faults };
+        let turns = (backend == Backend::Postgres).then(|| Arc::new(Semaphore::new(postgres::CONNECTIONS as usize)));
+        let store = Self { pool, turns, log, notes, backend, alone: Arc::default(), faults };
         backend.answer(store.migrate()).await?;
         Ok(store)
     }
@@ -356,16 +363,28 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn begin(&self) -> Result<Batch, StoreError> {
-        self.begin_with(&self.log, self.backend.begin_log()).await
+        self.begin_with(&self.log, self.backend.begin_log(), None).await
     }
 
-    async fn begin_with(&self, pool: &AnyPool, statement: &'static str) -> Result<Batch, StoreError> {
-        let turn = match self.backend {
-            Backend::Sqlite => Some(self.turn.clone().lock_owned().await),
+    async fn begin_with(
+        &self,
+        pool: &AnyPool,
+        statement: &'static str,
+        turn: Option<OwnedSemaphorePermit>,
+    ) -> Result<Batch, StoreError> {
+        let alone = match self.backend {
+            Backend::Sqlite => Some(self.alone.clone().lock_owned().await),
             Backend::Postgres => None,
         };
-        let transaction = self.read(pool.begin_with(statement)).await?;
-        Ok(Batch { transaction, backend: self.backend, faults: self.faults.clone(), _turn: turn })
+        let transaction = self.backend.answer(async { Ok(pool.begin_with(statement).await?) }).await?;
+        Ok(Batch { transaction, backend: self.backend, faults: self.faults.clone(), _alone: alone, _turn: turn })
+    }
+
+    async fn turn(&self) -> Result<Option<OwnedSemaphorePermit>, StoreError> {
+        let Some(turns) = &self.turns else { return Ok(None) };
+        let busy = || StoreError::PostgreSql(format!("its connections were all taken for {} s", QUEUE.as_secs()));
+        let turn = tokio::time::timeout(QUEUE, turns.clone().acquire_owned()).await.map_err(|_| busy())?;
+        turn.map(Some).map_err(|_| busy())
     }
 
     /// Makes changes that need no log entry of their own.
@@ -373,7 +392,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; then none of them was made.
     pub async fn write(&self, changes: &[Change]) -> Result<(), StoreError> {
-        self.begin_with(&self.pool, self.backend.begin()).await?.commit_with(changes).await
+        let turn = self.turn().await?;
+        self.begin_with(&self.pool, self.backend.begin(), turn).await?.commit_with(changes).await
     }
 
     /// Makes changes that a crash of the machine may lose, with no harm but that somebody asks again: a step-up that
@@ -382,7 +402,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; then none of them was made.
     pub async fn note(&self, changes: &[Change]) -> Result<(), StoreError> {
-        self.begin_with(&self.notes, self.backend.begin_note()).await?.commit_with(changes).await
+        let turn = self.turn().await?;
+        self.begin_with(&self.notes, self.backend.begin_note(), turn).await?.commit_with(changes).await
     }
 
     /// A value of the store's own.
@@ -390,8 +411,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {
-        let mut connection = self.read(self.pool.acquire()).await?;
-        self.backend.answer(meta(&mut connection, key)).await
+        self.read(sqlx::query_scalar(META).bind(key).fetch_optional(&self.pool)).await
     }
 
     /// Folds the write-ahead log into the database and closes it.
@@ -403,6 +423,7 @@ impl Store {
 
     /// What a query of one statement answers.
     async fn read<T>(&self, query: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+        let _turn = self.turn().await?;
         self.backend.answer(async { Ok(query.await?) }).await
     }
 }
@@ -496,8 +517,10 @@ async fn apply(connection: &mut AnyConnection, change: &Change) -> Result<(), St
     }
 }
 
+const META: &str = "SELECT value FROM meta WHERE key = $1";
+
 async fn meta(connection: &mut AnyConnection, key: &str) -> Result<Option<String>, StoreError> {
-    Ok(sqlx::query_scalar("SELECT value FROM meta WHERE key = $1").bind(key).fetch_optional(connection).await?)
+    Ok(sqlx::query_scalar(META).bind(key).fetch_optional(connection).await?)
 }
 
 async fn set_meta(connection: &mut AnyConnection, key: &str, value: &str) -> Result<(), StoreError> {

@@ -5,10 +5,11 @@ use super::{StoreError, VersionOf};
 use crate::files::check_trusted;
 use serde::Deserialize;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Executor as _};
+use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Connection as _, Executor as _};
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
+use tokio::time::timeout;
 use url::{Host, Url};
 
 /// The steps from an empty database to the newest version: the first one makes version 1, and so on.
@@ -24,11 +25,13 @@ pub(super) const BEGIN_MIGRATION: &str = "BEGIN; SELECT pg_advisory_xact_lock(73
 
 /// How long a connection is waited for.
 const CONNECT: Duration = Duration::from_secs(5);
+/// How long a connection that is given back has to answer.
+const RELEASE: Duration = Duration::from_secs(1);
 /// Connections of one node, besides the one that appends to the log and waits for no reader.
-const CONNECTIONS: u32 = 8;
+pub(super) const CONNECTIONS: u32 = 8;
 /// Statements that wait for a lock or a disk end before the request does, and a node that is gone frees the log's lock.
 /// What is confirmed is on disk: a server that is set to confirm earlier does not do so here.
-const EACH_CONNECTION: &str = "SET statement_timeout = '5s'; SET idle_in_transaction_session_timeout = '5s'; \
+const EACH_CONNECTION: &str = "SET statement_timeout = '10s'; SET idle_in_transaction_session_timeout = '10s'; \
                                SET client_min_messages = 'warning'; \
                                SELECT set_config('synchronous_commit', 'on', false) \
                                WHERE current_setting('synchronous_commit') = 'off'";
@@ -63,11 +66,11 @@ impl TryFrom<String> for PostgresUrl {
         let mode = value("sslmode");
         match (stays_here(&host), mode.as_deref()) {
             (false, None) => drop(url.query_pairs_mut().append_pair("sslmode", "verify-full")),
-            (false, Some("verify-full" | "verify-ca")) | (true, _) => {}
+            (false, Some("verify-full")) | (true, _) => {}
             (false, Some(other)) => {
                 return Err(format!(
                     "store is on another host, and sslmode '{other}' would let whoever is in between read and answer: \
-                     leave it out, or write verify-full or verify-ca"
+                     leave it out, or write verify-full"
                 ));
             }
         }
@@ -110,9 +113,15 @@ pub(super) async fn connect(url: &PostgresUrl) -> Result<(AnyPool, AnyPool), Sto
     let options = AnyConnectOptions::from_url(&full)?;
     let pool = |connections| {
         let options = AnyPoolOptions::new().max_connections(connections).acquire_timeout(CONNECT);
-        options.acquire_slow_threshold(CONNECT).after_connect(|connection, _| {
-            Box::pin(async move { connection.execute(sqlx::raw_sql(EACH_CONNECTION)).await.map(drop) })
-        })
+        options
+            .acquire_slow_threshold(CONNECT)
+            .after_connect(|connection, _| {
+                Box::pin(async move { connection.execute(sqlx::raw_sql(EACH_CONNECTION)).await.map(drop) })
+            })
+            // One whose server went silent is closed: nobody gets its place otherwise until the network gives up.
+            .after_release(|connection, _| {
+                Box::pin(async move { Ok(timeout(RELEASE, connection.ping()).await.is_ok_and(|pong| pong.is_ok())) })
+            })
     };
     let log = pool(1).connect_lazy_with(options.clone());
     let pool = pool(CONNECTIONS).connect_with(options).await?;
@@ -178,7 +187,6 @@ mod tests {
         }
         let remote = parse("postgres://elevate@db.example/elevate").unwrap().to_string();
         assert_eq!(remote, "postgres://elevate@db.example/elevate?sslmode=verify-full");
-        parse("postgres://elevate@db.example/elevate?sslmode=verify-ca").unwrap();
         for mode in ["disable", "allow", "prefer", "require"] {
             let refused = parse(&format!("postgres://elevate@db.example/elevate?sslmode={mode}")).unwrap_err();
             assert!(refused.contains(mode), "{refused}");

@@ -92,9 +92,10 @@ pub(super) async fn add(connection: &mut AnyConnection, row: &SecurityKeyRow, am
     if set_of_keys(ids.iter().map(String::as_str)) != among {
         return Err(StoreError::Conflict("your keys changed since this enrolment was begun: begin again"));
     }
-    sqlx::query(
+    let added = sqlx::query(
         "INSERT INTO security_key (credential_id, sub, name, credential, aaguid, software, verifies_user, \
-         transports, enrolled_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+         transports, enrolled_at) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9 \
+         WHERE EXISTS (SELECT 1 FROM \"user\" WHERE sub = $2 AND disabled_at IS NULL)",
     )
     .bind(&row.credential_id)
     .bind(&row.sub)
@@ -111,7 +112,7 @@ pub(super) async fn add(connection: &mut AnyConnection, row: &SecurityKeyRow, am
         StoreError::Conflict(_) => StoreError::Conflict("a key of that name, or this very key, is enrolled already"),
         other => other,
     })?;
-    Ok(())
+    one_row(added.rows_affected(), "your account was disabled meanwhile")
 }
 
 pub(super) async fn used(
@@ -120,6 +121,14 @@ pub(super) async fn used(
     credential: &str,
     at: Timestamp,
 ) -> Result<(), StoreError> {
+    // Read again here, where nobody else writes: of two answers at once the later one may have been verified first.
+    let before: Option<String> = sqlx::query_scalar("SELECT credential FROM security_key WHERE credential_id = $1")
+        .bind(credential_id)
+        .fetch_optional(&mut *connection)
+        .await?;
+    if before.is_some_and(|before| counter(&before) != 0 && counter(credential) <= counter(&before)) {
+        return Err(StoreError::Conflict("the key's counter did not rise: it was used for something else meanwhile"));
+    }
     let done = sqlx::query("UPDATE security_key SET credential = $1, last_used_at = $2 WHERE credential_id = $3")
         .bind(credential)
         .bind(at.as_second())
@@ -127,6 +136,12 @@ pub(super) async fn used(
         .execute(connection)
         .await?;
     one_row(done.rows_affected(), "the key is no longer enrolled")
+}
+
+/// The signature counter of a credential; 0 where its key has none.
+fn counter(credential: &str) -> u64 {
+    let credential: Option<serde_json::Value> = serde_json::from_str(credential).ok();
+    credential.and_then(|credential| credential.get("counter")?.as_u64()).unwrap_or_default()
 }
 
 pub(super) async fn remove(connection: &mut AnyConnection, sub: &str, name: &str) -> Result<(), StoreError> {

@@ -105,7 +105,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn sign_in(&self, hash: &str) -> Result<Option<SignInRow>, StoreError> {
         let query = sqlx::query_as(select_sign_ins!("WHERE s.hash = $1")).bind(hash);
-        query.fetch_optional(&self.pool).await?.map(sign_in_row).transpose()
+        self.read(query.fetch_optional(&self.pool)).await?.map(sign_in_row).transpose()
     }
 
     /// Every sign-in that has not been ended and began after `since`, newest first.
@@ -116,7 +116,7 @@ impl Store {
         let query = sqlx::query_as(select_sign_ins!(
             "WHERE s.ended_at IS NULL AND s.created_at > $1 AND u.disabled_at IS NULL ORDER BY s.created_at DESC, s.id"
         ));
-        query.bind(since.as_second()).fetch_all(&self.pool).await?.into_iter().map(sign_in_row).collect()
+        self.read(query.bind(since.as_second()).fetch_all(&self.pool)).await?.into_iter().map(sign_in_row).collect()
     }
 
     /// What the provider last said of each person: JSON by `sub`.
@@ -124,8 +124,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn people(&self) -> Result<HashMap<String, String>, StoreError> {
-        let rows: Vec<(String, String)> =
-            sqlx::query_as("SELECT sub, person FROM sign_in ORDER BY created_at").fetch_all(&self.pool).await?;
+        let query = sqlx::query_as("SELECT sub, person FROM sign_in ORDER BY created_at");
+        let rows: Vec<(String, String)> = self.read(query.fetch_all(&self.pool)).await?;
         Ok(rows.into_iter().collect())
     }
 
@@ -136,7 +136,7 @@ impl Store {
     pub async fn sign_in_step(&self, hash: &str) -> Result<Option<StepRow>, StoreError> {
         let query =
             sqlx::query_as("SELECT hash, content, expires_at, spent_at, asked_at FROM sign_in_step WHERE hash = $1");
-        let columns: Option<StepColumns> = query.bind(hash).fetch_optional(&self.pool).await?;
+        let columns: Option<StepColumns> = self.read(query.bind(hash).fetch_optional(&self.pool)).await?;
         let row = |columns: StepColumns| {
             Ok(StepRow {
                 hash: columns.hash,
@@ -155,7 +155,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn open_sign_in_steps(&self, now: Timestamp) -> Result<i64, StoreError> {
         let query = sqlx::query_scalar("SELECT count(*) FROM sign_in_step WHERE expires_at > $1 AND spent_at IS NULL");
-        Ok(query.bind(now.as_second()).fetch_one(&self.pool).await?)
+        self.read(query.bind(now.as_second()).fetch_one(&self.pool)).await
     }
 }
 
@@ -217,7 +217,7 @@ pub(super) async fn end(connection: &mut Connection, id: &str, at: Timestamp) ->
         .await?;
     one_row(done.rows_affected(), "there is no such sign-in, or it was ended already")?;
     sqlx::query(
-        "UPDATE elevation_grant SET revoked_at = $1 WHERE revoked_at IS NULL AND expires_at > $1 \
+        "UPDATE elevation_grant SET revoked_at = $1 WHERE revoked_at IS NULL \
          AND id IN (SELECT grant_id FROM sign_in_grant WHERE sign_in = $2)",
     )
     .bind(at.as_second())

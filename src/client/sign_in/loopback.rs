@@ -110,13 +110,11 @@ fn read(mut stream: TcpStream) -> Option<(TcpStream, Parameters)> {
     }
     let head = String::from_utf8_lossy(&head);
     let target = head.strip_prefix("GET ").and_then(|rest| rest.split(' ').next()).unwrap_or_default();
-    match parameters(target) {
-        Some(parameters) => Some((stream, parameters)),
-        None => {
-            say(stream, "404 Not Found", "There is nothing here.");
-            None
-        }
-    }
+    let Some(parameters) = parameters(target) else {
+        say(stream, "404 Not Found", "There is nothing here.");
+        return None;
+    };
+    Some((stream, parameters))
 }
 
 /// Those of our path, each once.

@@ -11,7 +11,9 @@ use super::error::Error;
 use super::grant_store::StoredGrant;
 use super::progress::Event;
 use super::terminal::{Terminal, Tty};
+use super::trust::KnownAuthority;
 use crate::clock::after;
+use crate::protocol::display::escaped;
 use crate::protocol::dpop::ProofKey;
 use crate::protocol::encoding::{base64url, random, sha256};
 use crate::protocol::messages::{AUTHORIZATION_CODE, DEVICE_CODE, ErrorCode, ResourceKind, SignInResponse};
@@ -64,6 +66,12 @@ impl Session {
         let subject = stored.secret?.expose().to_owned();
         Some(Self { subject, token: stored.access_token, key, expires_at: stored.expires_at })
     }
+}
+
+/// The keyring's name for where sign-ins at an authority are kept.
+#[must_use]
+pub fn store_id(authority: &KnownAuthority) -> String {
+    format!("{}_sign-in", authority.id())
 }
 
 /// What it is kept under.
@@ -132,7 +140,8 @@ fn with_browser(
         key,
     )?;
     // It holds nothing but the name of what was pushed: others on this machine may see it among the processes.
-    let url = format!("{}/authorize?client_id={CLIENT_ID}&request_uri={}", device.authority, pushed.request_uri);
+    let request_uri = escaped(&pushed.request_uri);
+    let url = format!("{}/authorize?client_id={CLIENT_ID}&request_uri={request_uri}", device.authority);
     let opened = may_open && browser::open(&url);
     let said = if opened {
         "a browser was opened; where none shows, open"
@@ -158,11 +167,14 @@ fn elsewhere(device: &Device, api: &AuthorityApi, key: &ProofKey, host: &str) ->
     let url = if matches!(device.authority, Address::Loopback(_)) {
         format!("{}/device", device.authority)
     } else {
-        codes.verification_uri.clone()
+        escaped(&codes.verification_uri)
     };
-    let text =
-        format!("to sign in, open in any browser\n  {url}\nand type there\n  {}\nCtrl-C stops.\n", codes.user_code);
-    show(device, &url, Some(&codes.user_code), &text)?;
+    if !url.starts_with(&format!("{}/", api.known().issuer)) && !matches!(device.authority, Address::Loopback(_)) {
+        return Err(Error::new(ErrorCode::VerificationFailed, format!("the authority sends you elsewhere, to {url}")));
+    }
+    let user_code = escaped(&codes.user_code);
+    let text = format!("to sign in, open in any browser\n  {url}\nand type there\n  {user_code}\nCtrl-C stops.\n");
+    show(device, &url, Some(&user_code), &text)?;
     let form = [("grant_type", DEVICE_CODE), ("client_id", CLIENT_ID), ("device_code", &codes.device_code)];
     let mut interval = codes.interval.clamp(1, 60);
     let until = after(device.clock.now(), codes.expires_in);

@@ -9,6 +9,7 @@ use crate::client::error::Error;
 use crate::client::grant_store::{GrantStore, KeyringError};
 use crate::client::patience::Patience;
 use crate::client::places::Places;
+use crate::client::sign_in;
 use crate::client::terminal::{Terminal, Tty};
 use crate::client::trust::Trust;
 use crate::clock::Clock;
@@ -170,7 +171,7 @@ fn hold_start(places: &Places) -> Result<Option<OwnedFd>, Error> {
     Err(Error::failed("another elevate starts the authority just now").hint("run this again in a moment"))
 }
 
-/// The local copies, and at authorities that can be reached the grants themselves.
+/// The local copies, and at authorities that can be reached the grants themselves, and the sign-ins.
 fn remove_grants(found: &Found, done: &mut Done) {
     let mut addresses = Trust::met(&found.places);
     if !addresses.contains(&Address::Embedded) {
@@ -189,13 +190,23 @@ fn remove_grants_of(address: &Address, found: &Found, done: &mut Done) {
         Ok(None) => return,
         Err(error) => return done.left.push(format!("grants in the keyring, since {error}")),
     };
-    let ask = || Err(KeyringError::NoPassphrase("they are removed unread".to_owned()));
-    let open = |choice| Ok(GrantStore::open(choice, &known.id(), &places.device, Box::new(ask))?);
-    let store = match found.config.keyring().and_then(open) {
-        Ok(store) => store,
+    let open = |id: &str| {
+        let ask = || Err(KeyringError::NoPassphrase("they are removed unread".to_owned()));
+        Ok::<_, Error>(GrantStore::open(found.config.keyring()?, id, &places.device, Box::new(ask))?)
+    };
+    let stores = open(&known.id()).and_then(|store| Ok((store, open(&sign_in::store_id(&known))?)));
+    let (store, sign_ins) = match stores {
+        Ok(stores) => stores,
         Err(error) => return done.left.push(format!("grants in the keyring, if there are any: {error}")),
     };
-    let held = store.readable(clock.now()).unwrap_or_default();
+    // Ending a sign-in is a revocation as well.
+    let mut held = store.readable(clock.now()).unwrap_or_default();
+    held.extend(sign_ins.readable(clock.now()).unwrap_or_default());
+    match sign_ins.clear() {
+        Ok(0) => {}
+        Ok(_) => done.removed.push(format!("the sign-in at {}", known.issuer)),
+        Err(error) => done.left.push(format!("the sign-in at {}: {error}", known.issuer)),
+    }
     match store.clear() {
         Ok(0) => {}
         Ok(1) => done.removed.push(format!("a grant in the {}", store.name())),

@@ -1,16 +1,21 @@
-//! An authority that others see to: how it is reached, what vouches for it, and whether it is the one that is trusted.
+//! An authority that others see to: how it is reached, what vouches for it, whether it is the one that is trusted, and
+//! who is signed in there.
 
 use super::authority::skew;
 use super::{Enrolled, Finding, Here};
-use crate::client::authority_api::AuthorityApi;
+use crate::client::Device;
 use crate::client::error::Error;
 use crate::client::introduction;
 use crate::client::patience::Patience;
+use crate::client::presence::Presence;
+use crate::client::terminal::Terminal;
 use crate::client::transport::Transport;
 use crate::client::trust::Trust;
 use crate::clock::Clock;
-use crate::protocol::messages::ErrorCode;
+use crate::protocol::messages::{EnrolledKey, ErrorCode};
 use reqwest::Method;
+
+const SIGN_IN: &str = "sign-in";
 
 /// The way to it, who answers, its clock; then which keys are enrolled. First contact is left to those who use it.
 pub fn authority(here: &Here) -> (Vec<Finding>, Enrolled) {
@@ -33,17 +38,26 @@ pub fn authority(here: &Here) -> (Vec<Finding>, Enrolled) {
         details.extend(way(&transport));
         findings.push(Finding::good(NAME, format!("{} answers", here.authority)).with(details));
         findings.extend(transport.date().map(|date| skew(date, clock.now())));
-        if !known {
-            return Ok(None);
-        }
-        AuthorityApi::connect(&here.authority, &here.places, &here.config, clock.clone(), patience)?.keys().map(Some)
+        if known { signed_in(here, &mut findings).map(Some) } else { Ok(None) }
     };
     let enrolled = look().unwrap_or_else(|error: Error| {
-        let name = if error.code == ErrorCode::NotSignedIn { "sign-in" } else { NAME };
+        let name = if error.code == ErrorCode::NotSignedIn { SIGN_IN } else { NAME };
         findings.push(Finding::bad(name, error));
         None
     });
     (findings, enrolled)
+}
+
+/// The keys of whoever is signed in, or else of this account, which on a socket is who asks.
+fn signed_in(here: &Here, findings: &mut Vec<Finding>) -> Result<Vec<EnrolledKey>, Error> {
+    let silent = Terminal { json: true, quiet: true, ..Terminal::default() };
+    let device = Device::new(here.places.clone(), Some(&here.authority), silent, true, Presence::Person)?;
+    let keys = device.api()?.keys()?;
+    findings.extend(device.session()?.map(|session| {
+        Finding::good(SIGN_IN, format!("you are {}", session.subject))
+            .with(vec![format!("until {} at the latest", session.expires_at)])
+    }));
+    Ok(keys)
 }
 
 /// What lies between, and what vouches for the other end.

@@ -1,0 +1,138 @@
+//! `elevate login` and `elevate logout`, as people use them: the real programs, a real provider, a browser that signs in.
+
+use super::company::{Company, login_port};
+use crate::cli::harness::wait_until;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+
+#[test]
+fn a_person_signs_in_with_a_browser_and_out_again() {
+    let mut company = Company::found("", "ES256");
+    let before = company.home.elevate(&["token", "wiki"]).exits(10);
+    assert_eq!(before.stderr, "elevate: you are not signed in\n  run `elevate login`\n");
+    let shown = company.desktop("anna", "allow");
+    let ended = company.sign_in("anna");
+    let said = format!("signed in to {} as Anna Example, until ", company.url);
+    assert!(ended.stdout.starts_with(&said) && ended.stdout.lines().count() == 1, "{ended:#?}");
+    let link =
+        format!("{}/authorize?client_id=elevate-cli&request_uri=urn:ietf:params:oauth:request_uri:", company.url);
+    assert!(ended.stderr.contains(&link), "{ended:#?}");
+    let page = || fs::read_to_string(&shown).unwrap();
+    wait_until("the browser shows that it is over", || page().contains("You may close this window"));
+    let page = page();
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    for text in ["Sign in on this device?", "Anna Example", &host, "127.0.0.1"] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+
+    let home = &company.home;
+    let token = home.elevate(&["token", "wiki"]).ok().stdout;
+    let payload = token.split('.').nth(1).unwrap().to_owned();
+    let claims: serde_json::Value =
+        serde_json::from_slice(&elevate::protocol::encoding::from_base64url(&payload).unwrap()).unwrap();
+    assert_eq!(claims["sub"], format!("{}#anna", company.issuer));
+    assert!(home.elevate(&["list"]).ok().stdout.contains("the production API"));
+    home.elevate(&["explain", "prod-api"]).ok();
+    home.approve(&["key", "enroll", "--software", "laptop"]).ok();
+    assert!(home.elevate(&["key", "list"]).ok().stdout.contains("laptop"));
+    home.approve(&["token", "prod-api"]).ok();
+    home.elevate(&["audit", "verify"]).ok();
+    // Grants are dropped; who is signed in stays so.
+    home.elevate(&["-K"]).ok();
+    home.elevate(&["token", "wiki"]).ok();
+
+    let out = home.elevate(&["logout"]).ok();
+    assert_eq!(out.stdout, format!("signed out of {}\n", company.url));
+    home.elevate(&["status", "wiki"]).exits(1);
+    home.elevate(&["token", "wiki"]).exits(10);
+    let again = home.elevate(&["logout"]).exits(1);
+    assert_eq!(again.stderr, format!("elevate: you are not signed in to {}\n", company.url));
+}
+
+#[test]
+fn a_device_without_a_browser_shows_a_code() {
+    let company = Company::found("", "RS256");
+    let mut tty = company.home.at_terminal(&["login", "--device"]);
+    tty.wait_for("Ctrl-C stops.");
+    let shown = tty.shown();
+    assert!(shown.contains(&format!("{}/device\n", company.url)), "{shown}");
+    let code = shown.split("type there\n").nth(1).unwrap().trim().split_whitespace().next().unwrap().to_owned();
+    let browser = company.browse(&format!("{}/device", company.url), "ben", "allow", &code).ok();
+    assert!(browser.stdout.contains("Ben Example"), "{browser:#?}");
+    let ended = tty.end();
+    assert_eq!(ended.status, Some(0), "{ended:#?}");
+    assert!(ended.tty.contains("as Ben Example"), "{ended:#?}");
+    company.home.elevate(&["token", "wiki"]).ok();
+}
+
+#[test]
+fn who_refuses_in_the_browser_is_not_signed_in() {
+    let mut company = Company::found("", "ES256");
+    company.desktop("anna", "refuse");
+    let ended = company.home.elevate(&["login"]).exits(3);
+    assert!(ended.stderr.contains("elevate: you are not signed in: the person refused it\n"), "{ended:#?}");
+    company.home.elevate(&["token", "wiki"]).exits(10);
+}
+
+#[test]
+fn signing_out_works_where_the_authority_does_not() {
+    let mut company = Company::found("", "ES256");
+    company.sign_in("anna");
+    company.home.elevate(&["token", "wiki"]).ok();
+    company.stop();
+    let ended = company.home.elevate(&["logout"]).exits(6);
+    assert!(
+        ended.stderr.starts_with("elevate: this device is signed out, but the authority was not told: "),
+        "{ended:#?}"
+    );
+    company.start();
+    company.home.elevate(&["token", "wiki"]).exits(10);
+}
+
+#[test]
+fn what_can_not_be_signed_in_to_says_so() {
+    let mut company = Company::found("", "ES256");
+    let alone = company.home.elevate(&["-n", "login"]).exits(4);
+    assert_eq!(alone.stderr, "elevate: signing in takes a person, and -n forbids to ask one\n");
+    let own = company.home.elevate(&["--authority", "embedded", "login"]).exits(2);
+    assert!(own.stderr.contains("knows you by your account"), "{own:#?}");
+    company.home.elevate(&["--authority", "embedded", "logout"]).exits(1);
+    company.stop();
+    company.home.elevate(&["login"]).exits(6);
+}
+
+/// The threat table's row "login interception": the port of this machine.
+#[test]
+fn a_login_that_waits_is_answered_by_nobody_else() {
+    let company = Company::alone();
+    let mut tty = company.home.at_terminal(&["login", "--no-browser"]);
+    tty.wait_for("Ctrl-C stops.");
+    let port = login_port();
+    // Nobody else gets the port while it is waited for.
+    assert!(TcpListener::bind(("127.0.0.1", port)).is_err());
+    let ask = |text: &str| {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.write_all(text.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    // Nobody on it holds up anybody.
+    let _silent: Vec<TcpStream> = (0..20).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
+    let wrong = ask("GET /callback?code=stolen&state=guessed&iss=https://localhost HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(wrong.starts_with("HTTP/1.1 400 ") && wrong.contains("not the answer"), "{wrong}");
+    assert!(wrong.contains("Content-Security-Policy: default-src 'none'; frame-ancestors 'none'"), "{wrong}");
+    assert!(wrong.contains("Referrer-Policy: no-referrer"), "{wrong}");
+    for other in
+        ["GET / HTTP/1.1\r\n\r\n", "POST /callback?state=x HTTP/1.1\r\n\r\n", "GET /favicon.ico HTTP/1.1\r\n\r\n"]
+    {
+        assert!(ask(other).starts_with("HTTP/1.1 404 "), "{other}");
+    }
+    tty.wait_for("an answer that is not to this sign-in was ignored");
+    tty.send("\u{3}");
+    let ended = tty.end();
+    assert!(ended.signal == Some(2) || ended.status == Some(130), "{ended:#?}");
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "the port is closed");
+    company.home.elevate(&["token", "wiki"]).exits(10);
+}
