@@ -550,7 +550,7 @@ async fn a_provider_that_is_gone_lets_nobody_in_and_is_asked_again() {
         assert_eq!(redirect["error_description"], format!("the identity provider can't say who you are: {cause}"));
     }
     network.provider.change(|says| says.metadata = json!({}));
-    network.clock.advance(10);
+    network.clock.advance(5);
     network.sign_in().await;
 }
 

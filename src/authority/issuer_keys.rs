@@ -1,10 +1,10 @@
 //! Other issuers and the keys that they sign with: where they may be asked, how, how often, and whether a token is signed
 //! with one of their keys. What a token says is for whoever takes it to judge.
 
+use crate::clock::Clock;
 use crate::files::read_trusted;
 use crate::protocol::display::escaped;
 use crate::protocol::dpop::signature_only;
-use jiff::Timestamp;
 use jsonwebtoken::jwk::{Jwk, JwkSet, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Header};
 use reqwest::{RequestBuilder, StatusCode};
@@ -21,8 +21,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) const ANSWER_MAX: usize = 1 << 20;
 /// Seconds after which what it publishes is read again.
 pub(super) const REFRESHED_AFTER: i64 = 3600;
-/// Seconds between two looks for a key that is not known, or at an issuer that did not answer, whoever asks.
+/// Seconds between two looks for a key that is not known, whoever asks.
 pub(super) const NEW_KEYS_AFTER: i64 = 10;
+/// Seconds for which one that could not be asked is not asked again: those who wait are told at once.
+const AGAIN_AFTER: i64 = 5;
 
 /// Public-key signatures only: with `none` or an HMAC anybody who can read a public key could make one.
 pub const ALGORITHMS: [Algorithm; 9] = [
@@ -158,16 +160,17 @@ pub(super) async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Resu
     serde_json::from_slice(&body).map_err(|_| unavailable("its answer can't be read"))
 }
 
-/// RFC 7517 section 5: keys of kinds that we do not know are passed over.
-#[derive(Deserialize)]
-pub(super) struct Keys {
-    keys: Vec<serde_json::Value>,
-}
-
-impl From<Keys> for JwkSet {
-    fn from(set: Keys) -> Self {
-        Self { keys: set.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok()).collect() }
+/// The keys at a place. Those of kinds that we do not know are passed over (RFC 7517 section 5).
+///
+/// # Errors
+/// [`Unavailable`].
+pub(super) async fn keys(http: &reqwest::Client, place: Url) -> Result<JwkSet, Unavailable> {
+    #[derive(Deserialize)]
+    struct Keys {
+        keys: Vec<serde_json::Value>,
     }
+    let Keys { keys } = answer(http.get(place)).await?;
+    Ok(JwkSet { keys: keys.into_iter().filter_map(|key| serde_json::from_value(key).ok()).collect() })
 }
 
 // --- how often it is asked ------------------------------------------------------------------------------------------
@@ -195,7 +198,7 @@ impl<T> Default for Published<T> {
 
 impl<T> Published<T> {
     /// What is known that is younger than `age` seconds, else what `read` finds. One asks, the others wait for its answer;
-    /// a failure counts for all who come within [`NEW_KEYS_AFTER`] seconds.
+    /// a failure counts for all who come within [`AGAIN_AFTER`] seconds.
     ///
     /// # Errors
     /// [`Unavailable`].
@@ -203,18 +206,19 @@ impl<T> Published<T> {
         &self,
         age: i64,
         with: &str,
-        now: Timestamp,
+        clock: &Clock,
         read: impl Future<Output = Result<T, Unavailable>>,
     ) -> Result<Arc<T>, Unavailable> {
-        let now = now.as_second();
-        if let Some(known) = self.known(age, with, now) {
+        let now = || clock.now().as_second();
+        if let Some(known) = self.known(age, with, now()) {
             return known;
         }
         let _alone = self.asking.lock().await;
-        if let Some(known) = self.known(age, with, now) {
+        if let Some(known) = self.known(age, with, now()) {
             return known;
         }
         let found = read.await.map(Arc::new);
+        let now = now();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let before = last.take().filter(|look| look.with == with).and_then(|look| look.known);
         let known = found.as_ref().map_or(before, |found| Some((now, found.clone())));
@@ -232,7 +236,7 @@ impl<T> Published<T> {
         {
             return Some(Ok(known.clone()));
         }
-        let failure = look.failure.clone().filter(|_| within(look.asked_at, NEW_KEYS_AFTER))?;
+        let failure = look.failure.clone().filter(|_| within(look.asked_at, AGAIN_AFTER))?;
         Some(Err(failure))
     }
 }
@@ -265,8 +269,9 @@ pub fn signed<T: DeserializeOwned>(
         return Err(Check("'alg' is none that proves anything, or it has a 'crit' header"));
     }
     let jwk = key_for(keys, header.kid.as_deref())?;
+    // A key that says what it is for is for nothing else (RFC 7517 section 4.4).
     if jwk.common.key_algorithm.is_some_and(|algorithm| algorithm != KeyAlgorithm::from(header.alg)) {
-        return Err(Check("'alg' is not that of the key it names"));
+        return Err(Check("'alg' is another than its key is for"));
     }
     let key = DecodingKey::from_jwk(jwk).map_err(|_| Check("the key it names can't be used"))?;
     let claims = jsonwebtoken::decode(token, &key, &signature_only(header.alg))
@@ -291,6 +296,7 @@ fn key_for<'a>(keys: &'a JwkSet, kid: Option<&str>) -> Result<&'a Jwk, NotSigned
 #[cfg(test)]
 mod tests {
     use super::{OtherIssuer, Published, Unavailable};
+    use crate::clock::Clock;
     use jiff::Timestamp;
 
     #[test]
@@ -318,16 +324,16 @@ mod tests {
     #[tokio::test]
     async fn a_failed_look_keeps_what_is_known_and_is_not_repeated_at_once() {
         let published = Published::default();
-        let at = |second| Timestamp::from_second(second).unwrap();
+        let at = |second| Clock::standing_at(Timestamp::from_second(second).unwrap());
         let found = |value: i32| async move { Ok(value) };
         let fails = || async { Err(Unavailable("gone".into())) };
-        assert_eq!(*published.younger_than(60, "a", at(0), found(1)).await.unwrap(), 1);
-        assert_eq!(*published.younger_than(60, "a", at(59), found(2)).await.unwrap(), 1, "it is young");
-        published.younger_than(10, "a", at(20), fails()).await.unwrap_err();
-        assert_eq!(*published.younger_than(60, "a", at(21), found(2)).await.unwrap(), 1, "it is still known");
-        published.younger_than(10, "a", at(29), found(2)).await.unwrap_err();
-        assert_eq!(*published.younger_than(10, "a", at(30), found(2)).await.unwrap(), 2, "it is asked again");
-        assert_eq!(*published.younger_than(60, "b", at(31), found(3)).await.unwrap(), 3, "it is another");
-        published.younger_than(60, "b", at(92), fails()).await.unwrap_err();
+        assert_eq!(*published.younger_than(60, "a", &at(0), found(1)).await.unwrap(), 1);
+        assert_eq!(*published.younger_than(60, "a", &at(59), found(2)).await.unwrap(), 1, "it is young");
+        published.younger_than(10, "a", &at(20), fails()).await.unwrap_err();
+        assert_eq!(*published.younger_than(60, "a", &at(21), found(2)).await.unwrap(), 1, "it is still known");
+        published.younger_than(10, "a", &at(24), found(2)).await.unwrap_err();
+        assert_eq!(*published.younger_than(10, "a", &at(25), found(2)).await.unwrap(), 2, "it is asked again");
+        assert_eq!(*published.younger_than(60, "b", &at(31), found(3)).await.unwrap(), 3, "it is another");
+        published.younger_than(60, "b", &at(92), fails()).await.unwrap_err();
     }
 }

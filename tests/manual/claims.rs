@@ -149,7 +149,7 @@ fn exit_statuses_are_those_that_errors_have() {
         let name = serde_json::to_value(code).unwrap();
         let row = format!(".TP\n{status}\n{}:", name.as_str().unwrap());
         assert!(written.contains(&row), "{row:?} is not in {written}");
-        let in_use = code != ErrorCode::ApprovalPending;
+        let in_use = !matches!(code, ErrorCode::ApprovalPending);
         let first_word = format!("{status} ");
         assert_eq!(help.contains(&format!(" {first_word}")), in_use, "{status} in --help: {help}");
     }

@@ -7,7 +7,7 @@ use super::id_token::{Expected, NotAcceptable, verify};
 use super::{Identity, steps};
 use crate::authority::error::Refusal;
 use crate::authority::issuer_keys::{
-    Keys, NEW_KEYS_AFTER, Published, REFRESHED_AFTER, Unavailable, answer, certificates, client,
+    NEW_KEYS_AFTER, Published, REFRESHED_AFTER, Unavailable, answer, certificates, client, keys,
 };
 use crate::clock::Clock;
 use crate::files::read_trusted;
@@ -157,7 +157,7 @@ impl Known {
     async fn younger_than(&self, age: i64, config: &SignInConfig, clock: &Clock) -> Result<Arc<Provider>, Refusal> {
         let ca = certificates(config.ca_file.as_deref())?;
         let with = format!("{}\n{}", config.issuer.as_str(), ca.as_deref().unwrap_or_default());
-        Ok(self.0.younger_than(age, &with, clock.now(), Provider::read(config, ca)).await?)
+        Ok(self.0.younger_than(age, &with, clock, Provider::read(config, ca)).await?)
     }
 }
 
@@ -172,8 +172,8 @@ impl Provider {
         if !endpoints.into_iter().all(|endpoint| config.issuer.may_name(endpoint)) {
             return Err(Unavailable("its metadata names an endpoint that is not https".into()));
         }
-        let keys: Keys = answer(http.get(metadata.jwks_uri.clone())).await?;
-        Ok(Self { http, issuer: metadata.issuer.clone(), metadata, keys: keys.into() })
+        let keys = keys(&http, metadata.jwks_uri.clone()).await?;
+        Ok(Self { http, issuer: metadata.issuer.clone(), metadata, keys })
     }
 
     /// OpenID Connect Core section 3.1.3.1, with PKCE.

@@ -13,7 +13,7 @@ use super::caller::Subject;
 use super::elevation::ElevationId;
 use super::error::Refusal;
 use super::issuer_keys::{
-    Keys, NEW_KEYS_AFTER, NotSigned, Published, REFRESHED_AFTER, Unavailable, answer, certificates, client, signed,
+    self, NEW_KEYS_AFTER, NotSigned, Published, REFRESHED_AFTER, Unavailable, answer, certificates, client, signed,
 };
 use crate::clock::human;
 use crate::log::leaf::Event;
@@ -267,7 +267,7 @@ async fn keys(authority: &Authority, trusted: &TrustedIssuer, age: i64) -> Resul
     let place = trusted.jwks_uri.as_ref().map_or(trusted.issuer.as_str(), Url::as_str);
     let with = format!("{place}\n{}", ca.as_deref().unwrap_or_default());
     let published = authority.workloads.of(&trusted.name);
-    let keys = published.younger_than(age, &with, authority.clock.now(), fetched(trusted, ca.as_deref()));
+    let keys = published.younger_than(age, &with, &authority.clock, fetched(trusted, ca.as_deref()));
     keys.await.map_err(unavailable)
 }
 
@@ -280,7 +280,7 @@ async fn fetched(trusted: &TrustedIssuer, ca: Option<&str>) -> Result<JwkSet, Un
     }
     let http = client(ca)?;
     if let Some(uri) = &trusted.jwks_uri {
-        return answer::<Keys>(http.get(uri.clone())).await.map(JwkSet::from);
+        return issuer_keys::keys(&http, uri.clone()).await;
     }
     let metadata: Metadata = answer(http.get(trusted.issuer.configuration())).await?;
     if metadata.issuer != trusted.issuer.as_str() {
@@ -289,5 +289,5 @@ async fn fetched(trusted: &TrustedIssuer, ca: Option<&str>) -> Result<JwkSet, Un
     if !trusted.issuer.may_name(&metadata.jwks_uri) {
         return Err(Unavailable("its metadata names an endpoint that is not https".into()));
     }
-    answer::<Keys>(http.get(metadata.jwks_uri)).await.map(JwkSet::from)
+    issuer_keys::keys(&http, metadata.jwks_uri).await
 }
