@@ -1173,7 +1173,13 @@ async fn authority_configured_as_another_issuer() {
     let open = async |issuer: &str| {
         std::fs::write(&file, format!("issuer = \"{issuer}\"\n{before}")).unwrap();
         let clock = Clock::standing_at(noon());
-        elevate::authority::Authority::open(&authority.config(), &authority.data(), clock, Default::default()).await
+        elevate::authority::Authority::open(
+            &authority.config(),
+            &authority.data(),
+            clock,
+            elevate::authority::store::Faults::default(),
+        )
+        .await
     };
     let error = open("https://elevate.example.com").await.err().unwrap().to_string();
     assert!(error.contains("founded as https://localhost/"), "{error}");

@@ -249,7 +249,7 @@ async fn an_issuer_may_change_its_keys_and_is_not_asked_at_everybodys_bidding() 
     let pipeline = Pipeline::start().await;
     let ask = async |key: &Key| {
         let token = key.sign(&pipeline.claims(json!({})));
-        match pipeline.network.token(&pipeline.with_jwt("wiki", &token), &proof_key()).await {
+        match pipeline.network.token(&Pipeline::with_jwt("wiki", &token), &proof_key()).await {
             Answer::Grant(_) => Ok(()),
             other => Err(other.no().body.error_description),
         }
@@ -310,7 +310,7 @@ async fn an_issuer_that_does_not_say_its_keys_lets_nobody_in() {
     pipeline.authority.clock.advance(60);
     pipeline.issuer.change(|says| says.instead_of_keys = Some((500, "", String::new())));
     let unknown = Key::new("two").sign(&pipeline.claims(json!({})));
-    let no = pipeline.network.token(&pipeline.with_jwt("wiki", &unknown), &proof_key()).await.no();
+    let no = pipeline.network.token(&Pipeline::with_jwt("wiki", &unknown), &proof_key()).await.no();
     assert_eq!(no.code(), (503, "temporarily_unavailable"));
     ask().await.grant();
 }
@@ -320,9 +320,9 @@ async fn an_issuer_that_is_slow_holds_up_nobody_whose_key_is_known() {
     let pipeline = Pipeline::start().await;
     pipeline.network.token(&pipeline.request("wiki", json!({})), &proof_key()).await.grant();
     pipeline.authority.clock.advance(60);
-    pipeline.issuer.change(|says| says.delay = Duration::from_secs(60));
+    pipeline.issuer.change(|says| says.delay = Duration::from_mins(1));
     let unknown = Key::new("two").sign(&pipeline.claims(json!({})));
-    let (slow, key) = (pipeline.with_jwt("wiki", &unknown), proof_key());
+    let (slow, key) = (Pipeline::with_jwt("wiki", &unknown), proof_key());
     let slow = async {
         let no = pipeline.network.token(&slow, &key).await.no();
         assert!(no.says().ends_with("it did not answer in time"), "{no:?}");

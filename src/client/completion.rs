@@ -15,9 +15,12 @@ use clap::ValueEnum;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, complete};
 use std::ffi::{OsStr, OsString};
 
+/// Writes the names that begin so, with what they are.
+type Write = fn(&str, &mut String);
+
 /// Names of things, each kind an id of the one candidate that stands for all of them in clap's: there may be thousands,
 /// which are written straight from where they are kept.
-const KINDS: [(&str, fn(&str, &mut String)); 3] = [("resources", resources), ("keys", keys), ("grants", grants)];
+const KINDS: [(&str, Write); 3] = [("resources", resources), ("keys", keys), ("grants", grants)];
 
 /// The shells that have a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

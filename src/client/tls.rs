@@ -22,7 +22,7 @@ use std::time::Duration;
 const CA_FILE_MAX: u64 = 4 << 20;
 
 /// The year 10000, which no certificate can name (RFC 5280 section 4.1.2.5).
-const NEVER: Duration = Duration::from_secs(253_402_300_800);
+const NEVER: Duration = Duration::from_hours(70_389_528);
 
 /// What convinced us.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,7 +158,7 @@ impl ServerCertVerifier for Judge {
             if server_name.to_str() == self.host {
                 let never = UnixTime::since_unix_epoch(NEVER);
                 let then = verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, never);
-                let _ = self.certified.set(Certified { by: path.cloned(), until: then.err().and_then(ended) });
+                let _ = self.certified.set(Certified { by: path.cloned(), until: then.err().as_ref().and_then(ended) });
             }
         };
         if let Some((path, configured)) = &self.configured {
@@ -215,9 +215,9 @@ fn shown(path: &Path) -> String {
 }
 
 /// When a certificate ends, from why it is not good at a time that no certificate has.
-fn ended(error: rustls::Error) -> Option<Timestamp> {
+fn ended(error: &rustls::Error) -> Option<Timestamp> {
     match error {
-        rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }) => at(not_after),
+        rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }) => at(*not_after),
         _ => None,
     }
 }

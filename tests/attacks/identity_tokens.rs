@@ -43,9 +43,9 @@ async fn alg_typ_kid_jwk_confusion_of_identity_tokens() {
     ];
     let before = pipeline.authority.events().await;
     for (what, token) in &forged {
-        let no = pipeline.network.token(&pipeline.with_jwt("wiki", token), &proof_key()).await.no();
+        let no = pipeline.network.token(&Pipeline::with_jwt("wiki", token), &proof_key()).await.no();
         assert_eq!(no.code(), (400, "invalid_request"), "{what}: {no:?}");
-        let no = pipeline.authority.token(&pipeline.with_jwt("wiki", token), &proof_key()).await.no();
+        let no = pipeline.authority.token(&Pipeline::with_jwt("wiki", token), &proof_key()).await.no();
         assert_eq!(no.code(), (400, "invalid_request"), "{what} on a socket: {no:?}");
         let bearer = format!("Bearer {token}");
         let request = pipeline.network.request("GET", &pipeline.network.at("/resources"));
@@ -76,17 +76,17 @@ async fn other_tokens_of_a_trusted_issuer_are_no_identity_tokens() {
         json!({ "typ": "JWT", "crit": "x" }),
     ] {
         let token = signed(header.clone(), &claims);
-        let no = pipeline.network.token(&pipeline.with_jwt("wiki", &token), &proof_key()).await.no();
+        let no = pipeline.network.token(&Pipeline::with_jwt("wiki", &token), &proof_key()).await.no();
         assert_eq!(no.code(), (400, "invalid_request"), "{header}: {no:?}");
     }
     for header in [json!({}), json!({ "typ": "jwt" })] {
         let token = signed(header, &claims);
-        pipeline.network.token(&pipeline.with_jwt("wiki", &token), &proof_key()).await.grant();
+        pipeline.network.token(&Pipeline::with_jwt("wiki", &token), &proof_key()).await.grant();
     }
     // One that is signed by it and says that it is another's.
     for issuer in ["https://localhost", "https://other.example", &format!("{}/", pipeline.issuer.issuer)] {
         let token = signed(json!({}), &pipeline.claims(json!({ "iss": issuer })));
-        let no = pipeline.network.token(&pipeline.with_jwt("wiki", &token), &proof_key()).await.no();
+        let no = pipeline.network.token(&Pipeline::with_jwt("wiki", &token), &proof_key()).await.no();
         assert!(no.says().starts_with("this authority does not trust the issuer"), "{no:?}");
     }
 }

@@ -309,7 +309,7 @@ fn words(line: &str) -> Vec<String> {
 /// What of a line is elevate's.
 fn own_part(line: &str) -> &str {
     let line = line.rsplit(" | ").find(|part| part.contains("elevate")).unwrap_or(line);
-    let line = line.split('(').last().unwrap_or(line);
+    let line = line.rsplit('(').next().unwrap_or(line);
     line.split([')', '>', ';']).next().unwrap_or(line).split(" && ").next().unwrap_or(line).trim()
 }
 

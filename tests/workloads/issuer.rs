@@ -91,7 +91,7 @@ impl Pipeline {
         honest(&self.issuer.issuer, self.authority.clock.now().as_second(), change)
     }
 
-    pub fn with_jwt(&self, resource: &str, token: &str) -> TokenRequest {
+    pub fn with_jwt(resource: &str, token: &str) -> TokenRequest {
         TokenRequest {
             subject_token: Secret::new(token.to_owned()),
             subject_token_type: JWT_TYPE.into(),
@@ -101,7 +101,7 @@ impl Pipeline {
 
     /// A job asks, its claims changed.
     pub fn request(&self, resource: &str, change: Value) -> TokenRequest {
-        self.with_jwt(resource, &self.key().sign(&self.claims(change)))
+        Self::with_jwt(resource, &self.key().sign(&self.claims(change)))
     }
 
     pub fn with_token(&self, ask: &Ask, change: Value) -> TokenRequest {
