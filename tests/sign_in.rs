@@ -570,7 +570,7 @@ async fn nobody_begins_without_end() {
 #[tokio::test]
 async fn a_provider_that_does_not_answer_is_not_waited_for_for_ever() {
     let network = Network::start().await;
-    network.provider.change(|says| says.delay = Duration::from_secs(60));
+    network.provider.change(|says| says.delay = Duration::from_mins(1));
     let login = Login::new();
     let pushed = network.push(&login).await;
     let open = format!("{}?client_id={CLIENT_ID}&request_uri={}", network.at("/authorize"), pushed.request_uri);

@@ -256,11 +256,11 @@ async fn a_database_of_version_1_is_brought_up_to_date() {
     let open =
         async || Store::open(&Place::File(database.clone()), Faults::default()).await.err().map(|e| e.to_string());
     assert_eq!(open().await, None);
-    after.tamper("PRAGMA user_version = 3").await;
+    after.tamper("PRAGMA user_version = 4").await;
     assert_eq!(open().await, None);
-    assert_eq!(after.tamper("UPDATE meta SET value = '3' WHERE key = 'schema_needs'").await, 1);
+    assert_eq!(after.tamper("UPDATE meta SET value = '4' WHERE key = 'schema_needs'").await, 1);
     let error = open().await.unwrap();
-    assert!(error.contains("its schema is version 3, and this program knows 2"), "{error}");
+    assert!(error.contains("its schema is version 4, and this program knows 3"), "{error}");
 }
 
 #[tokio::test]

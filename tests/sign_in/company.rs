@@ -125,9 +125,8 @@ impl Company {
     pub fn sign_in(&mut self, login: &str) -> Ended {
         let shown = self.desktop(login, "allow");
         let ended = self.home.elevate(&["login"]);
-        if ended.status != Some(0) {
-            panic!("{ended:#?}\nthe browser: {}", fs::read_to_string(shown).unwrap_or_default());
-        }
+        let browser = || fs::read_to_string(&shown).unwrap_or_default();
+        assert_eq!(ended.status, Some(0), "{ended:#?}\nthe browser: {}", browser());
         ended
     }
 }

@@ -57,7 +57,7 @@ fn a_device_without_a_browser_shows_a_code() {
     tty.wait_for("Ctrl-C stops.");
     let shown = tty.shown();
     assert!(shown.contains(&format!("{}/device\n", company.url)), "{shown}");
-    let code = shown.split("type there\n").nth(1).unwrap().trim().split_whitespace().next().unwrap().to_owned();
+    let code = shown.split("type there\n").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
     let browser = company.browse(&format!("{}/device", company.url), "ben", "allow", &code).ok();
     assert!(browser.stdout.contains("Ben Example"), "{browser:#?}");
     let ended = tty.end();
