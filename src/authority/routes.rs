@@ -11,7 +11,7 @@ use super::server::requests::{Outcome, around};
 use super::sign_in;
 use crate::authority::audit::{Entry, RecordError};
 use crate::authority::store::Change;
-use crate::log::leaf::Event;
+use crate::log::leaf::{Event, Private};
 use crate::protocol::access_token::{self, Claims};
 use crate::protocol::assurance::Assurance;
 use crate::protocol::display::escaped;
@@ -415,14 +415,18 @@ async fn log_entries(
     let entries = (from..to).zip(rows.leaves).zip(places).map(|((index, leaf), place)| LogEntry {
         leaf: leaf.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
         hash: hashes.get(&place).map(ToString::to_string),
-        private: private.remove(&index).filter(|private| is_for(&private.clear, sub)),
+        private: private.remove(&index).and_then(|private| shown_to(sub, private)),
     });
     ok(&LogPage { entries: entries.collect(), size })
 }
 
-/// Whether a private part is this subject's, or nobody's. One that can't be read any more may be anybody's.
-fn is_for(private: &serde_json::Value, sub: &str) -> bool {
-    private.as_object().is_some_and(|members| members.get("sub").is_none_or(|of| of == sub))
+/// A private part that is this subject's, or nobody's. Of one that can't be read any more, which may be anybody's, nothing
+/// is shown but that it is none.
+fn shown_to(sub: &str, private: Private) -> Option<Private> {
+    match private.clear.as_object() {
+        Some(members) => members.get("sub").is_none_or(|of| of == sub).then_some(private),
+        None => Some(Private { salt: String::new(), clear: serde_json::Value::Null }),
+    }
 }
 
 #[derive(Deserialize)]
