@@ -9,12 +9,18 @@ use strsim::osa_distance;
 /// Letters by which a typo differs at most.
 const NEAR: usize = 2;
 
+/// The verb that a word is nearly.
+#[must_use]
+pub fn near_verb(word: &str) -> Option<&'static str> {
+    RESERVED.iter().find(|verb| osa_distance(verb, word) <= NEAR).copied()
+}
+
 /// Refuses a name that is nearly a verb and no resource: `elevate lst` asks nobody for anything.
 ///
 /// # Errors
 /// [`ErrorCode::Usage`], with the verb.
 pub fn refuse_mistyped_verb(device: &Device, name: &ResourceName) -> Result<(), Error> {
-    let Some(verb) = RESERVED.iter().find(|verb| osa_distance(verb, name.as_str()) <= NEAR) else { return Ok(()) };
+    let Some(verb) = near_verb(name.as_str()) else { return Ok(()) };
     // The catalogue is fetched, the name is not sent.
     let resources = device.resources()?.resources.into_iter().map(|entry| entry.resource).collect();
     let near = nearest(name, resources);

@@ -72,8 +72,8 @@ fn a_home_that_is_well() {
     let details = home.plain(&said.stdout);
     for detail in [
         "        keyring = auto (default)\n",
-        " policies in ~/.config/elevate/policy.cedar\n",
-        "        5 resources, digest ID\n",
+        ", in ~/.config/elevate/policy.cedar\n",
+        "        resources: 5, digest ID\n",
         "        https://localhost/",
         ", trusted since TIME\n",
     ] {

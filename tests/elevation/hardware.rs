@@ -164,7 +164,7 @@ async fn files_of_attestation_are_part_of_the_rules() {
     assert!(check().unwrap().contains("others can write it"));
     mode(0o644);
     std::fs::remove_file(file("roots.pem")).unwrap();
-    assert!(stale().await.unwrap().ends_with("it does not exist, and [attestation] names it"));
+    assert!(stale().await.unwrap().ends_with("it does not exist, and authority.toml names it"));
     // A file that is named anew is watched as soon as it is named, broken as it is.
     authority.write("metadata.json", "{");
     authority.write_config(&with_metadata());

@@ -97,7 +97,7 @@ fn what_can_not_be_signed_in_to_says_so() {
     assert_eq!(alone.stderr, "elevate: signing in takes a person, and -n forbids to ask one\n");
     let own = company.home.elevate(&["--authority", "embedded", "login"]).exits(2);
     assert!(own.stderr.contains("knows you by your account"), "{own:#?}");
-    company.home.elevate(&["--authority", "embedded", "logout"]).exits(1);
+    company.home.elevate(&["--authority", "embedded", "logout"]).exits(2);
     company.stop();
     company.home.elevate(&["login"]).exits(6);
 }

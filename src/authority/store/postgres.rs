@@ -134,8 +134,10 @@ pub(super) async fn connect(url: &PostgresUrl) -> Result<(AnyPool, AnyPool), Sto
 
 /// The version of its schema.
 pub(super) async fn version(connection: &mut AnyConnection) -> Result<i64, sqlx::Error> {
-    let there = sqlx::query_scalar("SELECT to_regclass('meta') IS NOT NULL").fetch_one(&mut *connection);
-    if !there.await? {
+    // Read as a row: what to_regclass remembers may be from before another node's commit that this one waited for.
+    let there =
+        "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = current_schema() AND tablename = 'meta')";
+    if !sqlx::query_scalar(there).fetch_one(&mut *connection).await? {
         return Ok(0);
     }
     let version: Option<String> =

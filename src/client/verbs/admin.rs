@@ -42,7 +42,7 @@ pub fn run(device: &Device, verb: AdminVerb) -> Result<u8, Error> {
             show(device, Op::SecretList, "secrets", &["resource", "set_at"])
         }
         AdminVerb::User { verb: UserVerb::List } => {
-            show(device, Op::UserList, "users", &["user", "created_at", "disabled_at"])
+            show(device, Op::UserList, "users", &["user", "name", "created_at", "disabled_at"])
         }
         AdminVerb::User { verb: UserVerb::Disable { user } } => {
             let text = format!("{user} is shut out and holds nothing");

@@ -9,14 +9,22 @@ use crate::protocol::display::escaped;
 use crate::protocol::messages::ErrorCode;
 use serde_json::json;
 
-pub fn run(device: &Device, way: Way) -> Result<u8, Error> {
+/// Nobody signs in to an authority that has the kernel's word.
+///
+/// # Errors
+/// [`ErrorCode::Usage`], where it is one.
+pub(super) fn refuse_account(device: &Device) -> Result<(), Error> {
     match device.authority {
         Address::Embedded | Address::Socket(_) => {
-            return Err(Error::usage("the authority on this machine knows you by your account")
-                .hint("there is nothing to sign in to; --authority names one across a network"));
+            Err(Error::usage("the authority on this machine knows you by your account")
+                .hint("there is nothing to sign in to; --authority names one across a network"))
         }
-        Address::Network(_) | Address::Loopback(_) => {}
+        Address::Network(_) | Address::Loopback(_) => Ok(()),
     }
+}
+
+pub fn run(device: &Device, way: Way) -> Result<u8, Error> {
+    refuse_account(device)?;
     if device.non_interactive {
         return Err(Error::new(ErrorCode::InteractionRequired, "signing in takes a person, and -n forbids to ask one"));
     }

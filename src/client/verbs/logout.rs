@@ -1,5 +1,6 @@
 //! `elevate logout`: the local copies first, then at the authority, so that whatever fails, nothing is left here.
 
+use super::login::refuse_account;
 use crate::client::Device;
 use crate::client::error::Error;
 use crate::client::sign_in::{Session, entry};
@@ -7,6 +8,7 @@ use crate::protocol::messages::ErrorCode;
 use serde_json::json;
 
 pub fn run(device: &Device) -> Result<u8, Error> {
+    refuse_account(device)?;
     let not_signed_in = || Error::new(ErrorCode::No, format!("you are not signed in to {}", device.authority));
     if device.met()?.is_none() {
         return Err(not_signed_in());

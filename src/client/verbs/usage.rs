@@ -2,6 +2,7 @@
 
 use crate::client::cli::command;
 use crate::client::error::Error;
+use crate::client::suggestions::near_verb;
 use crate::client::terminal::Terminal;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::ffi::OsString;
@@ -85,5 +86,8 @@ impl Typed {
 pub fn misplaced(resource: &str, command: &[String], words: &[OsString]) -> Error {
     let rest = words.iter().skip_while(|word| *word != "--").skip(1).map(|word| word.to_string_lossy().into_owned());
     let command: Vec<String> = command.iter().cloned().chain(rest).collect();
-    Error::usage("a command stands after `--`").hint(format!("write: elevate {resource} -- {}", command.join(" ")))
+    let command = command.join(" ");
+    let verb = near_verb(resource).map(|verb| format!("; or did you mean `elevate {verb} {command}`?"));
+    let hint = format!("write: elevate {resource} -- {command}{}", verb.unwrap_or_default());
+    Error::usage("a command stands after `--`").hint(hint)
 }

@@ -38,10 +38,10 @@ pub fn rules(here: &Here) -> Option<Finding> {
             return Some(match serde_json::from_slice::<Checked>(&output.stdout) {
                 Ok(Checked { resources, policies, digest }) => good.with(vec![
                     format!(
-                        "{policies} policies in {}",
+                        "policies: {policies}, in {}",
                         escaped(&places.config.join("policy.cedar").to_string_lossy())
                     ),
-                    format!("{resources} resources, digest {}", escaped(&digest)),
+                    format!("resources: {resources}, digest {}", escaped(&digest)),
                 ]),
                 // One of another version.
                 Err(_) => good,
