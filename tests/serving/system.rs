@@ -24,9 +24,11 @@ const SERVICE_MANAGER: &str = r#"
 import os, select, socket, sys
 path, count, command = sys.argv[1], sys.argv[2], sys.argv[3:]
 listener = socket.socket(socket.AF_UNIX)
-listener.bind(path)
-os.chmod(path, 0o666)
+listener.bind(path + ".new")
+os.chmod(path + ".new", 0o666)
 listener.listen(128)
+# Whoever sees it can connect to it.
+os.rename(path + ".new", path)
 while True:
     select.select([listener], [], [])
     with open(count, "a") as file: file.write("started\n")
