@@ -81,6 +81,9 @@ fn links_lead_somewhere() {
         "docs/threat-model.md",
         "docs/benchmarks.md",
         "docs/hardware.md",
+        "docs/quickstart-team.md",
+        "docs/runbook.md",
+        "docs/runbook-store.md",
         "tests/hardware/README.md",
     ] {
         let text = std::fs::read_to_string(root.join(page)).unwrap();

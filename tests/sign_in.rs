@@ -4,6 +4,7 @@ mod company;
 pub mod network;
 mod people;
 pub mod provider;
+mod quickstart;
 
 use crate::harness::{Ask, TestKey, operation_body, policy, proof_key};
 use elevate::protocol::CLIENT_ID;

@@ -693,19 +693,29 @@ impl Tty {
     /// Whether it is shown; not, where the program ends before.
     #[track_caller]
     fn wait_for_or_end(&mut self, text: &str) -> bool {
+        self.wait_for_first(&[text]).is_some()
+    }
+
+    /// Waits until one of these is shown; which. None, where the program ends before.
+    #[track_caller]
+    fn wait_for_first(&mut self, texts: &[&str]) -> Option<usize> {
         let until = Instant::now() + DEADLINE;
         let mut screen = locked(&self.screen.0);
         loop {
             let unread = &screen.bytes[self.read..];
-            if let Some(at) = unread.windows(text.len()).position(|window| window == text.as_bytes()) {
-                self.read += at + text.len();
-                return true;
+            let end = |text: &str| {
+                Some(unread.windows(text.len()).position(|window| window == text.as_bytes())? + text.len())
+            };
+            let found = texts.iter().enumerate().filter_map(|(index, text)| Some((end(text)?, index))).min();
+            if let Some((end, index)) = found {
+                self.read += end;
+                return Some(index);
             }
             if screen.over {
-                return false;
+                return None;
             }
             let left = until.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "{text:?} is never shown: {}", String::from_utf8_lossy(&screen.bytes));
+            assert!(!left.is_zero(), "{texts:?} is never shown: {}", String::from_utf8_lossy(&screen.bytes));
             screen = self.screen.1.wait_timeout(screen, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -721,6 +731,16 @@ impl Tty {
     #[track_caller]
     pub fn approve_all(&mut self) {
         while self.wait_for_or_end("Ctrl-C to refuse: ") {
+            self.send("\n");
+        }
+    }
+
+    /// Approves each time it is asked, until this is shown.
+    #[track_caller]
+    pub fn approve_until(&mut self, text: &str) {
+        while self.wait_for_first(&[text, "Ctrl-C to refuse: "]).unwrap_or_else(|| panic!("it ended: {}", self.shown()))
+            == 1
+        {
             self.send("\n");
         }
     }

@@ -1,13 +1,14 @@
 // An OpenID provider that nobody here wrote: `oidc-provider`, with its own pages for signing in.
 //
 //     node oidc_provider.mjs REDIRECT_URI [ALG]      prints {"issuer": ...} and serves until its stdin ends
+//     node oidc_provider.mjs REDIRECT_URI ALG PORT   serves there, until it is killed
 
 import { generateKeyPairSync } from 'node:crypto';
 import { createServer } from 'node:http';
 
 const modules = `${process.env.ELEVATE_TEST_NODE}/node_modules`;
 const { Provider } = await import(`file://${modules}/oidc-provider/lib/index.js`);
-const [redirectUri, algorithm = 'ES256'] = process.argv.slice(2);
+const [redirectUri, algorithm = 'ES256', port] = process.argv.slice(2);
 
 const key = (type, options, alg) => ({ ...generateKeyPairSync(type, options).privateKey.export({ format: 'jwk' }), alg, use: 'sig' });
 const people = {
@@ -16,7 +17,7 @@ const people = {
 };
 
 const server = createServer();
-server.listen(0, '127.0.0.1', () => {
+server.listen(Number(port ?? 0), '127.0.0.1', () => {
   const issuer = `http://localhost:${server.address().port}`;
   const provider = new Provider(issuer, {
     clients: [{
@@ -37,4 +38,4 @@ server.listen(0, '127.0.0.1', () => {
   console.log(JSON.stringify({ issuer }));
 });
 
-process.stdin.on('end', () => process.exit(0)).resume();
+if (port === undefined) process.stdin.on('end', () => process.exit(0)).resume();

@@ -15,7 +15,7 @@ use std::time::Duration;
 const PEERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers");
 
 /// Where `npm ci` put what `tests/peers/package.json` names.
-fn node_packages() -> String {
+pub fn node_packages() -> String {
     std::env::var("ELEVATE_TEST_NODE").unwrap_or_else(|_| {
         panic!(
             "this test needs the packages of tests/peers/package.json: copy it and package-lock.json to a directory, run \
@@ -98,21 +98,9 @@ impl Company {
         self.authority = None;
     }
 
-    /// A desktop whose browser is somebody who signs in and answers so; what it showed goes to the file.
+    /// As [`desktop`].
     pub fn desktop(&mut self, login: &str, answer: &str) -> PathBuf {
-        let (bin, shown) = (self.home.beside("desktop"), self.home.beside("browser.out"));
-        fs::create_dir_all(&bin).unwrap();
-        let opener = bin.join("xdg-open");
-        let script =
-            format!("#!/bin/sh\nexec node {PEERS}/browser.mjs \"$1\" {login} {answer} >{} 2>&1\n", shown.display());
-        fs::write(&opener, script).unwrap();
-        fs::set_permissions(&opener, fs::Permissions::from_mode(0o755)).unwrap();
-        let path = self.home.variable("PATH");
-        if !path.starts_with(&*bin.to_string_lossy()) {
-            self.home.set("PATH", &format!("{}:{path}", bin.display()));
-        }
-        self.home.set("DISPLAY", ":0");
-        shown
+        desktop(&mut self.home, login, answer)
     }
 
     /// Somebody elsewhere types a code.
@@ -129,6 +117,23 @@ impl Company {
         assert_eq!(ended.status, Some(0), "{ended:#?}\nthe browser: {browser}");
         ended
     }
+}
+
+/// A desktop whose browser is somebody who signs in and answers so; what it showed goes to the file.
+pub fn desktop(home: &mut Home, login: &str, answer: &str) -> PathBuf {
+    let (bin, shown) = (home.beside("desktop"), home.beside("browser.out"));
+    fs::create_dir_all(&bin).unwrap();
+    let opener = bin.join("xdg-open");
+    let script =
+        format!("#!/bin/sh\nexec node {PEERS}/browser.mjs \"$1\" {login} {answer} >{} 2>&1\n", shown.display());
+    fs::write(&opener, script).unwrap();
+    fs::set_permissions(&opener, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = home.variable("PATH");
+    if !path.starts_with(&*bin.to_string_lossy()) {
+        home.set("PATH", &format!("{}:{path}", bin.display()));
+    }
+    home.set("DISPLAY", ":0");
+    shown
 }
 
 fn provider(redirect_uri: &str, algorithm: &str) -> (Running, String) {
