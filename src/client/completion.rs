@@ -102,43 +102,64 @@ pub fn names(kind: &'static str) -> ArgValueCompleter {
 
 /// The resources that this device heard of.
 fn resources(beginning: &str, text: &mut String) {
-    if let Some(names) = known_names() {
-        names.resources(beginning, |name, about| write_candidate(text, name, about));
+    if let Some(device) = Device::of_user() {
+        device.resources(beginning, text);
     }
 }
 
 /// The keys that this device heard of.
 fn keys(beginning: &str, text: &mut String) {
-    if let Some(names) = known_names() {
-        names.keys(beginning, |name, about| write_candidate(text, name, about));
+    if let Some(device) = Device::of_user() {
+        device.known_names().keys(beginning, |name, about| write_candidate(text, name, about));
     }
 }
 
 /// What is held now, where that can be known without asking anybody; else every resource.
 fn grants(beginning: &str, text: &mut String) {
-    let Some(held) = held() else { return resources(beginning, text) };
+    let Some(device) = Device::of_user() else { return };
+    let Some(held) = device.held() else { return device.resources(beginning, text) };
     for (name, about) in held.iter().filter(|(name, _)| name.starts_with(beginning)) {
         write_candidate(text, name, about);
     }
 }
 
-fn known_names() -> Option<KnownNames> {
-    let places = Places::of_user().ok()?;
-    let authority = Address::chosen(None, &Config::load(&places).ok()?).ok()?;
-    Some(KnownNames::of(Trust::of(&places, &authority)))
+/// What this device remembers of the authority that would be asked.
+struct Device {
+    config: Config,
+    places: Places,
+    authority: Address,
 }
 
-fn held() -> Option<Vec<(String, String)>> {
-    let places = Places::of_user().ok()?;
-    let config = Config::load(&places).ok()?;
-    if !matches!(config.keyring().ok()?, Choice::Auto | Choice::Kernel) {
-        return None;
+impl Device {
+    fn of_user() -> Option<Self> {
+        let places = Places::of_user().ok()?;
+        let config = Config::load(&places).ok()?;
+        let authority = Address::chosen(None, &config).ok()?;
+        Some(Self { config, places, authority })
     }
-    let known = Trust::of(&places, &Address::chosen(None, &config).ok()?).known().ok()??;
-    let nobody = || Err(KeyringError::NoPassphrase("completion asks nobody".to_owned()));
-    let store = GrantStore::open(Choice::Kernel, &known.id(), &places.device, Box::new(nobody)).ok()?;
-    let now = Clock::system().now();
-    let grants = store.reaching(config.grants_reach().ok()?).all(now).ok()?;
-    let left = |end| format!("{} left", human(seconds_between(now, end)));
-    Some(grants.iter().map(|grant| (grant.resource.to_string(), left(grant.expires_at))).collect())
+
+    fn trust(&self) -> Trust {
+        Trust::of(&self.places, &self.authority)
+    }
+
+    fn known_names(&self) -> KnownNames {
+        KnownNames::of(self.trust())
+    }
+
+    fn resources(&self, beginning: &str, text: &mut String) {
+        self.known_names().resources(beginning, |name, about| write_candidate(text, name, about));
+    }
+
+    fn held(&self) -> Option<Vec<(String, String)>> {
+        if !matches!(self.config.keyring().ok()?, Choice::Auto | Choice::Kernel) {
+            return None;
+        }
+        let known = self.trust().known().ok()??;
+        let nobody = || Err(KeyringError::NoPassphrase("completion asks nobody".to_owned()));
+        let store = GrantStore::open(Choice::Kernel, &known.id(), &self.places.device, Box::new(nobody)).ok()?;
+        let now = Clock::system().now();
+        let grants = store.reaching(self.config.grants_reach().ok()?).all(now).ok()?;
+        let left = |end| format!("{} left", human(seconds_between(now, end)));
+        Some(grants.iter().map(|grant| (grant.resource.to_string(), left(grant.expires_at))).collect())
+    }
 }
