@@ -1,13 +1,14 @@
-//! `elevate-authority`: serve, check-config, accept-clock, move, backup, reset. Whatever else changes an authority goes through its own flow.
+//! `elevate-authority`: serve, check-config, policy, accept-clock, move, backup, reset. Whatever else changes an authority goes through its own flow.
 
 use super::OpenError;
 use super::audit::Entry;
 use super::backup::back_up;
+use super::cases::{CASES, Table};
 use super::elevation::ElevationId;
 use super::founding::Foundation;
 use super::moving::move_store;
 use super::reset::reset;
-use super::rules::Rules;
+use super::rules::{Rules, RulesError};
 use super::server::{Manner, Places, handed_over, lock, serve};
 use super::store::{Faults, Place};
 use crate::clock::Clock;
@@ -27,6 +28,8 @@ const EXAMPLES: &str = "\
 Examples:
   elevate-authority check-config --config ~/.config/elevate
                                    whether its files are good
+  elevate-authority policy test --config ~/.config/elevate
+                                   whether its policy answers as policy.cases says
   elevate-authority reset --data ~/.local/share/elevate/authority
                                    begin anew after every key was lost
   elevate-authority backup --data ~/.local/share/elevate/authority --to elevate.db
@@ -70,6 +73,11 @@ enum Command {
         /// Directory of the three files
         #[arg(long, value_name = "DIR")]
         config: PathBuf,
+    },
+    /// For whoever writes policies: files only, and no authority is asked
+    Policy {
+        #[command(subcommand)]
+        verb: PolicyVerb,
     },
     /// Record that the clock was ahead before and is right now, so that the log goes on
     AcceptClock {
@@ -120,6 +128,18 @@ enum Command {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum PolicyVerb {
+    /// Hold the policy to its table: which questions are answered otherwise
+    Test {
+        /// Directory of authority.toml, policy.cedar and schema.cedarschema
+        #[arg(long, value_name = "DIR")]
+        config: PathBuf,
+        /// The table; policy.cases in that directory where none is named
+        table: Option<PathBuf>,
+    },
+}
+
 /// What has to be typed.
 const CONFIRMATION: &str = "lose everything sealed";
 
@@ -166,6 +186,12 @@ pub fn main() -> ExitCode {
             }
             Err(error) => failed(&error.to_string(), 1),
         },
+        Command::Policy { verb: PolicyVerb::Test { config, table } } => {
+            match held_to(&config, &table.unwrap_or_else(|| config.join(CASES))) {
+                Ok(status) => status,
+                Err(error) => failed(&error.to_string(), 1),
+            }
+        }
         Command::AcceptClock { data, config } => match runtime.block_on(accept_clock(data, config.as_deref())) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => failed(&error.to_string(), 11),
@@ -258,6 +284,24 @@ fn place(data: &Path, config: Option<&Path>) -> Result<Place, OpenError> {
     }
 }
 
+/// Says what is answered otherwise than a table has it; 1 where anything is.
+fn held_to(config: &Path, table: &Path) -> Result<ExitCode, RulesError> {
+    let rules = Rules::load(config)?;
+    let text = std::fs::read_to_string(table).map_err(|error| RulesError::at(table, None, error.to_string()))?;
+    let cases = Table::parse(table, &text)?;
+    let differences = cases.differences(&rules.policy, &rules.config);
+    for difference in &differences {
+        write(&format!("{}:{}: {difference}", table.display(), difference.line()));
+    }
+    let (all, wrong) = (cases.cases().len(), differences.len());
+    if wrong == 0 {
+        write(&format!("all {all} cases are answered as the table says"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    write(&format!("{wrong} of {all} cases are answered otherwise"));
+    Ok(ExitCode::from(1))
+}
+
 async fn moved(data: PathBuf, config: &Path) -> Result<Vec<PathBuf>, OpenError> {
     let rules = Rules::load(config)?;
     own_directory(&data)?;
@@ -287,7 +331,11 @@ async fn accept_clock(data: PathBuf, config: Option<&Path>) -> Result<(), OpenEr
 }
 
 /// One JSON object on stdout: for whoever started this program.
-fn say(line: &serde_json::Value) {
+fn say(object: &serde_json::Value) {
+    write(&object.to_string());
+}
+
+fn write(line: &str) {
     let mut stdout = std::io::stdout().lock();
     // A reader that went away has what it wanted.
     let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());

@@ -1,6 +1,7 @@
 //! `authority.toml`: which resources there are, and what this authority allows.
 
 use super::attestation::AttestationConfig;
+use super::caller::Subject;
 use super::rules::RulesError;
 use super::server::listen::Listen;
 use super::sign_in::config::SignInConfig;
@@ -173,6 +174,13 @@ impl Resource {
 }
 
 impl Config {
+    /// The roles that a subject has.
+    #[must_use]
+    pub fn roles_of(&self, subject: &Subject) -> Vec<String> {
+        let has = |members: &BTreeSet<String>| members.iter().any(|entry| subject.is_meant_by(entry));
+        self.roles.iter().filter(|(_, members)| has(members)).map(|(role, _)| role.clone()).collect()
+    }
+
     /// Reads the text of `authority.toml`.
     ///
     /// # Errors

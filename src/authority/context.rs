@@ -25,6 +25,9 @@ pub enum Signal {
 }
 
 impl Signal {
+    /// Every one there is.
+    pub const ALL: [Self; 2] = [Self::FirstUseOfResource, Self::RecentFailures];
+
     /// The name in policies and in the log.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -6,6 +6,7 @@ pub mod attestation;
 pub mod audit;
 pub mod backup;
 pub mod caller;
+pub mod cases;
 pub mod cli;
 pub mod config;
 pub mod context;

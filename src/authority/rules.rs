@@ -2,12 +2,10 @@
 //! or the ones before stay in force and it is said which file and line is wrong.
 
 use super::attestation::TrustAnchors;
-use super::caller::Subject;
 use super::config::Config;
 use super::policy::Policy;
 use crate::files::{FileFault, check_trusted, read_trusted};
 use crate::protocol::encoding::{base64url, sha256};
-use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
@@ -110,13 +108,6 @@ impl Rules {
         }
         let digest = base64url(sha256(&digested));
         Ok(Self { config, policy, anchors, digest })
-    }
-
-    /// The roles that a subject has.
-    #[must_use]
-    pub fn roles_of(&self, subject: &Subject) -> Vec<String> {
-        let has = |members: &BTreeSet<String>| members.iter().any(|entry| subject.is_meant_by(entry));
-        self.config.roles.iter().filter(|(_, members)| has(members)).map(|(role, _)| role.clone()).collect()
     }
 }
 

@@ -272,15 +272,26 @@ fn the_policy_page_names_all_that_policies_see_and_its_example_is_accepted() {
     };
     put("authority.toml", "");
     put("schema.cedarschema", DEFAULT_SCHEMA);
-    let policies = blocks(&page);
-    assert!(!policies.is_empty());
-    for policy in policies {
-        put("policy.cedar", policy);
-        let mut check = std::process::Command::new(AUTHORITY_BIN);
-        check.args(["check-config", "--config"]).arg(directory.path());
-        let said = finish(spawn(piped(&mut check)), b"");
-        assert_eq!(said.status, Some(0), "{policy}\n{said:?}");
-    }
+    let run = |words: &[&str]| {
+        let mut command = std::process::Command::new(AUTHORITY_BIN);
+        command.args(words).arg("--config").arg(directory.path());
+        finish(spawn(piped(&mut command)), b"")
+    };
+    let [policy, cases] = <[&str; 2]>::try_from(blocks(&page)).unwrap();
+    put("policy.cedar", policy);
+    put("policy.cases", cases);
+    assert_eq!(run(&["check-config"]).status, Some(0), "{policy}");
+    let said = run(&["policy", "test"]);
+    assert_eq!(said.stdout, "all 6 cases are answered as the table says\n", "{said:#?}");
+    put("policy.cases", &cases.replacen("session", "touch  ", 1));
+    let said = run(&["policy", "test"]);
+    assert_eq!(said.status, Some(1));
+    let place = directory.path().join("policy.cases").display().to_string();
+    let expected = format!(
+        "{place}:2: sensitivity low, environment dev, hour 3\n  expected  touch    1h  low\n  answered  session  1h  low\n  \
+         because   low-sensitivity resources need no further proof\n1 of 6 cases are answered otherwise\n"
+    );
+    assert_eq!(said.stdout, expected);
 }
 
 // --------------------------------------------------------------------------------------------------- examples and help

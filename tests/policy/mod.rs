@@ -1,15 +1,15 @@
 //! Policies as tables. `default.txt` is the one to read: every question that matters, and what the default answers.
 
-use elevate::authority::caller::{Caller, Served, Subject};
-use elevate::authority::config::{Resource, Sensitivity};
-use elevate::authority::context::{Context, Observed, Signal};
-use elevate::authority::elevation::ElevationId;
-use elevate::authority::policy::{Action, NotPermitted, Permitted, Policy, Question};
+use elevate::authority::caller::Subject;
+use elevate::authority::cases::{Asked, Table};
+use elevate::authority::config::{Config, Resource, Sensitivity};
+use elevate::authority::context::Signal;
+use elevate::authority::policy::{NotPermitted, Permitted, Policy};
 use elevate::authority::rules::{DEFAULT_POLICY, DEFAULT_SCHEMA, Rules};
 use elevate::authority::workloads::Workload;
 use elevate::protocol::assurance::Assurance;
 use elevate::protocol::messages::{Claimed, OperationName, ResourceKind};
-use elevate::protocol::names::{Scope, Ttl};
+use elevate::protocol::names::Ttl;
 use proptest::prelude::*;
 use std::path::Path;
 use std::sync::LazyLock;
@@ -20,65 +20,19 @@ fn policy(text: &str) -> Policy {
     Policy::parse(Path::new("policy.cedar"), text, Path::new("schema.cedarschema"), DEFAULT_SCHEMA).unwrap()
 }
 
-/// One question, as a row of the table puts it.
-#[derive(Debug, Clone)]
-struct Row {
-    operation: Option<OperationName>,
-    sensitivity: Sensitivity,
-    keys: usize,
-    pin: bool,
-    signals: Vec<Signal>,
-    admin: bool,
-    workload: bool,
-    claimed: Claimed,
-    ttl: Option<Ttl>,
+static NO_RESOURCES: LazyLock<Config> = LazyLock::new(|| Config::parse(Path::new("authority.toml"), "").unwrap());
+
+trait Answers {
+    fn ask(&self, policy: &Policy) -> Result<Permitted, NotPermitted>;
+    fn rung(&self, policy: &Policy) -> Rung;
 }
 
-impl Row {
+impl Answers for Asked {
     fn ask(&self, policy: &Policy) -> Result<Permitted, NotPermitted> {
-        let action = match self.operation {
-            None => Action::Elevate,
-            Some(operation) if operation.is_own_keys() => Action::ManageOwnKeys,
-            Some(_) => Action::Administer,
-        };
-        let mut resource = Resource::authority(&"https://localhost/1".parse().unwrap());
-        resource.sensitivity = self.sensitivity;
-        let context = Context {
-            observed: Observed {
-                uid: Some(1000),
-                hour: 12,
-                enrolled_keys: self.keys,
-                can_verify: self.pin,
-                signals: self.signals.clone(),
-                sign_in_age: None,
-                workload: None,
-            },
-            claimed: self.claimed.clone(),
-            has_reason: false,
-            operation: self.operation,
-        };
-        let subject = if self.workload {
-            let workload = Workload { issuer: "ci".into(), claims: [("ref".into(), "main".into())].into() };
-            Subject::of_issuer("https://ci.example", "job").as_workload(workload)
-        } else {
-            Caller::with_uid(1000).subject(Served::Everybody).unwrap()
-        };
-        let question = Question {
-            action,
-            subject: &subject,
-            admin: self.admin,
-            roles: Vec::new(),
-            name: &"thing".parse().unwrap(),
-            resource: &resource,
-            context: &context,
-            ttl: self.ttl,
-            default_ttl: "10m".parse().unwrap(),
-            scope: &Scope::default(),
-        };
-        policy.decide(&ElevationId::fresh(), &question)
+        self.decide(policy, &NO_RESOURCES)
     }
 
-    /// The rung, or `None`, which is above every rung: nothing is enough.
+    /// The rung, or `Never`, which is above every rung: nothing is enough.
     fn rung(&self, policy: &Policy) -> Rung {
         self.ask(policy).map_or(Rung::Never, |permitted| Rung::At(permitted.assurance()))
     }
@@ -90,75 +44,75 @@ enum Rung {
     Never,
 }
 
-fn plain(sensitivity: Sensitivity) -> Row {
-    Row {
-        operation: None,
-        sensitivity,
-        keys: 1,
-        pin: true,
-        signals: vec![],
-        admin: false,
-        workload: false,
-        claimed: Claimed::default(),
-        ttl: None,
-    }
+fn plain(sensitivity: Sensitivity) -> Asked {
+    Asked { sensitivity, ..Asked::plain("thing".parse().unwrap()) }
 }
 
-fn parse(line: &str) -> (Row, [String; 3]) {
-    let (question, answer) = line.split_once('|').unwrap_or_else(|| panic!("no answer: {line}"));
-    let [action, sensitivity, keys, signals, who] = columns(question);
-    let signal = |name: &str| match name {
-        "first_use" => Signal::FirstUseOfResource,
-        "failures" => Signal::RecentFailures,
-        other => panic!("no signal {other}: {line}"),
-    };
-    let row = Row {
-        operation: (action != "elevate").then(|| serde_json::from_value(action.into()).unwrap()),
-        sensitivity: match sensitivity.as_str() {
-            "low" => Sensitivity::Low,
-            "sensitive" => Sensitivity::Sensitive,
-            "critical" => Sensitivity::Critical,
-            other => panic!("no sensitivity {other}: {line}"),
-        },
-        keys: usize::from(keys != "none"),
-        pin: keys == "pin",
-        signals: signals.split(',').filter(|name| *name != "-").map(signal).collect(),
-        admin: who == "admin",
-        workload: who == "workload",
-        claimed: Claimed::default(),
-        ttl: None,
-    };
-    (row, columns(answer))
-}
-
-fn columns<const N: usize>(text: &str) -> [String; N] {
-    let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-    words.try_into().unwrap_or_else(|words| panic!("not {N} columns: {words:?}"))
+fn table(text: &str) -> Result<Table, String> {
+    Table::parse(Path::new("cases.txt"), text).map_err(|error| error.to_string())
 }
 
 #[test]
 fn the_default_policy_answers_as_its_table_says() {
-    let table = include_str!("default.txt").lines().filter(|line| !line.starts_with('#'));
-    let mut wrong = Vec::new();
-    let mut operations = std::collections::BTreeSet::new();
-    for line in table {
-        let (row, expected) = parse(line);
-        operations.extend(row.operation);
-        let answer = match row.ask(&DEFAULT) {
-            Ok(permitted) => [
-                permitted.assurance().name().to_owned(),
-                elevate::clock::human(permitted.ttl()),
-                permitted.policies().join(","),
-            ],
-            Err(no) if no.policies.is_empty() => ["deny".into(), "-".into(), "-".into()],
-            Err(no) => ["deny".into(), "-".into(), no.policies.join(",")],
-        };
-        if answer != expected {
-            wrong.push(format!("{line}\n    it answers: {}", answer.join("  ")));
-        }
+    let table = table(include_str!("default.txt")).unwrap();
+    let differences = table.differences(&DEFAULT, &NO_RESOURCES);
+    let lines: Vec<String> = differences.iter().map(|it| format!("default.txt:{}: {it}", it.line())).collect();
+    assert!(lines.is_empty(), "\n{}", lines.join("\n"));
+    let asked: std::collections::BTreeSet<_> =
+        table.cases().iter().filter_map(|case| case.question().operation).collect();
+    assert_eq!(asked.len(), OPERATIONS.len(), "an operation is not in the table: {asked:?}");
+}
+
+/// What stands in a table is what is asked, and what is not answered so is shown.
+#[test]
+fn a_table_says_what_is_asked_and_what_is_answered_otherwise() {
+    let text = "# a comment\nwho groups asks sensitivity keys signals hour ttl reason ssh | answer policies\n\n\
+                uid:7 - - sensitive touch recent_failures 23 5m yes yes | verified critical   # at night\n\
+                anna sre,staff secret.set - none - - - no no | deny -\n";
+    let table = table(text).unwrap();
+    let [first, second] = table.cases() else { panic!("{table:?}") };
+    let (first, second) = (first.question(), second.question());
+    let observed = &first.context.observed;
+    assert_eq!((observed.uid, observed.hour, observed.enrolled_keys, observed.can_verify), (Some(7), 23, 1, false));
+    assert_eq!(observed.signals, [Signal::RecentFailures]);
+    assert!(first.context.has_reason && first.context.claimed.ssh && !second.context.has_reason);
+    assert_eq!((first.ttl, first.sensitivity), ("5m".parse().ok(), Sensitivity::Sensitive));
+    assert_eq!(second.operation, Some(OperationName::SecretSet));
+    assert!(second.subject.sign_in().unwrap().person.groups.contains("staff"));
+    assert_eq!((second.context.observed.uid, second.context.observed.enrolled_keys), (None, 0));
+
+    let differences = table.differences(&DEFAULT, &NO_RESOURCES);
+    let [difference] = differences.as_slice() else { panic!("{differences:?}") };
+    assert_eq!(difference.line(), 4);
+    assert_eq!(
+        difference.to_string(),
+        "who uid:7, sensitivity sensitive, keys touch, signals recent_failures, hour 23, ttl 5m, reason yes, ssh yes\n  \
+         expected  verified  critical\n  answered  touch     sensitive\n  \
+         because   sensitive resources need a touch of your key"
+    );
+}
+
+#[test]
+fn a_table_that_is_wrong_says_where_and_why() {
+    for (text, says) in [
+        ("# nothing\n", "cases.txt: it holds no table"),
+        ("\nwho hours | answer\n", "cases.txt:2: no column is called 'hours'; there are who, groups,"),
+        ("who who | answer\n", "cases.txt:1: the column who is there twice"),
+        ("who keys\n", "cases.txt:1: it names no answer: a '|' stands before it"),
+        ("who | answer\nadmin deny\n", "cases.txt:2: it has no answer: a '|' stands before it"),
+        ("who keys | answer\nadmin | deny\n", "cases.txt:2: there are 1 words for the 2 columns who, keys"),
+        ("keys | answer\nblue | deny\n", "cases.txt:2: 'blue' is none of the keys none, touch, pin"),
+        ("signals | answer\nbad | deny\n", "cases.txt:2: no signal is called 'bad'; there are first_use_of_resource"),
+        ("hour | answer\n24 | deny\n", "cases.txt:2: an hour is 0 to 23"),
+        ("asks | answer\nkey.eat | deny\n", "cases.txt:2: no operation is called 'key.eat'"),
+        ("who | answer\nuid:me | deny\n", "cases.txt:2: an account is written uid:N"),
+        ("who claims | answer\nworkload ref | deny\n", "cases.txt:2: claims are written NAME=VALUE"),
+        ("ssh | answer\n1 | deny\n", "cases.txt:2: '1' is neither yes nor no"),
+        ("resource | answer\nrun | deny\n", "is a verb"),
+    ] {
+        let said = table(text).unwrap_err();
+        assert!(said.contains(says), "{text:?}: {said}");
     }
-    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
-    assert_eq!(operations.len(), 12, "an operation is not in the table: {operations:?}");
 }
 
 #[test]
@@ -181,13 +135,13 @@ fn the_shortest_time_wins_and_what_is_asked_never_lengthens_it() {
          @id(\"short\") @max_ttl(\"7m\") permit (principal, action, resource);",
     );
     let ask = |ttl: Option<&str>| {
-        let row = Row { ttl: ttl.map(|ttl| ttl.parse().unwrap()), ..plain(Sensitivity::Low) };
-        row.ask(&two).unwrap()
+        let asked = Asked { ttl: ttl.map(|ttl| ttl.parse().unwrap()), ..plain(Sensitivity::Low) };
+        asked.ask(&two).unwrap()
     };
     assert_eq!((ask(None).ttl(), ask(Some("1m")).ttl(), ask(Some("30d")).ttl()), (420, 60, 420));
     assert_eq!(ask(None).policies(), ["long", "short"]);
     let unbounded = policy("permit (principal, action, resource);");
-    assert_eq!(plain(Sensitivity::Low).ask(&unbounded).unwrap().ttl(), 600, "the default time");
+    assert_eq!(plain(Sensitivity::Low).ask(&unbounded).unwrap().ttl(), 900, "the default time");
 }
 
 #[test]
@@ -221,7 +175,8 @@ fn an_error_is_a_denial() {
 fn claims_can_ask_for_more() {
     let text = "permit (principal, action, resource) when { !context.claimed.ssh || context.assurance.verified };";
     let (policy, here) = (policy(text), plain(Sensitivity::Low));
-    let ssh = Row { claimed: Claimed { ssh: true, ..Claimed::default() }, ..here.clone() };
+    let mut ssh = here.clone();
+    ssh.context.claimed.ssh = true;
     assert_eq!(here.rung(&policy), Rung::At(Assurance::Session));
     assert_eq!(ssh.rung(&policy), Rung::At(Assurance::Verified));
 }
@@ -266,9 +221,18 @@ prop_compose! {
         workload: bool,
         claimed in claims(),
         ttl in proptest::option::of(1_u64..=30 * 86_400),
-    ) -> Row {
-        let ttl = ttl.map(|ttl| Ttl::try_from(ttl).unwrap());
-        Row { operation, sensitivity, keys, pin: pin && keys > 0, signals, admin, workload, claimed, ttl }
+    ) -> Asked {
+        let mut asked = Asked { operation, admin, ..plain(sensitivity) };
+        asked.ttl = ttl.map(|ttl| Ttl::try_from(ttl).unwrap());
+        asked.context.operation = operation;
+        asked.context.claimed = claimed;
+        let observed = &mut asked.context.observed;
+        (observed.enrolled_keys, observed.can_verify, observed.signals) = (keys, pin && keys > 0, signals);
+        if workload {
+            let workload = Workload { issuer: "ci".into(), claims: [("ref".into(), "main".into())].into() };
+            asked.subject = Subject::of_issuer("https://ci.example", "job").as_workload(workload);
+        }
+        asked
     }
 }
 
@@ -279,15 +243,15 @@ fn signals() -> impl Strategy<Value = Vec<Signal>> {
 proptest! {
     #[test]
     fn more_signals_never_lower_the_rung(row in questions(), more in signals()) {
-        let mut all = row.signals.clone();
-        all.extend(more.into_iter().filter(|signal| !row.signals.contains(signal)));
-        let risky = Row { signals: all, ..row.clone() };
+        let mut risky = row.clone();
+        risky.context.observed.signals.extend(more);
         prop_assert!(risky.rung(&DEFAULT) >= row.rung(&DEFAULT), "{row:?}");
     }
 
     #[test]
     fn claims_never_lower_the_rung(row in questions()) {
-        let silent = Row { claimed: Claimed::default(), ..row.clone() };
+        let mut silent = row.clone();
+        silent.context.claimed = Claimed::default();
         prop_assert!(row.rung(&DEFAULT) >= silent.rung(&DEFAULT), "{row:?}");
     }
 
@@ -296,13 +260,13 @@ proptest! {
         let least = match (row.operation, row.sensitivity) {
             (None, Sensitivity::Low) => Assurance::Session,
             (None, Sensitivity::Critical) => Assurance::Verified,
-            (Some(OperationName::KeyEnroll), _) if row.keys == 0 => Assurance::Session,
+            (Some(OperationName::KeyEnroll), _) if row.context.observed.enrolled_keys == 0 => Assurance::Session,
             (Some(operation), _) if operation.only_reads() => Assurance::Session,
-            (Some(_), _) if row.pin => Assurance::Verified,
+            (Some(_), _) if row.context.observed.can_verify => Assurance::Verified,
             (None, Sensitivity::Sensitive) | (Some(_), _) => Assurance::Touch,
         };
         prop_assert!(row.rung(&DEFAULT) >= Rung::At(least), "{row:?}");
-        if row.workload && !row.admin {
+        if row.subject.workload().is_some() && !row.admin {
             prop_assert!(row.rung(&DEFAULT) > Rung::At(Assurance::Session), "{row:?}");
         }
         if !row.admin && row.operation.is_some_and(|operation| !operation.is_own_keys()) {

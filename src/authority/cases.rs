@@ -1,0 +1,431 @@
+//! Policies as tables: the questions that matter, and what is answered to each. `elevate-authority policy test` holds a
+//! policy to its table, and so do the tests of those that we ship.
+//!
+//! The first line names columns: those of the question, `|`, those of the answer. Each further line is a case. `-` says
+//! nothing, `#` begins a comment, and lists have commas.
+
+use super::caller::Subject;
+use super::config::{Config, Resource, Sensitivity};
+use super::context::{Context, Observed, Signal};
+use super::elevation::ElevationId;
+use super::policy::{Action, NotPermitted, Permitted, Policy, Question};
+use super::rules::RulesError;
+use super::sign_in::{Person, SignedIn};
+use super::workloads::Workload;
+use crate::clock::human;
+use crate::protocol::display::escaped;
+use crate::protocol::messages::{Claimed, OperationName, ResourceKind};
+use crate::protocol::names::{ResourceName, Scope, Ttl};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// Where the table of a set of rules stands, beside its files.
+pub const CASES: &str = "policy.cases";
+/// What a question may say, and what is meant where it does not.
+const QUESTION: [&str; 17] = [
+    "who",         // admin, workload, uid:N or a subject; somebody
+    "groups",      // the identity provider's
+    "roles",       // beside those of authority.toml
+    "claims",      // a workload's, NAME=VALUE
+    "asks",        // elevate, or an operation; elevate
+    "resource",    // its name in authority.toml, or any
+    "sensitivity", // low, sensitive or critical, where authority.toml does not know the resource; low
+    "environment", // the same
+    "keys",        // none, touch (they check no PIN) or pin; pin
+    "signals",     // by their names
+    "hour",        // 0 to 23, UTC; 12
+    "sign_in_age", // how long ago it was, for somebody with groups; 1m
+    "ttl",         // what is asked for
+    "scope",       // the same
+    "reason",      // yes or no; no
+    "ssh",         // yes or no; no
+    "command",     // its name
+];
+/// What an answer may say.
+const ANSWER: [&str; 3] = ["answer", "time", "policies"];
+
+/// The table of a policy.
+#[derive(Debug)]
+pub struct Table {
+    cases: Vec<Case>,
+}
+
+/// One line of it.
+#[derive(Debug)]
+pub struct Case {
+    /// Counted from 1.
+    pub line: usize,
+    /// What its line asks, for people.
+    shown: String,
+    question: Asked,
+    expected: Columns,
+}
+
+/// By name, in the table's order.
+type Columns = Vec<(&'static str, String)>;
+
+/// A question as a table puts it.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Who.
+    pub subject: Subject,
+    /// Whether they administer, whatever authority.toml says.
+    pub admin: bool,
+    /// Roles beside those of authority.toml.
+    pub roles: Vec<String>,
+    /// On the authority itself.
+    pub operation: Option<OperationName>,
+    /// Of which resource.
+    pub resource: ResourceName,
+    /// How sensitive it is where authority.toml does not know it.
+    pub sensitivity: Sensitivity,
+    /// The same.
+    pub environment: String,
+    /// Everything else.
+    pub context: Context,
+    /// For how long.
+    pub ttl: Option<Ttl>,
+    /// With which scope.
+    pub scope: Scope,
+}
+
+/// What a policy answers: a word for each column that a table may hold it to.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Answer {
+    words: [String; 3],
+    /// Why, for people.
+    because: String,
+}
+
+/// A case that is answered otherwise.
+#[derive(Debug)]
+pub struct Difference<'a> {
+    case: &'a Case,
+    answer: Answer,
+}
+
+impl Table {
+    /// Reads the text of `file`.
+    ///
+    /// # Errors
+    /// [`RulesError`], with the line.
+    pub fn parse(file: &Path, text: &str) -> Result<Self, RulesError> {
+        let mut lines = text.lines().enumerate().filter_map(|(index, line)| {
+            let line = line.split('#').next().unwrap_or_default().trim();
+            (!line.is_empty()).then_some((index + 1, line))
+        });
+        let at = |line, reason| RulesError::at(file, Some(line), reason);
+        let (number, header) = lines.next().ok_or_else(|| RulesError::at(file, None, "it holds no table".into()))?;
+        let header = Header::parse(header).map_err(|reason| at(number, reason))?;
+        let case = |(line, text)| {
+            let (question, expected) = header.split(text).map_err(|reason| at(line, reason))?;
+            let shown =
+                question.iter().filter(|(_, value)| value != "-").map(|(name, value)| format!("{name} {value}"));
+            let shown = shown.collect::<Vec<_>>().join(", ");
+            let question = Asked::parse(&question).map_err(|reason| at(line, reason))?;
+            Ok::<_, RulesError>(Case { line, shown, question, expected })
+        };
+        Ok(Self { cases: lines.map(case).collect::<Result<_, _>>()? })
+    }
+
+    /// Its cases, in order.
+    #[must_use]
+    pub fn cases(&self) -> &[Case] {
+        &self.cases
+    }
+
+    /// Those that `policy`, with this configuration, answers otherwise.
+    #[must_use]
+    pub fn differences(&self, policy: &Policy, config: &Config) -> Vec<Difference<'_>> {
+        let cases = self.cases.iter().map(|case| Difference { case, answer: case.question.answer(policy, config) });
+        cases.filter(Difference::is_one).collect()
+    }
+}
+
+impl Case {
+    /// What it asks.
+    #[must_use]
+    pub const fn question(&self) -> &Asked {
+        &self.question
+    }
+}
+
+struct Header {
+    question: Vec<&'static str>,
+    expected: Vec<&'static str>,
+}
+
+impl Header {
+    fn parse(line: &str) -> Result<Self, String> {
+        let (question, expected) = line.split_once('|').ok_or("it names no answer: a '|' stands before it")?;
+        Ok(Self { question: known(question, &QUESTION)?, expected: known(expected, &ANSWER)? })
+    }
+
+    fn split(&self, line: &str) -> Result<(Columns, Columns), String> {
+        let (question, expected) = line.split_once('|').ok_or("it has no answer: a '|' stands before it")?;
+        Ok((columns(&self.question, question)?, columns(&self.expected, expected)?))
+    }
+}
+
+fn known(text: &str, names: &[&'static str]) -> Result<Vec<&'static str>, String> {
+    let mut found = Vec::new();
+    for word in text.split_whitespace() {
+        let name = names.iter().find(|name| **name == word);
+        let name =
+            name.ok_or_else(|| format!("no column is called '{}'; there are {}", escaped(word), names.join(", ")))?;
+        if found.contains(name) {
+            return Err(format!("the column {name} is there twice"));
+        }
+        found.push(*name);
+    }
+    if found.is_empty() { Err("it names no column".into()) } else { Ok(found) }
+}
+
+fn columns(names: &[&'static str], text: &str) -> Result<Columns, String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    if words.len() != names.len() {
+        return Err(format!("there are {} words for the {} columns {}", words.len(), names.len(), names.join(", ")));
+    }
+    Ok(names.iter().copied().zip(words.into_iter().map(str::to_owned)).collect())
+}
+
+impl Asked {
+    /// Somebody with a key that checks a PIN asks for a resource of low sensitivity at noon.
+    #[must_use]
+    pub fn plain(resource: ResourceName) -> Self {
+        let observed = Observed {
+            uid: Some(1000),
+            hour: 12,
+            enrolled_keys: 1,
+            can_verify: true,
+            signals: Vec::new(),
+            sign_in_age: None,
+            workload: None,
+        };
+        Self {
+            subject: Subject::account(1000),
+            admin: false,
+            roles: Vec::new(),
+            operation: None,
+            resource,
+            sensitivity: Sensitivity::Low,
+            environment: String::new(),
+            context: Context { observed, claimed: Claimed::default(), has_reason: false, operation: None },
+            ttl: None,
+            scope: Scope::default(),
+        }
+    }
+
+    fn parse(columns: &[(&'static str, String)]) -> Result<Self, String> {
+        let said = |wanted: &str| {
+            let column = columns.iter().find(|(name, value)| *name == wanted && value != "-");
+            column.map(|(_, value)| value.as_str())
+        };
+        let resource = said("resource").unwrap_or("any").parse().map_err(message)?;
+        let mut asked = Self::plain(resource);
+        asked.say_who(said("who"), list(said("groups")), said("claims"), said("sign_in_age"))?;
+        asked.roles = list(said("roles"));
+        if let Some(asks) = said("asks").filter(|asks| *asks != "elevate") {
+            asked.operation = Some(operation(asks)?);
+            asked.context.operation = asked.operation;
+        }
+        asked.sensitivity = said("sensitivity").map_or(Ok(asked.sensitivity), sensitivity)?;
+        asked.environment = said("environment").unwrap_or_default().to_owned();
+        let observed = &mut asked.context.observed;
+        match said("keys") {
+            None | Some("pin") => {}
+            Some("touch") => observed.can_verify = false,
+            Some("none") => (observed.enrolled_keys, observed.can_verify) = (0, false),
+            Some(other) => return Err(format!("'{}' is none of the keys none, touch, pin", escaped(other))),
+        }
+        observed.signals = list(said("signals")).iter().map(|name| signal(name)).collect::<Result<_, _>>()?;
+        observed.hour = match said("hour").map(str::parse) {
+            None => observed.hour,
+            Some(Ok(hour @ 0..=23)) => hour,
+            Some(_) => return Err("an hour is 0 to 23".into()),
+        };
+        asked.ttl = said("ttl").map(str::parse).transpose().map_err(message)?;
+        asked.scope = read(said("scope").map(|scope| scope.replace(',', " ")).as_deref(), Scope::default())?;
+        asked.context.has_reason = yes(said("reason"))?;
+        asked.context.claimed.ssh = yes(said("ssh"))?;
+        asked.context.claimed.command = said("command").map(str::to_owned);
+        Ok(asked)
+    }
+
+    fn say_who(
+        &mut self,
+        who: Option<&str>,
+        groups: Vec<String>,
+        claims: Option<&str>,
+        age: Option<&str>,
+    ) -> Result<(), String> {
+        let uid = who.and_then(|who| who.strip_prefix("uid:"));
+        let sub = match who {
+            Some("admin") => {
+                self.admin = true;
+                "somebody"
+            }
+            Some("workload") => {
+                let pair =
+                    |claim: &String| claim.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+                let claims = list(claims).iter().map(pair).collect::<Option<BTreeMap<_, _>>>();
+                let claims = claims.ok_or("claims are written NAME=VALUE")?;
+                let workload = Workload { issuer: claims.get("issuer").cloned().unwrap_or_default(), claims };
+                self.context.observed.workload = Some(Arc::new(workload.clone()));
+                self.context.observed.uid = None;
+                self.subject = Subject::of_issuer("https://issuer.example", "workload").as_workload(workload);
+                return Ok(());
+            }
+            Some(who) => who,
+            None => "somebody",
+        };
+        if let Some(uid) = uid {
+            let uid = uid.parse().map_err(|_| "an account is written uid:N")?;
+            (self.subject, self.context.observed.uid) = (Subject::account(uid), Some(uid));
+        } else if sub != "somebody" || !groups.is_empty() || age.is_some() {
+            let groups = groups.into_iter().collect();
+            let person = Person { name: sub.to_owned(), groups, acr: None, amr: Vec::new(), auth_time: 0 };
+            let age: Ttl = read(age, "1m".parse().map_err(message)?)?;
+            self.subject = Subject::signed_in(sub.to_owned(), SignedIn { id: "sign-in".to_owned(), person });
+            (self.context.observed.uid, self.context.observed.sign_in_age) = (None, Some(age.seconds()));
+        }
+        Ok(())
+    }
+
+    /// What a policy answers, with this configuration.
+    #[must_use]
+    pub fn answer(&self, policy: &Policy, config: &Config) -> Answer {
+        match self.decide(policy, config) {
+            Ok(permitted) => Answer {
+                words: [permitted.assurance().name().to_owned(), human(permitted.ttl()), or_dash(permitted.policies())],
+                because: permitted.reasons().join("; "),
+            },
+            Err(no) => Answer { words: ["deny".to_owned(), "-".to_owned(), or_dash(&no.policies)], because: no.cause },
+        }
+    }
+
+    /// The same, as the flow would have it.
+    ///
+    /// # Errors
+    /// Policy's no.
+    pub fn decide(&self, policy: &Policy, config: &Config) -> Result<Permitted, NotPermitted> {
+        let resource = self.resource(config);
+        let action = match self.operation {
+            None => Action::Elevate,
+            Some(operation) if operation.is_own_keys() => Action::ManageOwnKeys,
+            Some(_) => Action::Administer,
+        };
+        let mut roles = config.roles_of(&self.subject);
+        roles.extend(self.roles.iter().cloned());
+        let question = Question {
+            action,
+            subject: &self.subject,
+            admin: self.admin || config.admins.iter().any(|entry| self.subject.is_meant_by(entry)),
+            roles,
+            name: &self.resource,
+            resource: &resource,
+            context: &self.context,
+            ttl: self.ttl,
+            default_ttl: config.default_ttl,
+            scope: &self.scope,
+        };
+        policy.decide(&ElevationId::fresh(), &question)
+    }
+
+    fn resource(&self, config: &Config) -> Resource {
+        match config.resources.get(&self.resource) {
+            Some(resource) => resource.clone(),
+            None => Resource {
+                kind: ResourceKind::Secret,
+                description: String::new(),
+                audience: None,
+                sensitivity: if self.operation.is_some() { Sensitivity::Critical } else { self.sensitivity },
+                scopes: Vec::new(),
+                environment: self.environment.clone(),
+                tags: BTreeSet::new(),
+                max_ttl: None,
+                checks_dpop: true,
+            },
+        }
+    }
+}
+
+impl Difference<'_> {
+    fn is_one(&self) -> bool {
+        self.case.expected.iter().any(|(name, expected)| self.answer.column(name) != expected)
+    }
+
+    /// The line of its case, counted from 1.
+    #[must_use]
+    pub const fn line(&self) -> usize {
+        self.case.line
+    }
+}
+
+/// For people: what is asked, what the table says, what is answered.
+impl fmt::Display for Difference<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.case.shown)?;
+        let mut expected = String::new();
+        let mut answered = String::new();
+        for (name, word) in &self.case.expected {
+            let answer = self.answer.column(name);
+            let width = word.chars().count().max(answer.chars().count());
+            expected.push_str(&format!("  {word:width$}"));
+            answered.push_str(&format!("  {answer:width$}"));
+        }
+        writeln!(f, "  expected{}", expected.trim_end())?;
+        writeln!(f, "  answered{}", answered.trim_end())?;
+        write!(f, "  because   {}", self.answer.because)
+    }
+}
+
+impl Answer {
+    fn column(&self, name: &str) -> &str {
+        ANSWER.iter().zip(&self.words).find(|(known, _)| **known == name).map_or("", |(_, word)| word)
+    }
+}
+
+fn or_dash(words: &[String]) -> String {
+    if words.is_empty() { "-".to_owned() } else { words.join(",") }
+}
+
+fn list(text: Option<&str>) -> Vec<String> {
+    text.into_iter().flat_map(|text| text.split(',')).map(str::to_owned).collect()
+}
+
+fn yes(text: Option<&str>) -> Result<bool, String> {
+    match text {
+        Some("yes") => Ok(true),
+        Some("no") | None => Ok(false),
+        Some(other) => Err(format!("'{}' is neither yes nor no", escaped(other))),
+    }
+}
+
+fn read<T: FromStr<Err: fmt::Display>>(text: Option<&str>, absent: T) -> Result<T, String> {
+    text.map_or(Ok(absent), |text| text.parse().map_err(message))
+}
+
+fn message(error: impl fmt::Display) -> String {
+    error.to_string()
+}
+
+fn signal(name: &str) -> Result<Signal, String> {
+    let all = Signal::ALL.iter();
+    let names = || all.clone().map(|signal| signal.name()).collect::<Vec<_>>().join(", ");
+    let found = all.clone().find(|signal| signal.name() == name);
+    found.copied().ok_or_else(|| format!("no signal is called '{}'; there are {}", escaped(name), names()))
+}
+
+fn sensitivity(name: &str) -> Result<Sensitivity, String> {
+    let all = [Sensitivity::Low, Sensitivity::Sensitive, Sensitivity::Critical];
+    let found = all.into_iter().find(|sensitivity| sensitivity.name() == name);
+    found.ok_or_else(|| format!("'{}' is none of low, sensitive, critical", escaped(name)))
+}
+
+fn operation(name: &str) -> Result<OperationName, String> {
+    serde_json::from_value(name.into()).map_err(|_| format!("no operation is called '{}'", escaped(name)))
+}
