@@ -1,31 +1,24 @@
-//! Policies as tables: the questions that matter, and what is answered to each. `elevate-authority policy test` holds a
-//! policy to its table, and so do the tests of those that we ship.
-//!
-//! The first line names columns: those of the question, `|`, those of the answer. Each further line is a case. `-` says
-//! nothing, `#` begins a comment, and lists have commas.
+//! A question as a table puts it, in words.
 
-use super::caller::Subject;
-use super::config::{Config, Resource, Sensitivity};
-use super::context::{Context, Observed, Signal};
-use super::elevation::ElevationId;
-use super::policy::{Action, NotPermitted, Permitted, Policy, Question};
-use super::rules::RulesError;
-use super::sign_in::{Person, SignedIn};
-use super::workloads::Workload;
+use super::{Answer, Columns};
+use crate::authority::caller::Subject;
+use crate::authority::config::{Config, Resource, Sensitivity};
+use crate::authority::context::{Context, Observed, Signal};
+use crate::authority::elevation::ElevationId;
+use crate::authority::policy::{Action, NotPermitted, Permitted, Policy, Question};
+use crate::authority::sign_in::{Person, SignedIn};
+use crate::authority::workloads::Workload;
 use crate::clock::human;
 use crate::protocol::display::escaped;
 use crate::protocol::messages::{Claimed, OperationName, ResourceKind};
 use crate::protocol::names::{ResourceName, Scope, Ttl};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// Where the table of a set of rules stands, beside its files.
-pub const CASES: &str = "policy.cases";
 /// What a question may say, and what is meant where it does not.
-const QUESTION: [&str; 17] = [
+pub(super) const COLUMNS: [&str; 17] = [
     "who",         // admin, workload, uid:N or a subject; somebody
     "groups",      // the identity provider's
     "roles",       // beside those of authority.toml
@@ -44,29 +37,6 @@ const QUESTION: [&str; 17] = [
     "ssh",         // yes or no; no
     "command",     // its name
 ];
-/// What an answer may say.
-const ANSWER: [&str; 3] = ["answer", "time", "policies"];
-
-/// The table of a policy.
-#[derive(Debug)]
-pub struct Table {
-    cases: Vec<Case>,
-}
-
-/// One line of it.
-#[derive(Debug)]
-pub struct Case {
-    /// Counted from 1.
-    pub line: usize,
-    /// What its line asks, for people.
-    shown: String,
-    question: Asked,
-    expected: Columns,
-}
-
-/// By name, in the table's order.
-type Columns = Vec<(&'static str, String)>;
-
 /// A question as a table puts it.
 #[derive(Debug, Clone)]
 pub struct Asked {
@@ -90,106 +60,6 @@ pub struct Asked {
     pub ttl: Option<Ttl>,
     /// With which scope.
     pub scope: Scope,
-}
-
-/// What a policy answers: a word for each column that a table may hold it to.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Answer {
-    words: [String; 3],
-    /// Why, for people.
-    because: String,
-}
-
-/// A case that is answered otherwise.
-#[derive(Debug)]
-pub struct Difference<'a> {
-    case: &'a Case,
-    answer: Answer,
-}
-
-impl Table {
-    /// Reads the text of `file`.
-    ///
-    /// # Errors
-    /// [`RulesError`], with the line.
-    pub fn parse(file: &Path, text: &str) -> Result<Self, RulesError> {
-        let mut lines = text.lines().enumerate().filter_map(|(index, line)| {
-            let line = line.split('#').next().unwrap_or_default().trim();
-            (!line.is_empty()).then_some((index + 1, line))
-        });
-        let at = |line, reason| RulesError::at(file, Some(line), reason);
-        let (number, header) = lines.next().ok_or_else(|| RulesError::at(file, None, "it holds no table".into()))?;
-        let header = Header::parse(header).map_err(|reason| at(number, reason))?;
-        let case = |(line, text)| {
-            let (question, expected) = header.split(text).map_err(|reason| at(line, reason))?;
-            let shown =
-                question.iter().filter(|(_, value)| value != "-").map(|(name, value)| format!("{name} {value}"));
-            let shown = shown.collect::<Vec<_>>().join(", ");
-            let question = Asked::parse(&question).map_err(|reason| at(line, reason))?;
-            Ok::<_, RulesError>(Case { line, shown, question, expected })
-        };
-        Ok(Self { cases: lines.map(case).collect::<Result<_, _>>()? })
-    }
-
-    /// Its cases, in order.
-    #[must_use]
-    pub fn cases(&self) -> &[Case] {
-        &self.cases
-    }
-
-    /// Those that `policy`, with this configuration, answers otherwise.
-    #[must_use]
-    pub fn differences(&self, policy: &Policy, config: &Config) -> Vec<Difference<'_>> {
-        let cases = self.cases.iter().map(|case| Difference { case, answer: case.question.answer(policy, config) });
-        cases.filter(Difference::is_one).collect()
-    }
-}
-
-impl Case {
-    /// What it asks.
-    #[must_use]
-    pub const fn question(&self) -> &Asked {
-        &self.question
-    }
-}
-
-struct Header {
-    question: Vec<&'static str>,
-    expected: Vec<&'static str>,
-}
-
-impl Header {
-    fn parse(line: &str) -> Result<Self, String> {
-        let (question, expected) = line.split_once('|').ok_or("it names no answer: a '|' stands before it")?;
-        Ok(Self { question: known(question, &QUESTION)?, expected: known(expected, &ANSWER)? })
-    }
-
-    fn split(&self, line: &str) -> Result<(Columns, Columns), String> {
-        let (question, expected) = line.split_once('|').ok_or("it has no answer: a '|' stands before it")?;
-        Ok((columns(&self.question, question)?, columns(&self.expected, expected)?))
-    }
-}
-
-fn known(text: &str, names: &[&'static str]) -> Result<Vec<&'static str>, String> {
-    let mut found = Vec::new();
-    for word in text.split_whitespace() {
-        let name = names.iter().find(|name| **name == word);
-        let name =
-            name.ok_or_else(|| format!("no column is called '{}'; there are {}", escaped(word), names.join(", ")))?;
-        if found.contains(name) {
-            return Err(format!("the column {name} is there twice"));
-        }
-        found.push(*name);
-    }
-    if found.is_empty() { Err("it names no column".into()) } else { Ok(found) }
-}
-
-fn columns(names: &[&'static str], text: &str) -> Result<Columns, String> {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    if words.len() != names.len() {
-        return Err(format!("there are {} words for the {} columns {}", words.len(), names.len(), names.join(", ")));
-    }
-    Ok(names.iter().copied().zip(words.into_iter().map(str::to_owned)).collect())
 }
 
 impl Asked {
@@ -219,7 +89,7 @@ impl Asked {
         }
     }
 
-    fn parse(columns: &[(&'static str, String)]) -> Result<Self, String> {
+    pub(super) fn parse(columns: &Columns) -> Result<Self, String> {
         let said = |wanted: &str| {
             let column = columns.iter().find(|(name, value)| *name == wanted && value != "-");
             column.map(|(_, value)| value.as_str())
@@ -233,7 +103,7 @@ impl Asked {
             asked.context.operation = asked.operation;
         }
         asked.sensitivity = said("sensitivity").map_or(Ok(asked.sensitivity), sensitivity)?;
-        asked.environment = said("environment").unwrap_or_default().to_owned();
+        asked.environment = said("environment").map(str::to_owned).unwrap_or_default();
         let observed = &mut asked.context.observed;
         match said("keys") {
             None | Some("pin") => {}
@@ -350,42 +220,6 @@ impl Asked {
                 checks_dpop: true,
             },
         }
-    }
-}
-
-impl Difference<'_> {
-    fn is_one(&self) -> bool {
-        self.case.expected.iter().any(|(name, expected)| self.answer.column(name) != expected)
-    }
-
-    /// The line of its case, counted from 1.
-    #[must_use]
-    pub const fn line(&self) -> usize {
-        self.case.line
-    }
-}
-
-/// For people: what is asked, what the table says, what is answered.
-impl fmt::Display for Difference<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.case.shown)?;
-        let mut expected = String::new();
-        let mut answered = String::new();
-        for (name, word) in &self.case.expected {
-            let answer = self.answer.column(name);
-            let width = word.chars().count().max(answer.chars().count());
-            expected.push_str(&format!("  {word:width$}"));
-            answered.push_str(&format!("  {answer:width$}"));
-        }
-        writeln!(f, "  expected{}", expected.trim_end())?;
-        writeln!(f, "  answered{}", answered.trim_end())?;
-        write!(f, "  because   {}", self.answer.because)
-    }
-}
-
-impl Answer {
-    fn column(&self, name: &str) -> &str {
-        ANSWER.iter().zip(&self.words).find(|(known, _)| **known == name).map_or("", |(_, word)| word)
     }
 }
 
