@@ -1,6 +1,6 @@
 //! People who sign in over the network: who they are, for how long, and everything that is tried instead.
 
-mod company;
+pub mod company;
 pub mod network;
 mod people;
 pub mod provider;
@@ -8,7 +8,7 @@ pub mod provider;
 use crate::harness::{Ask, TestKey, operation_body, policy, proof_key};
 use elevate::protocol::CLIENT_ID;
 use elevate::protocol::encoding::base64url;
-use elevate::protocol::messages::{Catalogue, DeviceResponse, Explanation, OperationName};
+use elevate::protocol::messages::{Catalogue, DeviceResponse, ErrorCode, Explanation, OperationName};
 use network::{Browser, Device, Login, Network, REDIRECT, no, pairs};
 use provider::{CLIENT, Key};
 use serde_json::{Value, json};
@@ -52,21 +52,23 @@ async fn nobody_is_anybody_without_a_token_and_its_key() {
         assert!(stolen.status >= 400, "a token without a proof: {}", stolen.text);
     }
     let thief = Device { key: proof_key(), token: device.token.clone(), subject: String::new() };
-    for reply in [network.get_as(&thief, "/resources").await.no(), network.ask_as(&thief, &Ask::new("wiki")).await.no()]
-    {
-        assert_eq!((reply.code(), reply.says()), ((401, "invalid_token"), "the sign-in is another device's"));
-    }
+    let (looks, asks) =
+        (network.get_as(&thief, "/resources").await.no(), network.ask_as(&thief, &Ask::new("wiki")).await.no());
+    let says = "the sign-in is another device's";
+    assert_eq!((looks.code(), looks.says()), ((401, "invalid_token"), says));
+    assert_eq!((asks.code(), asks.says()), ((400, "invalid_request"), says), "RFC 8693 section 2.2.2");
+    assert_eq!(asks.body.elevate_code, ErrorCode::NotSignedIn);
     // A proof for a POST, or for another path, is none for this GET.
     for (method, path_of) in [("POST", "/resources"), ("GET", "/keys")] {
         let token = device.token.expose();
         let proof = network.prove_for(method, path_of, &device.key, Some(token));
         let request = network.request("GET", &path).header("DPoP", proof);
         let reply = network.send(request.header("Authorization", format!("DPoP {token}"))).await.no();
-        assert_eq!(reply.code(), (400, "invalid_dpop_proof"));
+        assert_eq!(reply.code(), (401, "invalid_dpop_proof"));
     }
     // What the kernel says holds on a socket only.
     let no = network.ask(&Ask::new("wiki"), &device.key).await.no();
-    assert_eq!((no.code(), no.says()), ((401, "invalid_token"), "you are not signed in"));
+    assert_eq!((no.code(), no.says()), ((400, "invalid_request"), "you are not signed in"));
 }
 
 #[tokio::test]
@@ -83,7 +85,10 @@ pub async fn a_session_ends_when_it_is_not_used_and_when_it_is_old() {
     let device = network.sign_in().await;
     network.clock.advance(3600);
     let idle = network.ask_as(&device, &Ask::new("wiki")).await.no();
-    assert_eq!((idle.code(), idle.says()), ((401, "invalid_token"), "this device was signed in, and not used for 1h"));
+    assert_eq!(
+        (idle.code(), idle.says()),
+        ((400, "invalid_request"), "this device was signed in, and not used for 1h")
+    );
     assert_eq!(idle.body.elevate_hint.as_deref(), Some("run `elevate login`"));
 }
 
