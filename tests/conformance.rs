@@ -17,7 +17,8 @@ use std::process::Stdio;
 #[derive(Deserialize)]
 struct Check {
     area: String,
-    check: String,
+    #[serde(rename = "check")]
+    what: String,
     spec: String,
     client: String,
     version: String,
@@ -57,24 +58,24 @@ fn clients_of_others_see_what_the_standards_say() {
 
 fn table(checks: &[Check]) -> String {
     let mut table = String::from(HEAD);
-    let mut area = "";
+    let mut areas: Vec<&str> = Vec::new();
     for check in checks {
-        if check.area != area {
-            area = &check.area;
-            let _ = write!(
-                table,
-                "\n## {area}\n\n| check | standard | client | version | result |\n|---|---|---|---|---|\n"
-            );
+        if !areas.contains(&check.area.as_str()) {
+            areas.push(&check.area);
         }
-        table += &row(check);
-        table.push('\n');
+    }
+    for area in areas {
+        let _ =
+            write!(table, "\n## {area}\n\n| check | standard | client | version | result |\n|---|---|---|---|---|\n");
+        let rows = checks.iter().filter(|check| check.area == area).map(row);
+        table.extend(rows.map(|row| row + "\n"));
     }
     table
 }
 
 fn row(check: &Check) -> String {
-    let Check { check, spec, client, version, result, .. } = check;
-    format!("| {check} | {spec} | {client} | {version} | {result} |")
+    let Check { what, spec, client, version, result, .. } = check;
+    format!("| {what} | {spec} | {client} | {version} | {result} |")
 }
 
 const HEAD: &str = "\

@@ -43,6 +43,9 @@ pub enum Refusal {
     /// Nobody vouches for the caller.
     #[error("you are not signed in")]
     NotSignedIn,
+    /// A request that somebody has to be signed in for shows nobody.
+    #[error("you are not signed in")]
+    Anonymous,
     /// The device was signed in, and is not any more.
     #[error("{0}")]
     SignInOver(Over),
@@ -219,6 +222,9 @@ impl Refusal {
         let is_bearer = matches!(self, Self::Unauthorized(inner) if matches!(**inner, Self::IdentityToken(_)));
         let challenge = if matches!(self, Self::ClientAuthentication) {
             "Basic realm=\"elevate\"".to_owned()
+        } else if matches!(self, Self::Anonymous) {
+            // RFC 6750 section 3.1: who shows nothing is told of no error.
+            "DPoP algs=\"ES256\"".to_owned()
         } else if is_bearer {
             format!("Bearer error=\"{error}\"")
         } else {
@@ -238,7 +244,6 @@ impl Refusal {
             Self::WrongMethod(_) => (405, "invalid_request", ErrorCode::Failed),
             Self::TooSlow => (408, "invalid_request", ErrorCode::Failed),
             Self::TooLarge => (413, "invalid_request", ErrorCode::Usage),
-            Self::Overdue => (503, "temporarily_unavailable", ErrorCode::Failed),
             Self::Broken => (500, "server_error", ErrorCode::Failed),
             Self::InteractionRequired(_) => (400, "interaction_required", ErrorCode::InteractionRequired),
             Self::UnknownResource(_) => (400, "invalid_target", ErrorCode::Usage),
@@ -252,6 +257,7 @@ impl Refusal {
             Self::IdentityToken(_) | Self::NotSignedIn | Self::SignInOver(_) => {
                 (400, "invalid_request", ErrorCode::NotSignedIn)
             }
+            Self::Anonymous => (401, "invalid_token", ErrorCode::NotSignedIn),
             Self::Unauthorized(inner) => match (&**inner, inner.class()) {
                 (Self::Dpop(_), (_, error, code)) => (401, error, code),
                 (_, (_, _, code)) => (401, "invalid_token", code),
@@ -266,7 +272,7 @@ impl Refusal {
             Self::TooMany => (429, "slow_down", ErrorCode::Denied),
             Self::Flood(_) => (429, "slow_down", ErrorCode::Failed),
             Self::NoSecret(_) | Self::Conflict(_) => (409, "invalid_request", ErrorCode::No),
-            Self::Store(_) | Self::Audit(_) | Self::Policy(_) | Self::Keys(_) => {
+            Self::Store(_) | Self::Audit(_) | Self::Policy(_) | Self::Keys(_) | Self::Overdue => {
                 (503, "temporarily_unavailable", ErrorCode::Failed)
             }
         }
@@ -301,15 +307,14 @@ impl Refusal {
                 "enrol a hardware key, or set `allow_software_keys = true` in authority.toml".to_owned()
             }
             Self::Policy(_) => "run `elevate-authority check-config`".to_owned(),
-            Self::NotSignedIn | Self::SignInOver(_) => "run `elevate login`".to_owned(),
+            Self::NotSignedIn | Self::Anonymous | Self::SignInOver(_) => "run `elevate login`".to_owned(),
             Self::SignIn { .. } | Self::Provider(_) => "run `elevate login` again".to_owned(),
             Self::IdentityToken(why) => why.hint().to_owned(),
-            Self::Issuer { .. } => "run the command again in a while".to_owned(),
+            Self::Issuer { .. } | Self::Overdue => "run the command again in a while".to_owned(),
             Self::Dpop(DpopError::Clock { .. }) => {
                 "set the one that is wrong; `timedatectl` says whether yours is synchronised".to_owned()
             }
             Self::Unauthorized(inner) => return inner.hint(),
-            Self::Overdue => "run the command again in a while".to_owned(),
             Self::Malformed(_)
             | Self::Parameter { .. }
             | Self::ClientAuthentication
@@ -347,6 +352,7 @@ impl Refusal {
             | Self::NotTheCaller { .. }
             | Self::SessionGone
             | Self::NotSignedIn
+            | Self::Anonymous
             | Self::SignInOver(_)
             | Self::SignIn { .. }
             | Self::Provider(_)
@@ -386,6 +392,7 @@ impl Refusal {
             | Self::TooSlow
             | Self::Overdue
             | Self::NotSignedIn
+            | Self::Anonymous
             | Self::SignInOver(_)
             | Self::SignIn { .. }
             | Self::Provider(_)

@@ -174,7 +174,7 @@ async fn shown<'a>(
     headers: &'a HeaderMap,
     endpoint: (&str, &str),
 ) -> Result<(&'a str, String), Refusal> {
-    let token = authorization(headers).ok_or(Refusal::NotSignedIn)?;
+    let token = authorization(headers).ok_or(Refusal::Anonymous)?;
     Ok((token, proven(authority, headers, endpoint, Some(token)).await?))
 }
 

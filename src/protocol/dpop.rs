@@ -208,7 +208,7 @@ fn percent_encoding_normal(path: &str) -> Option<String> {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             normal.push(char::from(byte));
         } else {
-            normal.push_str(&format!("%{byte:02X}"));
+            normal.extend(["%", &digits.to_ascii_uppercase()]);
         }
         normal.push_str(rest);
     }

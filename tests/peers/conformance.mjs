@@ -19,14 +19,13 @@ const [oauth, dpop, jose] = await Promise.all(['oauth4webapi', 'dpop', 'jose'].m
 const version = Object.fromEntries(
   ['oauth4webapi', 'dpop', 'jose'].map((name) => [name, JSON.parse(readFileSync(`${modules}/${name}/package.json`)).version]),
 );
-const node = { name: 'fetch', version: `Node.js ${process.versions.node.split('.')[0]}` };
 const [issuer, elsewhere, origin] = process.argv.slice(2);
 
 // --- how a check is told -----------------------------------------------------------------------------------------
 
 async function check(area, spec, what, clients, run) {
   const line = { area, check: what, spec, client: clients.join(', ') };
-  line.version = clients.map((name) => version[name] ?? node.version).join(', ');
+  line.version = clients.map((name) => version[name] ?? 'any Node.js').join(', ');
   try {
     line.result = await run();
     line.passed = true;
@@ -312,7 +311,7 @@ async function proof(at, change = {}) {
     jti: oauth.generateRandomNonce(),
     htm: at.method,
     htu: at.url,
-    iat: Math.floor(Date.now() / 1000),
+    iat: now(),
     nonce: await nonce(),
     ...(at.token && { ath: jose.base64url.encode(new Uint8Array(await crypto.subtle.digest('SHA-256', Buffer.from(at.token)))) }),
     ...claims,
@@ -348,30 +347,37 @@ const said = ({ status, challenge, body }) =>
   [status, challenge?.startsWith('DPoP error="') && 'DPoP', challenge?.match(/error="(.*?)"/)?.[1] ?? body.error].filter(Boolean).join(' ');
 const p384 = await jose.generateKeyPair('ES384', { extractable: true });
 const stranger = await jose.generateKeyPair('ES256', { extractable: true });
+const now = () => Math.floor(Date.now() / 1000);
+const only = (change) => async (at) => [await proof(at, change)];
+const unsigned = (jwt) => `${jose.base64url.encode(JSON.stringify({ ...jose.decodeProtectedHeader(jwt), alg: 'none' }))}.${jwt.split('.')[1]}.`;
+const publicP384 = await jose.exportJWK(p384.publicKey);
+// Each with the reason that the answer has to give: no other mistake may be why it is refused.
 const broken = [
-  ['1', 'two proofs', async (at) => [await proof(at), await proof(at)]],
-  ['1', 'no proof', async () => []],
-  ['2', 'no JWT', async () => ['nonsense']],
-  ['2', 'two JWTs in one header', async (at) => [`${await proof(at)}, ${await proof(at)}`]],
-  ...['jti', 'htm', 'htu', 'iat'].map((claim) => ['3', `no ${claim}`, async (at) => [await proof(at, { claims: { [claim]: undefined } })]]),
-  ['4', 'typ is JWT', async (at) => [await proof(at, { header: { typ: 'JWT' } })]],
-  ['5', 'alg is none', async (at) => [await proof(at, { signature: (jwt) => `${jose.base64url.encode(JSON.stringify({ ...jose.decodeProtectedHeader(jwt), alg: 'none' }))}.${jwt.split('.')[1]}.` })]],
-  ['5', 'alg is symmetric', async (at) => [await proof(at, { header: { alg: 'HS256', jwk: { kty: 'oct', k: 'AAAA' } }, key: new Uint8Array(32) })]],
-  ['5', 'alg is one that metadata does not list', async (at) => [await proof(at, { header: { alg: 'ES384', jwk: await jose.exportJWK(p384.publicKey) }, key: p384.privateKey })]],
-  ['6', 'another key signed', async (at) => [await proof(at, { key: stranger.privateKey })]],
-  ['7', 'the private key is in it', async (at) => [await proof(at, { header: { jwk: await jose.exportJWK(device.keys.privateKey) } })]],
-  ['8', 'for another method', async (at) => [await proof(at, { claims: { htm: 'PUT' } })]],
-  ['9', 'for another URL', async (at) => [await proof(at, { claims: { htu: `${issuer}/revoke` } })]],
-  ['10', 'a nonce of nobody', async (at) => [await proof(at, { claims: { nonce: 'made-up' } })], 'use_dpop_nonce'],
-  ['10', 'no nonce', async (at) => [await proof(at, { claims: { nonce: undefined } })], 'use_dpop_nonce'],
-  ['11', 'made two minutes ago', async (at) => [await proof(at, { claims: { iat: Math.floor(Date.now() / 1000) - 120 } })]],
-  ['11', 'from the future', async (at) => [await proof(at, { claims: { iat: Math.floor(Date.now() / 1000) + 120 } })]],
+  ['1', 'two proofs', async (at) => [await proof(at), await proof(at)], 'exactly one DPoP header'],
+  ['1', 'no proof', async () => [], 'exactly one DPoP header'],
+  ['2', 'no JWT', async () => ['nonsense'], 'no JWT'],
+  ['2', 'two JWTs in one header', async (at) => [`${await proof(at)}, ${await proof(at)}`], "header can't be read"],
+  ...['jti', 'htm', 'htu', 'iat'].map((claim) => ['3', `no ${claim}`, only({ claims: { [claim]: undefined } }), 'claims are wrong']),
+  ['4', 'typ is JWT', only({ header: { typ: 'JWT' } }), "'typ' is not"],
+  ['5', 'alg is none', only({ signature: unsigned }), "header can't be read"],
+  ['5', 'alg is symmetric', only({ header: { alg: 'HS256', jwk: { kty: 'oct', k: 'AAAA' } }, key: new Uint8Array(32) }), "'alg' is not ES256"],
+  ['5', 'alg is one that metadata does not list', only({ header: { alg: 'ES384', jwk: publicP384 }, key: p384.privateKey }), "'alg' is not ES256"],
+  ['6', 'another key signed', only({ key: stranger.privateKey }), 'signature'],
+  ['7', 'the private key is in it', async (at) => [await proof(at, { header: { jwk: await jose.exportJWK(device.keys.privateKey) } })], 'private key'],
+  ['8', 'for another method', only({ claims: { htm: 'PUT' } }), "'htm' is another method"],
+  ['9', 'for another URL', only({ claims: { htu: `${issuer}/revoke` } }), "'htu' is another URL"],
+  ['10', 'a nonce of nobody', only({ claims: { nonce: 'made-up' } }), 'fresh nonce', 'use_dpop_nonce'],
+  ['10', 'no nonce', only({ claims: { nonce: undefined } }), 'fresh nonce', 'use_dpop_nonce'],
+  ['11', 'made two minutes ago', (at) => only({ claims: { iat: now() - 120 } })(at), 'behind the authority'],
+  ['11', 'from the future', (at) => only({ claims: { iat: now() + 120 } })(at), 'ahead of the authority'],
 ];
-for (const [number, what, make, error = 'invalid_dpop_proof'] of broken) {
+for (const [number, what, make, because, error = 'invalid_dpop_proof'] of broken) {
   for (const at of places()) {
     await check('DPoP', `RFC 9449 4.3 (${number})`, `${what}, at the ${at.what}`, ['jose'], async () => {
       const wanted = at.no.replace('invalid_dpop_proof', error);
-      same(said(await send(at, await make(at), at.token)), wanted);
+      const answer = await send(at, await make(at), at.token);
+      same(said(answer), wanted);
+      same(answer.body.error_description.includes(because), true, `"${answer.body.error_description}" with "${because}"`);
       return wanted;
     });
   }
@@ -543,7 +549,12 @@ const poll = (codes, by) => withNonce(async () => {
   return oauth.processDeviceCodeResponse(as, client, response);
 });
 const headless = await newDevice();
-const codes = await deviceCode();
+let codes;
+await check('device', 'RFC 8628 3.2', 'a device gets its two codes', ['oauth4webapi'], async () => {
+  codes = await deviceCode();
+  same([codes.expires_in, codes.interval, codes.verification_uri], [600, 5, `${issuer}/device`]);
+  return '200';
+});
 await check('device', 'RFC 8628 3.5', 'nobody has answered yet', ['oauth4webapi'], () => refused('400 authorization_pending', () => poll(codes, headless)));
 await check('device', 'RFC 8628 3.5', 'asked again before its time', ['oauth4webapi'], () => refused('400 slow_down', () => poll(codes, headless)));
 await check('device', 'RFC 8628 3, RFC 9449 5', 'somebody allows it; the sign-in is bound to the key that takes it', ['oauth4webapi'], async () => {
@@ -583,7 +594,8 @@ await check('introspection', 'RFC 7662 2.2', 'a token of nobody', ['oauth4webapi
   return '200, not active';
 });
 await check('introspection', 'RFC 7662 2.1', 'nobody looks without credentials', ['oauth4webapi'], () =>
-  refused('401 DPoP invalid_token', async () => {
+  // Who shows nothing made no mistake: the challenge names none (RFC 6750 section 3.1).
+  refused('401 DPoP', async () => {
     const response = await oauth.introspectionRequest(as, client, none, grant.access_token);
     return oauth.processIntrospectionResponse(as, client, response);
   }));

@@ -1,24 +1,20 @@
 //! What every request goes through: its caller's budget, a time, one count, one line in the log. No line holds anything
 //! that a caller wrote: nobody knows what was pasted where.
 
+use super::in_time::in_time;
 use crate::authority::Authority;
 use crate::authority::caller::Caller;
 use crate::authority::error::Refusal;
 use crate::authority::routes::Refused;
 use crate::protocol::encoding::random;
-use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use hyper::body::{Frame, SizeHint};
 use std::borrow::Cow;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 /// How long a request may take, its body included.
 pub(super) const REQUEST_TIME: Duration = Duration::from_secs(30);
@@ -68,43 +64,8 @@ async fn answered(authority: &Authority, seen: &Seen, request: Request, next: Ne
         Ok(place) => place.flatten(),
         Err(wait) => return Refused(Refusal::Flood(wait)).into_response(),
     };
-    let arrived = Arc::new(AtomicBool::new(request.body().is_end_stream()));
-    let request = request.map(|body| Body::new(Arriving { body, arrived: arrived.clone() }));
-    let answer = timeout(REQUEST_TIME, next.run(request)).await;
-    answer.unwrap_or_else(|_| {
-        let whose_fault = if arrived.load(Ordering::Relaxed) { Refusal::Overdue } else { Refusal::TooSlow };
-        Refused(whose_fault).into_response()
-    })
-}
-
-/// A body that says when it is all there.
-struct Arriving {
-    body: Body,
-    arrived: Arc<AtomicBool>,
-}
-
-impl HttpBody for Arriving {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(context);
-        if matches!(frame, Poll::Ready(None)) || self.body.is_end_stream() {
-            self.arrived.store(true, Ordering::Relaxed);
-        }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+    let answer = in_time(REQUEST_TIME, request, |request| next.run(request)).await;
+    answer.unwrap_or_else(|too_slow| Refused(too_slow).into_response())
 }
 
 /// One request, as far as log and metrics may know it.
