@@ -7,6 +7,7 @@ use super::rules::Rules;
 use super::sign_in::{SignedIn, sessions};
 use super::workloads::{self, Workload};
 use crate::protocol::messages::{ACCESS_TOKEN_TYPE, JWT_TYPE, PEER_TOKEN_TYPE, TokenRequest};
+use std::future::ready;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -39,7 +40,7 @@ impl Caller {
         };
         match served {
             Served::Only(owner) if owner != uid => {
-                Err(Refusal::NotTheCaller { claimed: format!("uid:{owner}"), observed: format!("uid:{uid}") })
+                Err(Refusal::NotServed { owner: format!("uid:{owner}"), observed: format!("uid:{uid}") })
             }
             Served::Only(_) | Served::Everybody => Ok(Some(Subject::account(uid))),
         }
@@ -82,20 +83,21 @@ impl Caller {
     }
 
     /// Who makes any other request: on a socket whom the kernel says, over the network whoever is signed in with the
-    /// token of its `Authorization` header, which `proven` checks with its proof.
+    /// token of its `Authorization` header, which `proven` checks with its proof. Only there `rules` are looked at.
     ///
     /// # Errors
     /// As for [`Caller::account`]; [`Refusal::NotSignedIn`]; [`Refusal::SignInOver`]; those of `proven`.
     pub async fn of_request<'a>(
         self,
         authority: &Authority,
+        rules: impl Future<Output = Result<Arc<Rules>, Refusal>>,
         proven: impl Future<Output = Result<(&'a str, String), Refusal>>,
     ) -> Result<Subject, Refusal> {
         if let Some(subject) = self.account(authority.served)? {
             return Ok(subject);
         }
         let (token, jkt) = proven.await?;
-        sessions::holder(authority, &*authority.rules().await?, token, &jkt).await
+        sessions::holder(authority, &*rules.await?, token, &jkt).await
     }
 
     /// Who only looks: the workload that the identity token names, where there is one, else as for [`Caller::of_request`].
@@ -105,19 +107,15 @@ impl Caller {
     pub async fn looking<'a>(
         self,
         authority: &Authority,
-        rules: &Rules,
+        rules: &Arc<Rules>,
         identity_token: Option<&str>,
         proven: impl Future<Output = Result<(&'a str, String), Refusal>>,
     ) -> Result<Subject, Refusal> {
-        let account = self.account(authority.served)?;
-        match (identity_token, account) {
-            (Some(token), _) => workloads::identify(authority, rules, token).await.map_err(|no| no.refusal),
-            (None, Some(subject)) => Ok(subject),
-            (None, None) => {
-                let (token, jkt) = proven.await?;
-                sessions::holder(authority, rules, token, &jkt).await
-            }
-        }
+        let Some(token) = identity_token else {
+            return self.of_request(authority, ready(Ok(rules.clone())), proven).await;
+        };
+        self.account(authority.served)?;
+        workloads::identify(authority, rules, token).await.map_err(|rejected| rejected.refusal)
     }
 
     /// Refuses a token that speaks for somebody other than whom the transport vouches for. Over the network the token

@@ -32,6 +32,14 @@ pub enum Refusal {
     /// No such resource, or none for this caller: the two are not told apart.
     #[error("there is no resource '{}' for you", escaped(.0))]
     UnknownResource(String),
+    /// The caller is somebody else than the one account that is served.
+    #[error("this authority serves {owner}, and the kernel says that {observed} calls")]
+    NotServed {
+        /// Whom it serves.
+        owner: String,
+        /// What the kernel says.
+        observed: String,
+    },
     /// The caller is not whom the request speaks for.
     #[error("the request speaks for {claimed}, and the kernel says it comes from {observed}")]
     NotTheCaller {
@@ -247,7 +255,9 @@ impl Refusal {
             Self::Broken => (500, "server_error", ErrorCode::Failed),
             Self::InteractionRequired(_) => (400, "interaction_required", ErrorCode::InteractionRequired),
             Self::UnknownResource(_) => (400, "invalid_target", ErrorCode::Usage),
-            Self::NotTheCaller { .. } => (403, "invalid_request", ErrorCode::Denied),
+            Self::NotServed { .. } => (403, "invalid_request", ErrorCode::Denied),
+            // RFC 8693 section 2.2.2: it is the subject token that is wrong.
+            Self::NotTheCaller { .. } => (400, "invalid_request", ErrorCode::Denied),
             Self::UserDisabled(_) | Self::Denied { .. } | Self::SoftwareKey | Self::NotAttested(_) => {
                 (403, "access_denied", ErrorCode::Denied)
             }
@@ -318,6 +328,7 @@ impl Refusal {
             Self::Malformed(_)
             | Self::Parameter { .. }
             | Self::ClientAuthentication
+            | Self::NotServed { .. }
             | Self::NotTheCaller { .. }
             | Self::WrongMethod(_)
             | Self::TooLarge
@@ -349,6 +360,7 @@ impl Refusal {
             | Self::TooSlow
             | Self::Overdue
             | Self::UnknownResource(_)
+            | Self::NotServed { .. }
             | Self::NotTheCaller { .. }
             | Self::SessionGone
             | Self::NotSignedIn
@@ -388,6 +400,7 @@ impl Refusal {
             Self::Unauthorized(inner) => inner.cause(),
             Self::IdentityToken(why) => why.cause(),
             Self::ClientAuthentication
+            | Self::NotServed { .. }
             | Self::TooLarge
             | Self::TooSlow
             | Self::Overdue

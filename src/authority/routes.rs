@@ -195,14 +195,15 @@ async fn asker(
     headers: &HeaderMap,
     endpoint: (&str, &str),
 ) -> Result<Subject, Refusal> {
-    caller.of_request(authority, shown(authority, headers, endpoint)).await.map_err(Refusal::of_authorization)
+    let shown = shown(authority, headers, endpoint);
+    caller.of_request(authority, authority.rules(), shown).await.map_err(Refusal::of_authorization)
 }
 
 /// The same for who only looks at what there is, which a workload may: its identity token is bound to no key, and so is a
 /// bearer's (RFC 6750 section 2.1).
 async fn onlooker(
     authority: &Authority,
-    rules: &Rules,
+    rules: &Arc<Rules>,
     caller: Caller,
     headers: &HeaderMap,
     endpoint: (&str, &str),
