@@ -42,6 +42,12 @@ function same(seen, wanted, what = 'it') {
   }
 }
 
+// Whoever waits for this process does not wait for ever.
+setTimeout(() => {
+  console.error('five minutes have passed');
+  process.exit(1);
+}, 300_000).unref();
+
 const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 async function please(what) {
   console.log(JSON.stringify({ please: what }));
@@ -196,6 +202,11 @@ await check('metadata', 'RFC 8414 3.1', 'an issuer with a path has it after the 
   same(other.issuer, elsewhere, 'issuer');
   same(other.pushed_authorization_request_endpoint, undefined, 'without sign-in, the endpoint for it');
   return '200';
+});
+await check('metadata', 'OpenID Connect Discovery 4', 'no OpenID provider is claimed', ['oauth4webapi'], async () => {
+  const response = await oauth.discoveryRequest(new URL(issuer), { algorithm: 'oidc' });
+  same([response.status, response.headers.get('content-type')], [404, 'application/json']);
+  return '404';
 });
 await check('metadata', 'RFC 8414 3.3', 'metadata of another issuer is not taken', ['oauth4webapi'], async () => {
   const response = await oauth.discoveryRequest(new URL(issuer), { algorithm: 'oauth2' });
