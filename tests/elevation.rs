@@ -122,7 +122,7 @@ pub async fn scope_is_what_was_asked_or_refused_never_more() {
     }
     for asked in ["admin", "read admin"] {
         let no = authority.ask(&Ask::new("prod-db").scope(asked), &proof_key()).await.no();
-        assert_eq!(no.code(), (400, "invalid_request"));
+        assert_eq!(no.code(), (400, "invalid_scope"));
         assert!(no.says().contains("it has: read write"), "{}", no.says());
     }
 }
@@ -909,7 +909,14 @@ pub async fn a_request_that_makes_no_sense_is_told_so() {
     ];
     for (what, request) in broken {
         let no = authority.token(&request, &proof).await.no();
-        assert_eq!(no.code(), (400, "invalid_request"), "{what}");
+        let error = match what {
+            "grant_type" => "unsupported_grant_type",
+            "client_id" => "invalid_client",
+            "resource" => "invalid_target",
+            "details" | "ttl" | "reason" => "invalid_authorization_details",
+            _ => "invalid_request",
+        };
+        assert_eq!(no.code(), (400, error), "{what}");
         assert!(!no.says().chars().any(char::is_control), "{what}: {:?}", no.says());
     }
     // Names with nothing behind them.

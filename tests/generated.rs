@@ -5,7 +5,7 @@ use crate::manual::{pages, root};
 use std::path::Path;
 use std::process::Command;
 
-fn hold(path: &Path, fresh: &[u8]) {
+pub fn hold(path: &Path, fresh: &[u8]) {
     if std::env::var_os("ELEVATE_REGENERATE").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, fresh).unwrap();

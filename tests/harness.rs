@@ -7,6 +7,8 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _, UnparsedPublicKey,
 };
+use axum::Extension;
+use axum::extract::ConnectInfo;
 use ciborium::Value as Cbor;
 use elevate::authority::Authority;
 use elevate::authority::caller::Caller;
@@ -246,8 +248,9 @@ async fn open(home: &Path, clock: &Clock, faults: &Faults) -> (Arc<Authority>, W
     let authority = Arc::new(authority);
     let _ = std::fs::remove_file(&socket);
     let listener = tokio::net::UnixListener::bind(&socket).unwrap();
-    let service = router(authority.clone()).into_make_service_with_connect_info::<Caller>();
-    let serving = tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
+    let own = ConnectInfo(Caller::with_uid(own_uid()));
+    let app = router(authority.clone()).layer(Extension(own));
+    let serving = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
     let wire = Wire::new(&socket, clock.clone()).await;
     (authority, wire, serving)
 }

@@ -9,6 +9,8 @@ mod attacks;
 mod audit_faults;
 /// The real binaries, as a person and a script use them.
 mod cli;
+/// Clients that nobody here wrote, and the table of what they see.
+mod conformance;
 /// Every command that README shows.
 mod docs;
 /// The flow, on an authority in this process.

@@ -1,6 +1,6 @@
 //! People who sign in over the network: who they are, for how long, and everything that is tried instead.
 
-mod company;
+pub mod company;
 pub mod network;
 mod people;
 pub mod provider;
@@ -9,7 +9,7 @@ mod quickstart;
 use crate::harness::{Ask, TestKey, operation_body, policy, proof_key};
 use elevate::protocol::CLIENT_ID;
 use elevate::protocol::encoding::base64url;
-use elevate::protocol::messages::{Catalogue, DeviceResponse, Explanation, OperationName};
+use elevate::protocol::messages::{Catalogue, DeviceResponse, ErrorCode, Explanation, OperationName, PushedResponse};
 use network::{Browser, Device, Login, Network, REDIRECT, no, pairs};
 use provider::{CLIENT, Key};
 use serde_json::{Value, json};
@@ -53,21 +53,23 @@ async fn nobody_is_anybody_without_a_token_and_its_key() {
         assert!(stolen.status >= 400, "a token without a proof: {}", stolen.text);
     }
     let thief = Device { key: proof_key(), token: device.token.clone(), subject: String::new() };
-    for reply in [network.get_as(&thief, "/resources").await.no(), network.ask_as(&thief, &Ask::new("wiki")).await.no()]
-    {
-        assert_eq!((reply.code(), reply.says()), ((401, "invalid_token"), "the sign-in is another device's"));
-    }
+    let (looks, asks) =
+        (network.get_as(&thief, "/resources").await.no(), network.ask_as(&thief, &Ask::new("wiki")).await.no());
+    let says = "the sign-in is another device's";
+    assert_eq!((looks.code(), looks.says()), ((401, "invalid_token"), says));
+    assert_eq!((asks.code(), asks.says()), ((400, "invalid_request"), says), "RFC 8693 section 2.2.2");
+    assert_eq!(asks.body.elevate_code, ErrorCode::NotSignedIn);
     // A proof for a POST, or for another path, is none for this GET.
     for (method, path_of) in [("POST", "/resources"), ("GET", "/keys")] {
         let token = device.token.expose();
         let proof = network.prove_for(method, path_of, &device.key, Some(token));
         let request = network.request("GET", &path).header("DPoP", proof);
         let reply = network.send(request.header("Authorization", format!("DPoP {token}"))).await.no();
-        assert_eq!(reply.code(), (400, "invalid_dpop_proof"));
+        assert_eq!(reply.code(), (401, "invalid_dpop_proof"));
     }
     // What the kernel says holds on a socket only.
     let no = network.ask(&Ask::new("wiki"), &device.key).await.no();
-    assert_eq!((no.code(), no.says()), ((401, "invalid_token"), "you are not signed in"));
+    assert_eq!((no.code(), no.says()), ((400, "invalid_request"), "you are not signed in"));
 }
 
 #[tokio::test]
@@ -84,7 +86,10 @@ pub async fn a_session_ends_when_it_is_not_used_and_when_it_is_old() {
     let device = network.sign_in().await;
     network.clock.advance(3600);
     let idle = network.ask_as(&device, &Ask::new("wiki")).await.no();
-    assert_eq!((idle.code(), idle.says()), ((401, "invalid_token"), "this device was signed in, and not used for 1h"));
+    assert_eq!(
+        (idle.code(), idle.says()),
+        ((400, "invalid_request"), "this device was signed in, and not used for 1h")
+    );
     assert_eq!(idle.body.elevate_hint.as_deref(), Some("run `elevate login`"));
 }
 
@@ -264,8 +269,59 @@ async fn only_sound_requests_are_pushed() {
     let mut twice = login.form();
     twice.push(("state", "0123456789abcdef0123"));
     assert_eq!(no(&network.post("/par", &login.key, &twice).await).code(), (400, "invalid_request"));
-    let bare = network.send(network.request("POST", &network.at("/par")).form(&login.form())).await;
-    assert_eq!(no(&bare).code(), (400, "invalid_dpop_proof"), "a code is bound to a key from the start");
+    let bare = async |jkt: Option<&str>| {
+        let mut form: Vec<(&str, &str)> = login.form();
+        form.extend(jkt.map(|jkt| ("dpop_jkt", jkt)));
+        no(&network.send(network.request("POST", &network.at("/par")).form(&form)).await)
+    };
+    assert_eq!(bare(None).await.code(), (400, "invalid_dpop_proof"), "a code is bound to a key from the start");
+    for jkt in ["short", "not base64url, and much too long for what it should be"] {
+        assert_eq!(bare(Some(jkt)).await.code(), (400, "invalid_request"), "{jkt}");
+    }
+}
+
+/// RFC 9449 section 10.1: `dpop_jkt` is enough to push with. The code is bound all the same.
+#[tokio::test]
+async fn a_code_is_bound_to_the_key_that_is_named() {
+    let network = Network::start().await;
+    for is_thief in [false, true] {
+        let (login, mut browser) = (Login::new(), Browser::default());
+        let mut form: Vec<(&str, &str)> = login.form();
+        form.push(("dpop_jkt", login.key.jkt()));
+        let pushed = network.send(network.request("POST", &network.at("/par")).form(&form)).await;
+        assert_eq!(pushed.status, 201, "{}", pushed.text);
+        let pushed: PushedResponse = serde_json::from_str(&pushed.text).unwrap();
+        let query = format!("client_id={CLIENT_ID}&request_uri={}", pushed.request_uri);
+        let url = browser.open(&network, &format!("{}?{query}", network.at("/authorize"))).await.location().unwrap();
+        let page = network.back(&url, &mut browser).await;
+        let code = browser.confirm(&network, &page, "allow").await.redirect()["code"].clone();
+        let login = if is_thief { Login { key: proof_key(), ..login } } else { login };
+        let answer = network.redeem(&login, &code).await;
+        if is_thief {
+            let no = no(&answer);
+            assert_eq!((no.code(), no.says()), ((400, "invalid_grant"), "the code is bound to another key"));
+        } else {
+            Device::of(login.key, &answer);
+        }
+    }
+}
+
+/// RFC 8628 knows no proof at the device endpoint: the sign-in is then bound to the key that takes it.
+#[tokio::test]
+async fn a_device_without_a_proof_is_bound_when_it_is_signed_in() {
+    let network = Network::start().await;
+    let request = network.request("POST", &network.at("/device_authorization"));
+    let reply = network.send(request.form(&[("client_id", CLIENT_ID)])).await;
+    let waiting = Waiting { login: Login::new(), codes: reply.read().unwrap() };
+    let mut browser = Browser::default();
+    let url = browser.submit(&network, "/device", &[("user_code", &waiting.codes.user_code)]).await.onward();
+    let page = network.back(&url, &mut browser).await;
+    browser.confirm(&network, &page, "allow").await;
+    let device = Device::of(waiting.login.key.clone(), &asks(&network, &waiting).await);
+    let thief = Device { key: proof_key(), ..device };
+    assert_eq!(network.get_as(&thief, "/resources").await.no().code(), (401, "invalid_token"));
+    let device = Device { key: waiting.login.key.clone(), ..thief };
+    network.get_as(&device, "/resources").await.read::<Catalogue>().unwrap();
 }
 
 #[tokio::test]

@@ -87,7 +87,7 @@ async fn a_workload_can_look_at_what_it_gets() {
     assert_eq!(db.reasons, ["a workload can't touch a key, and policy asks for touch"]);
     let before = pipeline.authority.events().await;
     let no = pipeline.look("/resources", json!({ "aud": "another" })).await.no();
-    assert_eq!(no.body.error, "invalid_request");
+    assert_eq!(no.code(), (401, "invalid_token"), "RFC 6750 section 3.1");
     assert_eq!(pipeline.authority.events().await, before, "who looks leaves nothing");
     // It is nobody's sign-in: keys and log are not for it.
     for path in ["/keys", "/log/entries?from=0"] {

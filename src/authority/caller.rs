@@ -3,14 +3,13 @@
 
 use super::Authority;
 use super::error::Refusal;
+use super::rules::Rules;
 use super::sign_in::{SignedIn, sessions};
 use super::workloads::{self, Workload};
 use crate::protocol::messages::{ACCESS_TOKEN_TYPE, JWT_TYPE, PEER_TOKEN_TYPE, TokenRequest};
-use axum::extract::connect_info::Connected;
-use axum::serve::IncomingStream;
+use std::future::ready;
 use std::net::IpAddr;
 use std::sync::Arc;
-use tokio::net::UnixListener;
 
 /// The other end of a connection, as far as the transport knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +40,7 @@ impl Caller {
         };
         match served {
             Served::Only(owner) if owner != uid => {
-                Err(Refusal::NotTheCaller { claimed: format!("uid:{owner}"), observed: format!("uid:{uid}") })
+                Err(Refusal::NotServed { owner: format!("uid:{owner}"), observed: format!("uid:{uid}") })
             }
             Served::Only(_) | Served::Everybody => Ok(Some(Subject::account(uid))),
         }
@@ -63,40 +62,42 @@ impl Caller {
     pub async fn of_token_request(
         self,
         authority: &Authority,
+        rules: &Rules,
         jkt: &str,
         request: &TokenRequest,
     ) -> Result<Subject, Refusal> {
         let (kind, token) = (&request.subject_token_type, request.subject_token.expose());
         let account = self.account(authority.served)?;
         if kind == JWT_TYPE {
-            return workloads::asking(authority, request).await;
+            return workloads::asking(authority, rules, request).await;
         }
         if let Some(subject) = account {
             subject.must_be(kind, token)?;
             return Ok(subject);
         }
         match kind.as_str() {
-            ACCESS_TOKEN_TYPE => sessions::holder(authority, token, jkt).await,
+            ACCESS_TOKEN_TYPE => sessions::holder(authority, rules, token, jkt).await,
             PEER_TOKEN_TYPE => Err(Refusal::NotSignedIn),
             _ => Err(Refusal::Malformed(format!("over the network, subject_token_type is {ACCESS_TOKEN_TYPE}"))),
         }
     }
 
     /// Who makes any other request: on a socket whom the kernel says, over the network whoever is signed in with the
-    /// token of its `Authorization` header, which `proven` checks with its proof.
+    /// token of its `Authorization` header, which `proven` checks with its proof. Only there `rules` are looked at.
     ///
     /// # Errors
     /// As for [`Caller::account`]; [`Refusal::NotSignedIn`]; [`Refusal::SignInOver`]; those of `proven`.
     pub async fn of_request<'a>(
         self,
         authority: &Authority,
+        rules: impl Future<Output = Result<Arc<Rules>, Refusal>>,
         proven: impl Future<Output = Result<(&'a str, String), Refusal>>,
     ) -> Result<Subject, Refusal> {
         if let Some(subject) = self.account(authority.served)? {
             return Ok(subject);
         }
         let (token, jkt) = proven.await?;
-        sessions::holder(authority, token, &jkt).await
+        sessions::holder(authority, &*rules.await?, token, &jkt).await
     }
 
     /// Who only looks: the workload that the identity token names, where there is one, else as for [`Caller::of_request`].
@@ -106,12 +107,15 @@ impl Caller {
     pub async fn looking<'a>(
         self,
         authority: &Authority,
+        rules: &Arc<Rules>,
         identity_token: Option<&str>,
         proven: impl Future<Output = Result<(&'a str, String), Refusal>>,
     ) -> Result<Subject, Refusal> {
-        let Some(token) = identity_token else { return self.of_request(authority, proven).await };
+        let Some(token) = identity_token else {
+            return self.of_request(authority, ready(Ok(rules.clone())), proven).await;
+        };
         self.account(authority.served)?;
-        workloads::identify(authority, token).await.map_err(|rejected| rejected.refusal)
+        workloads::identify(authority, rules, token).await.map_err(|rejected| rejected.refusal)
     }
 
     /// Refuses a token that speaks for somebody other than whom the transport vouches for. Over the network the token
@@ -216,11 +220,5 @@ impl Subject {
         }
         let claimed = crate::protocol::display::escaped(subject_token);
         Err(Refusal::NotTheCaller { claimed, observed: self.sub.clone() })
-    }
-}
-
-impl Connected<IncomingStream<'_, UnixListener>> for Caller {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        Self::Peer(stream.io().peer_cred().ok().map(|credentials| credentials.uid()))
     }
 }

@@ -18,9 +18,7 @@ use crate::protocol::assurance::Assurance;
 use crate::protocol::challenge::Asked;
 use crate::protocol::display::escaped;
 use crate::protocol::encoding::{base64url, random};
-use crate::protocol::messages::{
-    AuthorizationDetail, Claimed, GrantResponse, SealedFor, StepUpResponse, TOKEN_EXCHANGE, TokenRequest,
-};
+use crate::protocol::messages::{AuthorizationDetail, Claimed, GrantResponse, SealedFor, StepUpResponse, TokenRequest};
 use crate::protocol::names::{ResourceName, Scope};
 use crate::protocol::{AUTHORITY_RESOURCE, CLIENT_ID};
 use jiff::Timestamp;
@@ -73,7 +71,7 @@ pub async fn elevate(
     // caller
     let rules = authority.rules().await?;
     let now = authority.clock.now();
-    let subject = &caller.of_token_request(authority, jkt, request).await?;
+    let subject = &caller.of_token_request(authority, &rules, jkt, request).await?;
     let wanted = Wanted::parse(authority, &rules, subject, jkt, request)?;
     let waiting = step_up::resume(authority, &wanted, request, now).await?;
     let elevation = waiting.as_ref().map_or_else(ElevationId::fresh, Waiting::elevation);
@@ -145,20 +143,13 @@ impl Wanted {
         jkt: &str,
         request: &TokenRequest,
     ) -> Result<Self, Refusal> {
-        if request.grant_type != TOKEN_EXCHANGE {
-            return Err(Refusal::Malformed(format!("grant_type must be {TOKEN_EXCHANGE}")));
-        }
         if request.client_id != CLIENT_ID {
-            return Err(Refusal::Malformed(format!("client_id must be {CLIENT_ID}")));
+            return Err(parameter("invalid_client", format!("client_id must be {CLIENT_ID}")));
         }
-        let name = ResourceName::from_indicator(&request.resource)?;
-        let details: Vec<AuthorizationDetail> = serde_json::from_str(&request.authorization_details)
-            .map_err(|error| Refusal::Malformed(escaped(&format!("authorization_details can't be read: {error}"))))?;
-        let [detail] = <[AuthorizationDetail; 1]>::try_from(details)
-            .map_err(|_| Refusal::Malformed("authorization_details holds one detail of type 'elevate'".into()))?;
-        if detail.reason.as_ref().is_some_and(|reason| reason.chars().count() > 500) {
-            return Err(Refusal::Malformed("a reason has 500 characters at most".into()));
-        }
+        let name = ResourceName::from_indicator(&request.resource)
+            .map_err(|malformed| parameter("invalid_target", malformed.to_string()))?;
+        let detail = the_detail(&request.authorization_details)
+            .map_err(|says| parameter("invalid_authorization_details", says))?;
         let (resource, action) = find(authority, rules, &name, &detail)?;
         let scope = narrowed_scope(&name, &resource, &request.scope)?;
         let asked = Asked {
@@ -252,6 +243,23 @@ impl Wanted {
     }
 }
 
+/// What OAuth has an error code of its own for.
+fn parameter(error: &'static str, says: String) -> Refusal {
+    Refusal::Parameter { error, says }
+}
+
+/// RFC 9396 section 5: one detail, of our type, or what is wrong with it.
+fn the_detail(text: &str) -> Result<AuthorizationDetail, String> {
+    let details: Vec<AuthorizationDetail> = serde_json::from_str(text)
+        .map_err(|error| escaped(&format!("authorization_details can't be read: {error}")))?;
+    let [detail] = <[AuthorizationDetail; 1]>::try_from(details)
+        .map_err(|_| "authorization_details holds one detail of type 'elevate'".to_owned())?;
+    if detail.reason.as_ref().is_some_and(|reason| reason.chars().count() > 500) {
+        return Err("a reason has 500 characters at most".to_owned());
+    }
+    Ok(detail)
+}
+
 fn find(
     authority: &Authority,
     rules: &Rules,
@@ -282,7 +290,7 @@ fn narrowed_scope(name: &ResourceName, resource: &Resource, asked: &Scope) -> Re
         return Ok(asked.clone());
     }
     let offered = if all.is_empty() { "none".to_owned() } else { all.to_string() };
-    Err(Refusal::Malformed(format!("'{asked}' is not a scope of {name}; it has: {offered}")))
+    Err(parameter("invalid_scope", format!("'{asked}' is not a scope of {name}; it has: {offered}")))
 }
 
 /// Lets a user in who is not shut out; a first request makes the user known.

@@ -18,9 +18,28 @@ pub enum Refusal {
     /// The request makes no sense.
     #[error("{0}")]
     Malformed(String),
+    /// A parameter is not acceptable, and OAuth has a code of its own for that.
+    #[error("{says}")]
+    Parameter {
+        /// RFC 6749 section 5.2, RFC 8707 section 2, RFC 9396 section 5.
+        error: &'static str,
+        /// What is wrong with it.
+        says: String,
+    },
+    /// The client tries to authenticate in a header (RFC 6749 section 2.3), and it is a public one.
+    #[error("clients are public here: there is nothing to authenticate with")]
+    ClientAuthentication,
     /// No such resource, or none for this caller: the two are not told apart.
     #[error("there is no resource '{}' for you", escaped(.0))]
     UnknownResource(String),
+    /// The caller is somebody else than the one account that is served.
+    #[error("this authority serves {owner}, and the kernel says that {observed} calls")]
+    NotServed {
+        /// Whom it serves.
+        owner: String,
+        /// What the kernel says.
+        observed: String,
+    },
     /// The caller is not whom the request speaks for.
     #[error("the request speaks for {claimed}, and the kernel says it comes from {observed}")]
     NotTheCaller {
@@ -32,9 +51,15 @@ pub enum Refusal {
     /// Nobody vouches for the caller.
     #[error("you are not signed in")]
     NotSignedIn,
+    /// A request that somebody has to be signed in for shows nobody.
+    #[error("you are not signed in")]
+    Anonymous,
     /// The device was signed in, and is not any more.
     #[error("{0}")]
     SignInOver(Over),
+    /// What the `Authorization` header shows is not acceptable, or its proof is not.
+    #[error(transparent)]
+    Unauthorized(Box<Refusal>),
     /// A step of signing in that OAuth has an error code for.
     #[error("{cause}")]
     SignIn {
@@ -131,6 +156,18 @@ pub enum Refusal {
     /// There is no such endpoint.
     #[error("there is no {}", escaped(.0))]
     NoSuchPath(String),
+    /// The endpoint has another method.
+    #[error("there is no {}; the endpoint has another method", escaped(.0))]
+    WrongMethod(String),
+    /// The request is bigger than any has to be.
+    #[error("the request is too large")]
+    TooLarge,
+    /// Its body did not arrive.
+    #[error("the request took too long to arrive")]
+    TooSlow,
+    /// It arrived, and there was no answer in time.
+    #[error("the authority could not answer in time")]
+    Overdue,
     /// The authority's own code failed.
     #[error("the authority failed on this request")]
     Broken,
@@ -178,23 +215,63 @@ impl From<Malformed> for Refusal {
 }
 
 impl Refusal {
+    /// The same, of what stands in an `Authorization` header (RFC 6750 section 3.1, RFC 9449 sections 7.1 and 9).
+    #[must_use]
+    pub fn of_authorization(self) -> Self {
+        let is_about_it =
+            matches!(self, Self::NotSignedIn | Self::SignInOver(_) | Self::IdentityToken(_) | Self::Dpop(_));
+        if is_about_it { Self::Unauthorized(Box::new(self)) } else { self }
+    }
+
+    /// What would be accepted (RFC 9110 section 11.6.1); only where the status is 401.
+    #[must_use]
+    pub fn challenge(&self) -> Option<String> {
+        let (status, error, _) = self.class();
+        let is_bearer = matches!(self, Self::Unauthorized(inner) if matches!(**inner, Self::IdentityToken(_)));
+        let challenge = if matches!(self, Self::ClientAuthentication) {
+            "Basic realm=\"elevate\"".to_owned()
+        } else if matches!(self, Self::Anonymous) {
+            // RFC 6750 section 3.1: who shows nothing is told of no error.
+            "DPoP algs=\"ES256\"".to_owned()
+        } else if is_bearer {
+            format!("Bearer error=\"{error}\"")
+        } else {
+            format!("DPoP error=\"{error}\", algs=\"ES256\"")
+        };
+        (status == 401).then_some(challenge)
+    }
+
     /// HTTP status, OAuth error code (RFC 6749 section 5.2, RFC 8707, RFC 9449) and our own class.
     #[must_use]
-    pub const fn class(&self) -> (u16, &'static str, ErrorCode) {
+    pub fn class(&self) -> (u16, &'static str, ErrorCode) {
         match self {
             Self::Malformed(_) => (400, "invalid_request", ErrorCode::Usage),
+            Self::Parameter { error, .. } => (400, error, ErrorCode::Usage),
+            Self::ClientAuthentication => (401, "invalid_client", ErrorCode::Usage),
             Self::NoSuchPath(_) => (404, "invalid_request", ErrorCode::Failed),
+            Self::WrongMethod(_) => (405, "invalid_request", ErrorCode::Failed),
+            Self::TooSlow => (408, "invalid_request", ErrorCode::Failed),
+            Self::TooLarge => (413, "invalid_request", ErrorCode::Usage),
             Self::Broken => (500, "server_error", ErrorCode::Failed),
             Self::InteractionRequired(_) => (400, "interaction_required", ErrorCode::InteractionRequired),
             Self::UnknownResource(_) => (400, "invalid_target", ErrorCode::Usage),
-            Self::NotTheCaller { .. } => (403, "invalid_request", ErrorCode::Denied),
+            Self::NotServed { .. } => (403, "invalid_request", ErrorCode::Denied),
+            // RFC 8693 section 2.2.2: it is the subject token that is wrong.
+            Self::NotTheCaller { .. } => (400, "invalid_request", ErrorCode::Denied),
             Self::UserDisabled(_) | Self::Denied { .. } | Self::SoftwareKey | Self::NotAttested(_) => {
                 (403, "access_denied", ErrorCode::Denied)
             }
             Self::NoSecurityKey { .. } | Self::NoKeyUnseals { .. } => (403, "access_denied", ErrorCode::NoSecurityKey),
             Self::StepUpFailed { .. } | Self::SessionGone => (400, "invalid_grant", ErrorCode::VerificationFailed),
-            Self::IdentityToken(_) => (400, "invalid_request", ErrorCode::NotSignedIn),
-            Self::NotSignedIn | Self::SignInOver(_) => (401, "invalid_token", ErrorCode::NotSignedIn),
+            // RFC 8693 section 2.2.2: a subject token that is not acceptable for whatever reason.
+            Self::IdentityToken(_) | Self::NotSignedIn | Self::SignInOver(_) => {
+                (400, "invalid_request", ErrorCode::NotSignedIn)
+            }
+            Self::Anonymous => (401, "invalid_token", ErrorCode::NotSignedIn),
+            Self::Unauthorized(inner) => match (&**inner, inner.class()) {
+                (Self::Dpop(_), (_, error, code)) => (401, error, code),
+                (_, (_, _, code)) => (401, "invalid_token", code),
+            },
             Self::SignIn { error, .. } => (400, error, sign_in_code(error)),
             Self::Provider(_) | Self::Issuer { .. } => (503, "temporarily_unavailable", ErrorCode::Failed),
             Self::Dpop(DpopError::NonceNeeded) => (400, "use_dpop_nonce", ErrorCode::Failed),
@@ -205,7 +282,7 @@ impl Refusal {
             Self::TooMany => (429, "slow_down", ErrorCode::Denied),
             Self::Flood(_) => (429, "slow_down", ErrorCode::Failed),
             Self::NoSecret(_) | Self::Conflict(_) => (409, "invalid_request", ErrorCode::No),
-            Self::Store(_) | Self::Audit(_) | Self::Policy(_) | Self::Keys(_) => {
+            Self::Store(_) | Self::Audit(_) | Self::Policy(_) | Self::Keys(_) | Self::Overdue => {
                 (503, "temporarily_unavailable", ErrorCode::Failed)
             }
         }
@@ -240,15 +317,22 @@ impl Refusal {
                 "enrol a hardware key, or set `allow_software_keys = true` in authority.toml".to_owned()
             }
             Self::Policy(_) => "run `elevate-authority check-config`".to_owned(),
-            Self::NotSignedIn | Self::SignInOver(_) => "run `elevate login`".to_owned(),
+            Self::NotSignedIn | Self::Anonymous | Self::SignInOver(_) => "run `elevate login`".to_owned(),
             Self::SignIn { .. } | Self::Provider(_) => "run `elevate login` again".to_owned(),
             Self::IdentityToken(why) => why.hint().to_owned(),
-            Self::Issuer { .. } => "run the command again in a while".to_owned(),
+            Self::Issuer { .. } | Self::Overdue => "run the command again in a while".to_owned(),
             Self::Dpop(DpopError::Clock { .. }) => {
                 "set the one that is wrong; `timedatectl` says whether yours is synchronised".to_owned()
             }
+            Self::Unauthorized(inner) => return inner.hint(),
             Self::Malformed(_)
+            | Self::Parameter { .. }
+            | Self::ClientAuthentication
+            | Self::NotServed { .. }
             | Self::NotTheCaller { .. }
+            | Self::WrongMethod(_)
+            | Self::TooLarge
+            | Self::TooSlow
             | Self::Dpop(DpopError::Invalid(_) | DpopError::NonceNeeded)
             | Self::Token(_)
             | Self::Conflict(_)
@@ -259,7 +343,7 @@ impl Refusal {
         Some(hint)
     }
 
-    const fn elevation(&self) -> Option<&ElevationId> {
+    fn elevation(&self) -> Option<&ElevationId> {
         match self {
             Self::UserDisabled(elevation)
             | Self::NotAttested(elevation)
@@ -267,11 +351,20 @@ impl Refusal {
             | Self::NoKeyUnseals { elevation, .. }
             | Self::NoSecurityKey { elevation, .. }
             | Self::StepUpFailed { elevation, .. } => Some(elevation),
+            Self::Unauthorized(inner) => inner.elevation(),
             Self::Malformed(_)
+            | Self::Parameter { .. }
+            | Self::ClientAuthentication
+            | Self::WrongMethod(_)
+            | Self::TooLarge
+            | Self::TooSlow
+            | Self::Overdue
             | Self::UnknownResource(_)
+            | Self::NotServed { .. }
             | Self::NotTheCaller { .. }
             | Self::SessionGone
             | Self::NotSignedIn
+            | Self::Anonymous
             | Self::SignInOver(_)
             | Self::SignIn { .. }
             | Self::Provider(_)
@@ -302,8 +395,17 @@ impl Refusal {
             Self::UnknownResource(_) => "there is no such resource for the caller".to_owned(),
             Self::NotTheCaller { observed, .. } => format!("the request speaks for somebody else than {observed}"),
             Self::NoSuchPath(_) => "there is no such path".to_owned(),
+            Self::WrongMethod(_) => "the endpoint has another method".to_owned(),
+            Self::Parameter { error, .. } => format!("a parameter is not acceptable: {error}"),
+            Self::Unauthorized(inner) => inner.cause(),
             Self::IdentityToken(why) => why.cause(),
-            Self::NotSignedIn
+            Self::ClientAuthentication
+            | Self::NotServed { .. }
+            | Self::TooLarge
+            | Self::TooSlow
+            | Self::Overdue
+            | Self::NotSignedIn
+            | Self::Anonymous
             | Self::SignInOver(_)
             | Self::SignIn { .. }
             | Self::Provider(_)

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 /// How far a proof's `iat` may be from the authority's clock, in seconds.
 pub const IAT_WINDOW: u64 = 60;
@@ -162,7 +163,7 @@ pub fn verify(proof: &str, expected: &Expected<'_>, fresh: impl Fn(&str) -> bool
     if claims.htm != expected.method {
         return Err(Invalid("'htm' is another method"));
     }
-    if claims.htu.split(['?', '#']).next() != Some(expected.url) {
+    if !is_same_url(&claims.htu, expected.url) {
         return Err(Invalid("'htu' is another URL"));
     }
     let ahead = claims.iat.saturating_sub(expected.now.as_second());
@@ -180,6 +181,38 @@ pub fn verify(proof: &str, expected: &Expected<'_>, fresh: impl Fn(&str) -> bool
     }
     let jkt = jwk.thumbprint(ThumbprintHash::SHA256).map_err(|_| Invalid("its 'jwk' has no thumbprint"))?;
     Ok(Proof { jkt, jti: claims.jti })
+}
+
+/// RFC 9449 section 4.3, check 9: without query and fragment, and however the same URL may be written (RFC 3986 sections
+/// 6.2.2 and 6.2.3).
+fn is_same_url(htu: &str, expected: &str) -> bool {
+    let written = htu.split(['?', '#']).next().unwrap_or_default();
+    written == expected || normal(written).is_some_and(|url| normal(expected) == Some(url))
+}
+
+fn normal(url: &str) -> Option<Url> {
+    // What a browser mends is no URL.
+    let mut url = Url::parse(url).ok().filter(|_| url.chars().all(|c| c.is_ascii_graphic() && c != '\\'))?;
+    let path = percent_encoding_normal(url.path())?;
+    url.set_path(&path);
+    Some(url)
+}
+
+/// RFC 3986 sections 6.2.2.1 and 6.2.2.2: hexadecimal digits are upper-case, and what needs no encoding has none.
+fn percent_encoding_normal(path: &str) -> Option<String> {
+    let mut parts = path.split('%');
+    let mut normal = parts.next()?.to_owned();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2)?;
+        let byte = u8::from_str_radix(digits, 16).ok()?;
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            normal.push(char::from(byte));
+        } else {
+            normal.extend(["%", &digits.to_ascii_uppercase()]);
+        }
+        normal.push_str(rest);
+    }
+    Some(normal)
 }
 
 /// RFC 9449 section 4.2, `ath`.
@@ -226,6 +259,40 @@ mod tests {
         let clocks = Expected { now: later, ..expected(Some("token")) };
         assert_eq!(verify(&proof, &clocks, fresh).unwrap_err(), DpopError::Clock { ahead: -61 });
         assert_eq!(verify(&proof, &expected(Some("token")), |_| false).unwrap_err(), DpopError::NonceNeeded);
+    }
+
+    #[test]
+    fn one_url_is_written_in_many_ways() {
+        let same = [
+            "HTTPS://LOCALHOST/x/token",
+            "https://localhost:443/x/token",
+            "https://localhost/x/token?a=b",
+            "https://localhost/x/token#a",
+            "https://localhost/y/../x/./token",
+            "https://localhost/%78/tok%65n",
+        ];
+        for htu in same {
+            assert!(is_same_url(htu, URL), "{htu}");
+        }
+        assert!(is_same_url("https://localhost/a%2fb", "https://localhost/a%2Fb"));
+        let others = [
+            "http://localhost/x/token",
+            "https://localhost:8443/x/token",
+            "https://user@localhost/x/token",
+            "https://localhost./x/token",
+            "https://localhost/X/token",
+            "https://localhost/x/token/",
+            "https://localhost/x%2Ftoken",
+            "https://localhost/x/token%00",
+            "https:\\\\localhost\\x\\token",
+            " https://localhost/x/token",
+            "https://localhost/x/to\nken",
+            "/x/token",
+            "",
+        ];
+        for htu in others {
+            assert!(!is_same_url(htu, URL), "{htu:?}");
+        }
     }
 
     #[test]

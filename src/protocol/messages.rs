@@ -564,6 +564,12 @@ pub struct Metadata {
     pub sign_in: Option<SignInMetadata>,
     /// `none`: public clients.
     pub token_endpoint_auth_methods_supported: Vec<String>,
+    /// `none` as well: whoever holds a token may revoke it.
+    #[serde(default)]
+    pub revocation_endpoint_auth_methods_supported: Vec<String>,
+    /// `DPoP`: over the network it takes the access token of a sign-in.
+    #[serde(default)]
+    pub introspection_endpoint_auth_methods_supported: Vec<String>,
     /// RFC 9449 section 5.1.
     pub dpop_signing_alg_values_supported: Vec<String>,
     /// RFC 9396 section 10.

@@ -149,7 +149,7 @@ async fn accounts_share_it_and_each_is_who_the_kernel_says() {
     let their_sub = other_sub();
     let mut ask = Ask::new("wiki");
     let (status, no) = system.other_user_elevates(&wire, &ask, &their_key);
-    assert_eq!(status, 403, "{no}");
+    assert_eq!(status, 400, "{no}");
     assert_eq!(
         no["error_description"],
         format!("the request speaks for {}, and the kernel says it comes from {their_sub}", me())

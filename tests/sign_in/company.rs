@@ -2,8 +2,10 @@
 
 use crate::cli::harness::*;
 use elevate::authority::rules::{DEFAULT_POLICY, DEFAULT_SCHEMA};
+use elevate::authority::store::Place;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::Value;
+use sqlx::{Connection as _, Executor as _, SqliteConnection};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -93,6 +95,17 @@ impl Company {
         wait_until("the authority serves", || TcpStream::connect(&address).is_ok());
     }
 
+    /// Ten minutes pass, for every step of signing in that waits.
+    pub fn outlast_sign_in_steps(&self) {
+        let Place::File(path) = Place::of(&self.server.data().join("authority"), None) else { panic!("it has a file") };
+        let outlast = async {
+            let mut database = SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
+            let query = "UPDATE sign_in_step SET expires_at = unixepoch() - 1 WHERE spent_at IS NULL";
+            database.execute(query).await.unwrap();
+        };
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(outlast);
+    }
+
     /// The authority ends.
     pub fn stop(&mut self) {
         self.authority = None;
@@ -154,6 +167,8 @@ fn provider(redirect_uri: &str, algorithm: &str) -> (Running, String) {
 fn certify(server: &Home) -> String {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // Not the name of what it certifies, which would then be its own issuer.
+    params.distinguished_name.push(rcgen::DnType::CommonName, "whoever vouches for localhost");
     let key = KeyPair::generate().unwrap();
     let pem = params.self_signed(&key).unwrap().pem();
     let ca = Issuer::new(params, key);

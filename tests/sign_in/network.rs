@@ -254,7 +254,7 @@ pub struct Shown {
 }
 
 impl Shown {
-    fn location(&self) -> Option<Url> {
+    pub fn location(&self) -> Option<Url> {
         self.headers.get("location").map(|url| url.to_str().unwrap().parse().unwrap())
     }
 

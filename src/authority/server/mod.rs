@@ -3,6 +3,7 @@
 mod activity;
 mod connection;
 mod health;
+mod in_time;
 pub mod limits;
 pub mod listen;
 pub mod metrics;

@@ -1,6 +1,7 @@
 //! What every request goes through: its caller's budget, a time, one count, one line in the log. No line holds anything
 //! that a caller wrote: nobody knows what was pasted where.
 
+use super::in_time::in_time;
 use crate::authority::Authority;
 use crate::authority::caller::Caller;
 use crate::authority::error::Refusal;
@@ -13,7 +14,7 @@ use axum::response::{IntoResponse as _, Response};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 /// How long a request may take, its body included.
 pub(super) const REQUEST_TIME: Duration = Duration::from_secs(30);
@@ -52,7 +53,9 @@ pub async fn around(State(authority): State<Arc<Authority>>, request: Request, n
     if let Ok(nonce) = HeaderValue::from_str(&nonce) {
         response.headers_mut().insert("dpop-nonce", nonce);
     }
+    // Both, by RFC 6749 section 5.1.
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
     response
 }
 
@@ -61,8 +64,8 @@ async fn answered(authority: &Authority, seen: &Seen, request: Request, next: Ne
         Ok(place) => place.flatten(),
         Err(wait) => return Refused(Refusal::Flood(wait)).into_response(),
     };
-    let answer = timeout(REQUEST_TIME, next.run(request)).await;
-    answer.unwrap_or_else(|_| Refused(Refusal::Malformed("the request took too long to arrive".into())).into_response())
+    let answer = in_time(REQUEST_TIME, request, |request| next.run(request)).await;
+    answer.unwrap_or_else(|too_slow| Refused(too_slow).into_response())
 }
 
 /// One request, as far as log and metrics may know it.

@@ -17,7 +17,8 @@ use crate::log::leaf::Event;
 use crate::protocol::CLIENT_ID;
 use crate::protocol::challenge::session_hash;
 use crate::protocol::display::escaped;
-use crate::protocol::encoding::{base64url, random, sha256};
+use crate::protocol::dpop::DpopError;
+use crate::protocol::encoding::{base64url, from_base64url, random, sha256};
 use crate::protocol::messages::{PushedResponse, REQUEST_URI, SignInResponse};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -108,7 +109,7 @@ pub(super) fn check_client(form: &Parameters) -> Result<(), Refusal> {
 }
 
 /// What a device says of itself, for the person who confirms.
-pub(super) fn asking(authority: &Authority, caller: Caller, jkt: String, form: &Parameters) -> Asking {
+pub(super) fn asking(authority: &Authority, caller: Caller, jkt: Option<String>, form: &Parameters) -> Asking {
     let host = form.get("elevate_host").map_or("a device without a name", String::as_str);
     let address = match caller {
         Caller::Peer(_) => "this machine".to_owned(),
@@ -117,14 +118,14 @@ pub(super) fn asking(authority: &Authority, caller: Caller, jkt: String, form: &
     Asking { jkt, host: escaped(&host.chars().take(64).collect::<String>()), address, at: authority.clock.now() }
 }
 
-/// RFC 9126 section 2.1: the request, pushed by the device, whose proof (RFC 9449 section 10.1) has the thumbprint `jkt`.
+/// RFC 9126 section 2.1: the request, pushed by the device, whose proof has the thumbprint `jkt`.
 ///
 /// # Errors
 /// [`Refusal`].
 pub(super) async fn push(
     authority: &Authority,
     caller: Caller,
-    jkt: String,
+    jkt: Option<String>,
     form: &Parameters,
 ) -> Result<PushedResponse, Refusal> {
     rules_for_sign_in(authority).await?;
@@ -139,12 +140,10 @@ pub(super) async fn push(
         return Err(refused("invalid_request", "code_challenge_method must be S256"));
     }
     let code_challenge = parameter(form, "code_challenge")?;
-    if crate::protocol::encoding::from_base64url(code_challenge).is_none_or(|hash| hash.len() != 32) {
+    if from_base64url(code_challenge).is_none_or(|hash| hash.len() != 32) {
         return Err(refused("invalid_request", "code_challenge is base64url of a SHA-256"));
     }
-    if form.get("dpop_jkt").is_some_and(|named| *named != jkt) {
-        return Err(refused("invalid_request", "dpop_jkt names another key than the proof's"));
-    }
+    let jkt = bound_to(jkt, form.get("dpop_jkt"))?;
     let redirect_uri = parameter(form, "redirect_uri")?;
     if !is_loopback(redirect_uri) {
         return Err(refused("invalid_request", "redirect_uri must be http://127.0.0.1:PORT/callback"));
@@ -159,10 +158,26 @@ pub(super) async fn push(
         state: state.to_owned(),
         code_challenge: code_challenge.to_owned(),
     };
-    let step = Step::Pushed { asking: asking(authority, caller, jkt, form), loopback };
+    let step = Step::Pushed { asking: asking(authority, caller, Some(jkt), form), loopback };
     let request_uri = format!("{REQUEST_URI}{}", secret_name());
     authority.store.write(&[step.waiting(&request_uri, authority.clock.now(), PUSHED_LIFETIME)?]).await?;
     Ok(PushedResponse { request_uri, expires_in: PUSHED_LIFETIME })
+}
+
+/// RFC 9449 section 10.1: the key that the code will be bound to, by a proof of it or by its thumbprint.
+fn bound_to(proven: Option<String>, named: Option<&String>) -> Result<String, Refusal> {
+    let is_thumbprint = |jkt: &&String| from_base64url(jkt).is_some_and(|hash| hash.len() == 32);
+    match (proven, named) {
+        (Some(proven), Some(named)) if proven != *named => {
+            Err(refused("invalid_request", "dpop_jkt names another key than the proof's"))
+        }
+        (Some(proven), _) => Ok(proven),
+        (None, Some(named)) => Some(named)
+            .filter(is_thumbprint)
+            .cloned()
+            .ok_or_else(|| refused("invalid_request", "dpop_jkt is base64url of a SHA-256")),
+        (None, None) => Err(DpopError::Invalid("there is none, and no 'dpop_jkt'").into()),
+    }
 }
 
 /// RFC 8252 section 7.3: the address by number, any port, one path.
@@ -400,6 +415,7 @@ pub(in crate::authority) async fn redeem(
     jkt: &str,
     form: &Parameters,
 ) -> Result<SignInResponse, Refusal> {
+    rules_for_sign_in(authority).await?;
     check_client(form)?;
     let now = authority.clock.now();
     let gone = || refused("invalid_grant", "the code is over: it was used already, or its minute has passed");
@@ -413,7 +429,7 @@ pub(in crate::authority) async fn redeem(
         return Err(gone());
     }
     let verifier = parameter(form, "code_verifier")?;
-    let wrong = if asking.jkt != jkt {
+    let wrong = if asking.jkt.as_deref() != Some(jkt) {
         Some("the code is bound to another key")
     } else if parameter(form, "redirect_uri")? != loopback.redirect_uri {
         Some("the code was sent elsewhere")

@@ -45,14 +45,15 @@ fn normal(typed: &str) -> Option<String> {
     (text.len() == LETTERS && typed.len() <= 64).then(|| format!("{}-{}", &text[..4], &text[4..]))
 }
 
-/// RFC 8628 section 3.1: a device asks for its two codes; its proof has the thumbprint `jkt`.
+/// RFC 8628 section 3.1: a device asks for its two codes. Where it has a proof, its code is bound to that key, thumbprint
+/// `jkt`; else the sign-in is bound to the key that takes it.
 ///
 /// # Errors
 /// [`Refusal`].
 pub(super) async fn authorize(
     authority: &Authority,
     caller: Caller,
-    jkt: String,
+    jkt: Option<String>,
     form: &Parameters,
 ) -> Result<DeviceResponse, Refusal> {
     rules_for_sign_in(authority).await?;
@@ -105,7 +106,7 @@ pub(super) async fn typed(
     if authority.sign_in.mistyped.is_full(caller, now, WRONG_MAX, WRONG_MAX_OF_ALL) {
         return again("", "Too many wrong codes were typed. Wait ten minutes.");
     }
-    let typed = parameter(form, "user_code")?;
+    let typed = form.get("user_code").map_or("", String::as_str);
     let found = match normal(typed) {
         Some(code) => find(authority, &named(&code)).await?.filter(|found| found.stands(now)),
         None => None,
@@ -132,13 +133,14 @@ pub(in crate::authority) async fn redeem(
     jkt: &str,
     form: &Parameters,
 ) -> Result<SignInResponse, Refusal> {
+    rules_for_sign_in(authority).await?;
     check_client(form)?;
     let now = authority.clock.now();
     let gone = || refused("invalid_grant", "there is no such device code, or it was used already");
     let found = find(authority, parameter(form, "device_code")?).await?.ok_or_else(gone)?;
     let (stands, taken) = (found.stands(now), found.taken(now));
     let Found { row, step: Step::Device { asking, state } } = found else { return Err(gone()) };
-    if asking.jkt != jkt {
+    if asking.jkt.as_deref().is_some_and(|bound| bound != jkt) {
         return Err(refused("invalid_grant", "the device code is bound to another key"));
     }
     if row.spent_at.is_some() {

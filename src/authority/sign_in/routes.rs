@@ -26,18 +26,46 @@ pub(in crate::authority) fn endpoints() -> Router<Arc<Authority>> {
         .route("/device", get(device_page).post(device_typed))
 }
 
-/// The parameters, where none is there twice (RFC 6749 section 3.1).
+/// The parameters, where none is there twice; one without a value is none (RFC 6749 section 3.1).
 ///
 /// # Errors
 /// [`Refusal::SignIn`].
 pub(in crate::authority) fn parameters(text: &[u8]) -> Result<Parameters, Refusal> {
     let mut parameters = Parameters::new();
-    for (name, value) in url::form_urlencoded::parse(text) {
+    for (name, value) in url::form_urlencoded::parse(text).filter(|(_, value)| !value.is_empty()) {
+        // RFC 8707 section 2 allows several, and lets us say that they are too many.
+        if name == "resource" && parameters.contains_key("resource") {
+            let says = "a token is for one resource".to_owned();
+            return Err(Refusal::Parameter { error: "invalid_target", says });
+        }
         if parameters.insert(name.into_owned(), value.into_owned()).is_some() {
             return Err(refused("invalid_request", "a parameter is there twice"));
         }
     }
     Ok(parameters)
+}
+
+/// RFC 6749 section 2.3: clients are public, and one that shows credentials is told that it is taken for another.
+///
+/// # Errors
+/// [`Refusal::ClientAuthentication`]; [`Refusal::Parameter`].
+pub(in crate::authority) fn check_public(headers: &HeaderMap, form: &Parameters) -> Result<(), Refusal> {
+    if headers.contains_key(header::AUTHORIZATION) {
+        return Err(Refusal::ClientAuthentication);
+    }
+    if ["client_secret", "client_assertion"].into_iter().any(|name| form.contains_key(name)) {
+        let says = Refusal::ClientAuthentication.to_string();
+        return Err(Refusal::Parameter { error: "invalid_client", says });
+    }
+    Ok(())
+}
+
+/// The thumbprint of the proof that a request has, if it has one (RFC 9449 section 4.3).
+async fn proven_if_any(authority: &Authority, headers: &HeaderMap, path: &str) -> Result<Option<String>, Refusal> {
+    if !headers.contains_key("dpop") {
+        return Ok(None);
+    }
+    proven(authority, headers, ("POST", path), None).await.map(Some)
 }
 
 async fn push(
@@ -47,7 +75,8 @@ async fn push(
     form: Result<RawForm, RawFormRejection>,
 ) -> Answered {
     let form = parameters(&form.map_err(Refusal::from)?.0)?;
-    let jkt = proven(&authority, &headers, ("POST", "/par"), None).await?;
+    check_public(&headers, &form)?;
+    let jkt = proven_if_any(&authority, &headers, "/par").await?;
     let pushed = authorization::push(&authority, caller, jkt, &form).await?;
     Ok((StatusCode::CREATED, axum::Json(pushed)).into_response())
 }
@@ -59,7 +88,8 @@ async fn authorize_device(
     form: Result<RawForm, RawFormRejection>,
 ) -> Answered {
     let form = parameters(&form.map_err(Refusal::from)?.0)?;
-    let jkt = proven(&authority, &headers, ("POST", "/device_authorization"), None).await?;
+    check_public(&headers, &form)?;
+    let jkt = proven_if_any(&authority, &headers, "/device_authorization").await?;
     ok(&device::authorize(&authority, caller, jkt, &form).await?)
 }
 

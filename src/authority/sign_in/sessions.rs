@@ -6,6 +6,7 @@ use crate::authority::audit::{Entry, RecordError};
 use crate::authority::caller::Subject;
 use crate::authority::elevation::{ElevationId, make_known};
 use crate::authority::error::Refusal;
+use crate::authority::rules::Rules;
 use crate::authority::store::{Change, SignInRow};
 use crate::clock::{after, human, seconds_between};
 use crate::log::leaf::Event;
@@ -59,8 +60,7 @@ impl fmt::Display for Over {
 ///
 /// # Errors
 /// [`Refusal::NotSignedIn`]; [`Refusal::SignInOver`], with why; [`Refusal::Store`].
-pub async fn holder(authority: &Authority, token: &str, jkt: &str) -> Result<Subject, Refusal> {
-    let rules = authority.rules().await?;
+pub async fn holder(authority: &Authority, rules: &Rules, token: &str, jkt: &str) -> Result<Subject, Refusal> {
     let now = authority.clock.now();
     let row = authority.store.sign_in(&session_hash(token)).await?.ok_or(Refusal::NotSignedIn)?;
     let config = rules.config.sign_in.as_ref().ok_or(Refusal::SignInOver(Over::OtherProvider))?;

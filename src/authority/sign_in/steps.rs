@@ -19,8 +19,8 @@ const BEGUN_MAX: usize = 300;
 /// The device that wants to be signed in, as far as the person is shown it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Asking {
-    /// Its proof key.
-    pub(super) jkt: String,
+    /// Its proof key, where it has shown or named one.
+    pub(super) jkt: Option<String>,
     /// What it says that it is called.
     pub(super) host: String,
     /// Where it called from.

@@ -15,6 +15,7 @@ use super::error::Refusal;
 use super::issuer_keys::{
     self, NEW_KEYS_AFTER, NotSigned, Published, REFRESHED_AFTER, Unavailable, answer, certificates, client, signed,
 };
+use super::rules::Rules;
 use crate::clock::human;
 use crate::log::leaf::Event;
 use crate::protocol::display::escaped;
@@ -140,8 +141,8 @@ impl KnownIssuers {
 ///
 /// # Errors
 /// [`Refusal::IdentityToken`], with why; [`Refusal::Issuer`], where its keys are not to be had.
-pub async fn asking(authority: &Authority, request: &TokenRequest) -> Result<Subject, Refusal> {
-    let rejected = match identify(authority, request.subject_token.expose()).await {
+pub async fn asking(authority: &Authority, rules: &Rules, request: &TokenRequest) -> Result<Subject, Refusal> {
+    let rejected = match identify(authority, rules, request.subject_token.expose()).await {
         Ok(subject) => return Ok(subject),
         Err(rejected) => rejected,
     };
@@ -149,7 +150,6 @@ pub async fn asking(authority: &Authority, request: &TokenRequest) -> Result<Sub
         let mut entry = Entry::new(Event::ElevationDenied, ElevationId::fresh(), json!({ "sub": subject }));
         // A name that is none of ours is the caller's own text.
         let named = ResourceName::from_indicator(&request.resource).ok();
-        let rules = authority.rules().await?;
         entry.resource = named.filter(|name| rules.config.resources.contains_key(name)).map(|name| name.to_string());
         entry.cause = Some(rejected.refusal.cause());
         authority.audit.record(entry, Vec::new()).await?;
@@ -161,8 +161,7 @@ pub async fn asking(authority: &Authority, request: &TokenRequest) -> Result<Sub
 ///
 /// # Errors
 /// [`Rejected`].
-pub async fn identify(authority: &Authority, token: &str) -> Result<Subject, Rejected> {
-    let rules = authority.rules().await?;
+pub async fn identify(authority: &Authority, rules: &Rules, token: &str) -> Result<Subject, Rejected> {
     if rules.config.trusted_issuers.is_empty() {
         return Err(NotTaken::NobodyIsTrusted.into());
     }
