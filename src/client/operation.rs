@@ -23,7 +23,7 @@ pub fn operate(
     target: Option<String>,
     secret: Option<Secret>,
 ) -> Result<Value, Error> {
-    carry_out(device, name, OperationRequest { target, secret, sealed_for: None, salt: base64url(random::<16>()) })
+    carry_out(device, name, OperationRequest { target, secret, sealed_for: None, ttl: None, salt: base64url(random::<16>()) })
 }
 
 /// Stores a secret that is sealed under security keys.
@@ -37,7 +37,7 @@ pub fn store_sealed(
     sealed_for: SealedFor,
 ) -> Result<Value, Error> {
     let (target, salt) = (Some(resource.to_string()), base64url(random::<16>()));
-    let request = OperationRequest { target, secret: Some(secret), sealed_for: Some(sealed_for), salt };
+    let request = OperationRequest { target, secret: Some(secret), sealed_for: Some(sealed_for), ttl: None, salt };
     carry_out(device, OperationName::SecretSet, request)
 }
 
