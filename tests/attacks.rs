@@ -1283,6 +1283,7 @@ async fn secret_in_debug() {
         target: Some("deploy-key".into()),
         secret: Some(Secret::new(secret.into())),
         sealed_for: None,
+        ttl: None,
         salt: String::new(),
     };
     let held = elevate::client::elevation::Held {

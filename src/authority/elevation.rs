@@ -9,9 +9,9 @@ use super::error::Refusal;
 use super::issue::{Issuable, issue, raised_for_sealed};
 use super::policy::{Action, NotPermitted, Permitted, Question};
 use super::rules::Rules;
+use super::security_key::Keys;
 use super::sign_in::How;
 use super::sign_in::config::FirstKey;
-use super::security_key::Keys;
 use super::step_up::{self, Answered, StepUp, Waiting};
 use super::store::{Change, GrantRow, SecurityKeyRow, set_of_keys};
 use crate::clock::after;
@@ -123,8 +123,8 @@ pub async fn elevate(
 /// the configuration wants it.
 fn within_sign_in(rules: &Rules, question: &Question<'_>, permitted: Permitted) -> Result<Permitted, NotPermitted> {
     let Some(signed_in) = question.subject.sign_in() else { return Ok(permitted) };
-    let first_key = question.context.operation == Some(OperationName::KeyEnroll)
-        && question.context.observed.enrolled_keys == 0;
+    let first_key =
+        question.context.operation == Some(OperationName::KeyEnroll) && question.context.observed.enrolled_keys == 0;
     let config = rules.config.sign_in.as_ref().map(|sign_in| sign_in.first_key);
     let cause = match (signed_in.person.how, first_key, config) {
         (How::Invitation, false, _) => "a sign-in by invitation is for enrolling a first key, and for nothing else",

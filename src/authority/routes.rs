@@ -17,8 +17,9 @@ use crate::protocol::assurance::Assurance;
 use crate::protocol::display::escaped;
 use crate::protocol::dpop;
 use crate::protocol::messages::{
-    AUTHORIZATION_CODE, BrowserMetadata, Catalogue, CatalogueEntry, DEVICE_CODE, EnrolmentResponse, Introspection, LogCheckpoints,
-    LogEntry, LogPage, Metadata, OperationName, SignInMetadata, TOKEN_EXCHANGE, TokenParameter, TokenRequest,
+    AUTHORIZATION_CODE, BrowserMetadata, Catalogue, CatalogueEntry, DEVICE_CODE, EnrolmentResponse, Introspection,
+    LogCheckpoints, LogEntry, LogPage, Metadata, OperationName, SignInMetadata, TOKEN_EXCHANGE, TokenParameter,
+    TokenRequest,
 };
 use crate::protocol::names::ResourceName;
 use axum::body::{Body, Bytes};

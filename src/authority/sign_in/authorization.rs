@@ -118,11 +118,7 @@ pub(super) async fn push(
         return Err(refused("invalid_request", "state has 16 to 128 characters"));
     }
     room(authority, caller).await?;
-    let loopback = Loopback {
-        redirect_uri: redirect_uri.to_owned(),
-        state: state.to_owned(),
-        code_challenge,
-    };
+    let loopback = Loopback { redirect_uri: redirect_uri.to_owned(), state: state.to_owned(), code_challenge };
     let step = Step::Pushed { asking: asking(authority, caller, jkt, form), loopback };
     let request_uri = format!("{REQUEST_URI}{}", secret_name());
     authority.store.write(&[step.waiting(&request_uri, authority.clock.now(), PUSHED_LIFETIME)?]).await?;
@@ -184,8 +180,7 @@ pub(in crate::authority) async fn redeem(
         Some("the code is bound to another key")
     } else if form.get("redirect_uri") != code.redirect_uri.as_ref() {
         Some("the code was sent elsewhere")
-    } else if !(43..=128).contains(&verifier.len())
-        || base64url(sha256(&[verifier.as_bytes()])) != code.code_challenge
+    } else if !(43..=128).contains(&verifier.len()) || base64url(sha256(&[verifier.as_bytes()])) != code.code_challenge
     {
         Some("code_verifier does not fit the code")
     } else {

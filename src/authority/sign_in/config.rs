@@ -92,14 +92,18 @@ impl TryFrom<Written> for SignInConfig {
                 groups_claim: written.groups_claim.unwrap_or_else(|| "groups".to_owned()),
                 max_age: written.max_age,
             }),
-            (Some(_), None) => return Err("issuer names an identity provider: client_id, what it calls this authority, is missing"),
+            (Some(_), None) => {
+                return Err("issuer names an identity provider: client_id, what it calls this authority, is missing");
+            }
             (None, Some(_)) => return Err("client_id is for an identity provider: issuer, which names it, is missing"),
             (None, None) => {
                 let files = written.client_secret_file.is_some() || written.ca_file.is_some();
                 let asked = written.scopes.is_some() || written.groups_claim.is_some() || written.max_age.is_some();
                 if files || asked {
-                    return Err("client_secret_file, ca_file, scopes, groups_claim and max_age are for an identity provider: \
-                                issuer, which names it, is missing");
+                    return Err(
+                        "client_secret_file, ca_file, scopes, groups_claim and max_age are for an identity provider: \
+                                issuer, which names it, is missing",
+                    );
                 }
                 None
             }

@@ -1,8 +1,6 @@
 //! The device flow (RFC 8628), for hosts without a browser: the person types a short code in one that they have.
 
-use super::authorization::{
-    Parameters, asking, check_client, parameter, record_failure, refused, rules_with_provider,
-};
+use super::authorization::{Parameters, asking, check_client, parameter, record_failure, refused, rules_with_provider};
 use super::browser::{Shown, to_provider};
 use super::pages::Page;
 use super::sessions;

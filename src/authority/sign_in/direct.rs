@@ -66,12 +66,7 @@ pub(super) async fn answer(
 }
 
 /// Asks a key. It is told no names: whose it is, only the key knows.
-async fn ask(
-    authority: &Authority,
-    caller: Caller,
-    asking: Asking,
-    code_challenge: String,
-) -> Result<Answer, Refusal> {
+async fn ask(authority: &Authority, caller: Caller, asking: Asking, code_challenge: String) -> Result<Answer, Refusal> {
     room(authority, caller).await?;
     let now = authority.clock.now();
     let (auth_session, nonce) = (secret_name(), random::<32>());
@@ -108,7 +103,8 @@ async fn by_key(
     response: &str,
 ) -> Result<Answer, Refusal> {
     let now = authority.clock.now();
-    let over = || refused("invalid_session", "this sign-in is over: it was answered already, or its two minutes have passed");
+    let over =
+        || refused("invalid_session", "this sign-in is over: it was answered already, or its two minutes have passed");
     let found = find(authority, auth_session).await?.filter(|found| found.stands(now)).ok_or_else(over)?;
     let taken = found.taken(now);
     let Found { step: Step::Challenge { asking, code_challenge, transaction, nonce }, .. } = found else {
@@ -132,7 +128,16 @@ async fn by_key(
     evidence["txn"] = json!(transaction);
     evidence["nonce"] = json!(nonce);
     let changes = vec![taken, verified.used];
-    match code(authority, asking.clone(), code_challenge, Identity { sub: key.sub.clone(), person }, Some(evidence), changes).await {
+    match code(
+        authority,
+        asking.clone(),
+        code_challenge,
+        Identity { sub: key.sub.clone(), person },
+        Some(evidence),
+        changes,
+    )
+    .await
+    {
         // Two at once, or a key that was copied.
         Err(Refusal::Conflict(cause)) => Err(no(authority, &asking, Some(&key.sub), cause, Vec::new()).await?),
         done => done,
@@ -170,11 +175,8 @@ async fn shown(
     let nonce = from_base64url(nonce).and_then(|bytes| bytes.try_into().ok()).ok_or(Refusal::Broken)?;
     let challenge = transaction.challenge(&nonce).map_err(|_| Refusal::Broken)?;
     // A key that is a file never verifies anybody. Where they are allowed, they are for trying things out.
-    let policy = if key.software {
-        UserVerificationPolicy::Discouraged_DO_NOT_USE
-    } else {
-        UserVerificationPolicy::Required
-    };
+    let policy =
+        if key.software { UserVerificationPolicy::Discouraged_DO_NOT_USE } else { UserVerificationPolicy::Required };
     let verified = assertion::verify(authority, rules, &key, &assertion, &challenge, policy, now);
     Ok(verified.and_then(|verified| {
         // Whoever finds a key without a PIN can give it one.
@@ -257,7 +259,9 @@ pub(super) async fn person(
         Timestamp::from_second(person.auth_time).is_ok_and(|at| seconds_between(at, now) <= max_age)
     };
     if known_by == KnownBy::Provider && how == How::Key && !said.as_ref().is_some_and(fresh) {
-        return Ok(Err("the identity provider has not said of late who you are: run `elevate login` once without --key"));
+        return Ok(Err(
+            "the identity provider has not said of late who you are: run `elevate login` once without --key",
+        ));
     }
     let (name, groups) = match said {
         Some(said) => (said.name, said.groups),

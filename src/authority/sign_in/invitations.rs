@@ -1,7 +1,7 @@
 //! Invitations: a code that an administrator hands to somebody, good once, to enrol a first key. Only its hash is kept.
 
-use super::direct::person;
 use super::How;
+use super::direct::person;
 use crate::authority::Authority;
 use crate::authority::caller::Subject;
 use crate::authority::elevation::{ElevationId, make_known};

@@ -2,8 +2,8 @@
 
 use super::authorization::{self, Parameters, refused};
 use super::browser::{self, COOKIE, Shown};
-use super::{device, direct};
 use super::pages::Page;
+use super::{device, direct};
 use crate::authority::Authority;
 use crate::authority::error::Refusal;
 use crate::authority::routes::{Answered, From, Shared, ok, proven};

@@ -56,7 +56,9 @@ impl fmt::Display for Over {
             Self::Disabled => f.write_str("your account was disabled"),
             Self::OtherKey => f.write_str("the sign-in is another device's"),
             Self::Invited => f.write_str("the sign-in by invitation is over: it was for enrolling a key"),
-            Self::OnlyToEnrol => f.write_str("a sign-in by invitation is for enrolling a first key, and for nothing else"),
+            Self::OnlyToEnrol => {
+                f.write_str("a sign-in by invitation is for enrolling a first key, and for nothing else")
+            }
             Self::NotLetIn => f.write_str("you are none of those who may sign in here"),
             Self::OtherProvider => {
                 f.write_str("the authority asks another identity provider than the one you signed in with")
