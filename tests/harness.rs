@@ -420,6 +420,11 @@ impl Wire {
         if stale { once().await } else { reply }
     }
 
+    /// Any form with a proof.
+    pub async fn form(&self, path: &str, key: &ProofKey, form: &[(&str, &str)]) -> Reply {
+        self.proven(path, key, None, |builder| builder.form(form)).await
+    }
+
     /// `POST /token`.
     pub async fn token(&self, request: &TokenRequest, key: &ProofKey) -> Answer {
         answer(&self.proven("/token", key, None, |builder| builder.form(request)).await)

@@ -106,9 +106,10 @@ pub async fn begin(
         .relying_party
         .begin_registration(&handle, sub, exclude, discoverable)
         .map_err(|cause| Refusal::Malformed(cause.into()))?;
-    let sign_in = authority.store.sign_in_of_grant(authorized.grant_id()).await?;
-    let sign_in = sign_in.map(|row| Ok(SignIn { how: sessions::person(&row)?.how, id: row.id }));
-    let sign_in = sign_in.transpose().map_err(|error: Refusal| error)?;
+    let sign_in = match authority.store.sign_in_of_grant(authorized.grant_id()).await? {
+        Some(row) => Some(SignIn { how: sessions::person(&row)?.how, id: row.id }),
+        None => None,
+    };
     let enrolment = base64url(random::<32>());
     let content = Content { name: request.name, jkt: jkt.to_owned(), among, state, sign_in };
     let session = SessionRow {
