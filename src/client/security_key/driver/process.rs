@@ -186,7 +186,7 @@ impl Driven {
                 Err(Fault::Status(status::KEY_STORE_FULL)) if make.discoverable => {
                     self.make(&Make { discoverable: false, ..*make })
                 }
-                made => made,
+                done => done,
             },
             Command::Assert(assert) => self.assert(&assert),
             Command::Retries => Ok(Answer::Retries {
