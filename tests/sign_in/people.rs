@@ -5,6 +5,7 @@ use crate::cli::harness::wait_until;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::DirBuilderExt as _;
 
 #[test]
 fn a_person_signs_in_with_a_browser_and_out_again() {
@@ -164,7 +165,8 @@ fn a_person_signs_in_with_a_key_and_no_browser() {
     other.write_config("company.pem", &fs::read_to_string(home.config().join("company.pem")).unwrap());
     let files = home.data().join("device/software-keys");
     let carried = other.data().join("device/software-keys");
-    fs::create_dir_all(carried.parent().unwrap()).unwrap();
+    let mut private = fs::DirBuilder::new();
+    private.mode(0o700).recursive(true).create(carried.parent().unwrap()).unwrap();
     assert!(std::process::Command::new("cp").arg("-a").args([&files, &carried]).status().unwrap().success());
     other.approve(&["login", "--key"]).ok();
     other.elevate(&["token", "wiki"]).ok();
