@@ -338,7 +338,7 @@ fn scripted_key(node: &Path) {
                 ]);
                 let mut bytes = Vec::new();
                 ciborium::into_writer(&object, &mut bytes).unwrap();
-                Answer::Made(Bytes(bytes))
+                Answer::Made { object: Bytes(bytes), discoverable: false }
             }
             KeyCommand::Assert(assert) => {
                 let data = data(&assert.rp_id, UP);
@@ -349,6 +349,7 @@ fn scripted_key(node: &Path) {
                     credential_id: Bytes(ID.to_vec()),
                     authenticator_data: Bytes(data),
                     signature: Bytes(signature),
+                    user_handle: None,
                     hmac_output: None,
                 }
             }

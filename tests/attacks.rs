@@ -8,6 +8,7 @@
 use crate::harness::{
     Answer, Ask, BE, BS, No, Reply, Says, TestAuthority, TestKey, claims, me, noon, operation_body, proof_key,
 };
+use crate::sign_in::network::{Device, Login, Network};
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use elevate::authority::caller::{Caller, Served};
@@ -1013,6 +1014,75 @@ async fn enrolment_with_a_stolen_session() {
     assert_eq!(authority.count("SELECT count(*) FROM security_key").await, 1);
 }
 
+/// What a key signed to sign somebody in approves nothing, and what it approved signs nobody in.
+#[tokio::test]
+async fn sign_in_assertion_used_as_a_step_up_and_the_other_way_round() {
+    let network = Network::start().await;
+    let key = TestKey::with_pin();
+    let device = network.sign_in().await;
+    network.first_key(&device, "blue", &key).await.unwrap();
+    let ask = Ask::new("prod-db");
+    let step_up = network.ask_as(&device, &ask).await.step_up();
+    let (login, thief) = (Login::new(), Login::new());
+    let asked = network.challenge(&login).await;
+    let (signs_in, approves) = (key.sign(&asked.authn_params_public_key), key.sign(&step_up.authn_params_public_key));
+    let with_session = |request: TokenRequest| TokenRequest {
+        subject_token: device.token.clone(),
+        subject_token_type: elevate::protocol::messages::ACCESS_TOKEN_TYPE.into(),
+        ..request
+    };
+    let answer = network.token(&with_session(ask.answer(&step_up.auth_session, &signs_in)), &device.key).await;
+    failed_because(answer, "the key signed another challenge");
+    let answer = network.token(&with_session(ask.answer(&asked.auth_session, &signs_in)), &device.key).await.no();
+    assert_eq!(answer.body.error, "invalid_grant", "the session of a sign-in is none of a step-up: {answer:?}");
+    let reply = network.answer(&login, &asked.auth_session, &approves).await.no();
+    assert_eq!((reply.code(), reply.says()), ((400, "access_denied"), "the key signed another challenge"));
+    let reply = network.answer(&thief, &step_up.auth_session, &approves).await.no();
+    assert_eq!(reply.code(), (400, "invalid_session"), "the session of a step-up is none of a sign-in");
+}
+
+/// Somebody reads an invitation over a shoulder, or has one of their own.
+#[tokio::test]
+async fn invitation_replayed_or_for_somebody_else() {
+    let network = Network::without_provider().await;
+    let admin = TestKey::touch_only();
+    network.authority.enrol("admin", &admin, None).await.unwrap();
+    let (anna, mallory) = (network.invite(&admin, "anna").await, network.invite(&admin, "mallory").await);
+    network.sign_in_by(&anna).await;
+    let replayed = network.authorize(&Login::new(), &[("invitation", &anna)]).await.no();
+    assert!(replayed.says().starts_with("the invitation was used already: if that was not you"), "{replayed:?}");
+    // One's own makes nobody else of one: neither the form nor the enrolment names whose it is.
+    let login = Login::new();
+    let subject = format!("{}#anna", network.issuer);
+    let named = [("invitation", mallory.as_str()), ("subject", &subject), ("login_hint", &subject)];
+    let code = network.authorize(&login, &named).await;
+    let device = Device::of(login.key.clone(), &network.redeem_direct(&login, &code).await);
+    assert_eq!(device.subject, format!("{}#mallory", network.issuer));
+    let mut request = device.request(&Ask::new("wiki"));
+    request.subject_token = Secret::new(subject);
+    assert_eq!(network.token(&request, &device.key).await.no().code(), (401, "invalid_token"));
+    // Who is invited administers nothing, whatever their name.
+    let body = operation_body(Some("anna"), None);
+    let no = network.ask_as(&device, &Ask::operation(OperationName::UserInvite, Some("anna"), &body)).await.no();
+    assert_eq!(no.body.error, "access_denied");
+}
+
+/// The thief has the token of somebody's sign-in and its key: no key of theirs gets in, but within the minutes that policy
+/// gives a first key; with `first_key = "invitation"` not even then.
+#[tokio::test]
+async fn first_key_enrolled_with_a_stolen_sign_in() {
+    let network = Network::start().await;
+    let stolen = network.sign_in().await;
+    network.clock.advance(300);
+    let no = network.begin_first_key(&stolen, "thief's").await.unwrap_err();
+    assert!(no.says().contains("a sign-in of the last five minutes"), "{no:?}");
+    let strict = Network::with("first_key = \"invitation\"\n", &crate::harness::policy()).await;
+    let stolen = strict.sign_in().await;
+    let no = strict.begin_first_key(&stolen, "thief's").await.unwrap_err();
+    assert!(no.says().starts_with("a first key takes an invitation here"), "{no:?}");
+    assert_eq!(strict.authority.count("SELECT count(*) FROM security_key").await, 0);
+}
+
 // --- database written by an attacker -----------------------------------------------------------------------------
 
 /// `secret`, `signing_key`: nothing but the removal of what is there. Every sealed row is bound to its place, so one that is
@@ -1283,6 +1353,7 @@ async fn secret_in_debug() {
         target: Some("deploy-key".into()),
         secret: Some(Secret::new(secret.into())),
         sealed_for: None,
+        ttl: None,
         salt: String::new(),
     };
     let held = elevate::client::elevation::Held {

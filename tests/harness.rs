@@ -423,6 +423,11 @@ impl Wire {
         if stale { once().await } else { reply }
     }
 
+    /// Any form with a proof.
+    pub async fn form(&self, path: &str, key: &ProofKey, form: &[(&str, &str)]) -> Reply {
+        self.proven(path, key, None, |builder| builder.form(form)).await
+    }
+
     /// `POST /token`.
     pub async fn token(&self, request: &TokenRequest, key: &ProofKey) -> Answer {
         answer(&self.proven("/token", key, None, |builder| builder.form(request)).await)
@@ -467,6 +472,7 @@ impl Wire {
             target: Some(resource.into()),
             secret: Some(Secret::new(text.to_owned())),
             sealed_for: Some(sealed_for.clone()),
+            ttl: None,
             salt: base64url(random::<16>()),
         };
         let body = serde_json::to_vec(&request).unwrap();
@@ -639,6 +645,7 @@ pub fn operation_body(target: Option<&str>, secret: Option<&str>) -> Vec<u8> {
         target: target.map(str::to_owned),
         secret: secret.map(|secret| Secret::new(secret.to_owned())),
         sealed_for: None,
+        ttl: None,
         salt: base64url(random::<16>()),
     };
     serde_json::to_vec(&request).unwrap()

@@ -80,6 +80,7 @@ impl Signer {
             credential_id: Bytes(self.id.clone()),
             authenticator_data: Bytes(data),
             signature: Bytes(signature),
+            user_handle: None,
             hmac_output: None,
         }
     }
@@ -506,7 +507,7 @@ fn drivers_that_die_or_lie() {
         ("dies within a line", json!({"start": [["raw", "{\"opened\":{"], ["die"]]})),
         ("garbled", json!({"start": [start], "find": [[say(&Event::Failed(Fault::Garbled))]]})),
         ("changes no PIN", asked(Answer::PinChanged)),
-        ("makes nothing", asked(Answer::Made(Bytes(vec![1])))),
+        ("makes nothing", asked(Answer::Made { object: Bytes(vec![1]), discoverable: false })),
     ];
     for (what, script) in cases {
         let machine = Machine::new(&[&signer]);
@@ -583,6 +584,7 @@ fn answers_that_are_not_sent() {
         credential_id: Bytes(signer.id.clone()),
         authenticator_data: Bytes(vec![0; 36]),
         signature: Bytes(vec![0; 70]),
+        user_handle: None,
         hmac_output: None,
     };
     let machine = Machine::new(&[&signer]).verifying().pins(&["1234"]);

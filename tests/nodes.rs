@@ -4,13 +4,15 @@
 mod server;
 
 use crate::cli::harness::AUTHORITY_BIN;
-use crate::harness::{Answer, Ask, CONFIG, TestKey, Wire, policy, proof_key};
+use crate::harness::{Answer, Ask, CONFIG, Reply, TestKey, Wire, policy, proof_key};
 use crate::postgres::Server;
+use crate::sign_in::network::Login;
 use elevate::authority::rules::DEFAULT_SCHEMA;
 use elevate::clock::Clock;
 use elevate::log::receipt::Receipt;
+use elevate::protocol::CLIENT_ID;
 use elevate::protocol::encoding::{base64url, random};
-use elevate::protocol::messages::OperationName;
+use elevate::protocol::messages::{OperationName, SignInChallenge};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
@@ -54,8 +56,9 @@ impl Nodes {
         let database = server.database();
         let config = home.path().join("config");
         std::fs::create_dir(&config).unwrap();
-        std::fs::write(config.join("authority.toml"), format!("store = \"{}\"\n{CONFIG}", server.url(&database)))
-            .unwrap();
+        let store = server.url(&database);
+        let text = format!("store = \"{store}\"\n{CONFIG}\n[sign_in]\nallow = [\"*\"]\n");
+        std::fs::write(config.join("authority.toml"), text).unwrap();
         std::fs::write(config.join("policy.cedar"), policy()).unwrap();
         std::fs::write(config.join("schema.cedarschema"), DEFAULT_SCHEMA).unwrap();
         let key = base64url(random::<32>());
@@ -193,6 +196,43 @@ async fn one_step_up_answered_at_three_nodes_is_one_grant() {
     let grants = "SELECT count(*) FROM elevation_grant WHERE resource = 'prod-db'";
     assert_eq!(Server::shared().sql(&nodes.database, grants), "3");
     nodes.log_is_whole().await;
+}
+
+/// A key's answer and an invitation, brought to three nodes at once, are one code each.
+#[tokio::test]
+async fn who_signs_in_directly_does_so_once_over_all_nodes() {
+    let nodes = Nodes::start(Server::shared()).await;
+    let key = TestKey::with_pin();
+    nodes.node(0).enrol("blue", &key, None).await.unwrap();
+    let invited = nodes.node(1).operate(OperationName::UserInvite, Some("anna"), None, &key).await.unwrap();
+    let login = Arc::new(Login::new());
+    let codes = async |more: Vec<(&'static str, String)>| {
+        let replies = futures(nodes.wires.iter().map(|wire| {
+            let (wire, login, more) = (wire.clone(), login.clone(), more.clone());
+            async move { authorize(&wire, &login, &more).await }
+        }));
+        let replies = replies.await;
+        for reply in replies.iter().filter(|reply| reply.status != 200) {
+            let code = reply.no().body.error;
+            assert!(["access_denied", "invalid_session"].contains(&code.as_str()), "{reply:?}");
+        }
+        replies.iter().filter(|reply| reply.status == 200).count()
+    };
+    let asked = authorize(nodes.node(2), &login, &[]).await;
+    let asked: SignInChallenge = serde_json::from_str(&asked.text).unwrap();
+    let assertion = serde_json::to_string(&key.sign(&asked.authn_params_public_key)).unwrap();
+    assert_eq!(codes(vec![("auth_session", asked.auth_session), ("authn_response", assertion)]).await, 1);
+    let invitation = invited["invitation"].as_str().unwrap().to_owned();
+    assert_eq!(codes(vec![("invitation", invitation)]).await, 1);
+    nodes.log_is_whole().await;
+}
+
+async fn authorize(wire: &Wire, login: &Login, more: &[(&str, String)]) -> Reply {
+    let challenge = login.challenge();
+    let mut form =
+        vec![("client_id", CLIENT_ID), ("code_challenge", challenge.as_str()), ("code_challenge_method", "S256")];
+    form.extend(more.iter().map(|(name, value)| (*name, value.as_str())));
+    wire.form("/authorize-challenge", &login.key, &form).await
 }
 
 #[tokio::test]

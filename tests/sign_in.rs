@@ -1,6 +1,7 @@
 //! People who sign in over the network: who they are, for how long, and everything that is tried instead.
 
 pub mod company;
+mod direct;
 pub mod network;
 mod people;
 pub mod provider;

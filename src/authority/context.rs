@@ -3,6 +3,7 @@
 
 use super::caller::Subject;
 use super::policy::Question;
+use super::sign_in::How;
 use super::store::{SecurityKeyRow, Store, StoreError};
 use super::workloads::Workload;
 use crate::protocol::assurance::Assurance;
@@ -112,8 +113,12 @@ impl Observed {
             can_verify: keys.iter().any(|key| key.verifies_user),
             signals,
             workload: subject.workload().cloned(),
-            sign_in_age: subject.sign_in().map(|signed_in| {
-                u64::try_from(now.as_second().saturating_sub(signed_in.person.auth_time)).unwrap_or_default()
+            sign_in_age: subject.sign_in().map(|signed_in| match signed_in.person.how {
+                How::Provider | How::Key => {
+                    u64::try_from(now.as_second().saturating_sub(signed_in.person.auth_time)).unwrap_or_default()
+                }
+                // It ends by itself after ten minutes, and is for a first key alone.
+                How::Invitation => 0,
             }),
         })
     }

@@ -7,7 +7,7 @@ use super::caller::Caller;
 use super::elevation::ElevationId;
 use super::error::Refusal;
 use super::issue::secret;
-use super::sign_in::Person;
+use super::sign_in::{Person, invitations};
 use super::signer::new_signing_key;
 use super::store::{Change, GrantRow, SecretRow, SecurityKeyRow};
 use crate::log::leaf::Event;
@@ -44,6 +44,12 @@ impl Authorized {
     #[must_use]
     pub fn keys(&self) -> Option<&str> {
         self.grant.keys.as_deref()
+    }
+
+    /// The grant that lets them.
+    #[must_use]
+    pub fn grant_id(&self) -> &str {
+        &self.grant.id
     }
 
     /// What was shown and signed as its target.
@@ -186,9 +192,10 @@ async fn effect(
         OperationName::UserList => {
             let users = authority.store.users().await?;
             let people = authority.store.people().await?;
+            let invited = authority.store.open_invitations(at).await?;
             let person = |sub: &str| serde_json::from_str::<Person>(people.get(sub)?).ok();
             let name = |sub: &str| person(sub).map(|person| person.name);
-            let row = |user: &super::store::UserRow| json!({ "user": user.sub, "name": name(&user.sub), "created_at": user.created_at, "disabled_at": user.disabled_at });
+            let row = |user: &super::store::UserRow| json!({ "user": user.sub, "name": name(&user.sub), "created_at": user.created_at, "disabled_at": user.disabled_at, "invited_until": invited.get(&user.sub) });
             reads(json!({ "users": users.iter().map(row).collect::<Vec<_>>() }))
         }
         OperationName::UserDisable => {
@@ -200,6 +207,10 @@ async fn effect(
             changes(Event::UserDisabled, std::iter::once(Change::DisableUser { sub, at }).chain(ends).collect())
         }
         OperationName::UserEnable => changes(Event::UserEnabled, vec![Change::EnableUser { sub: target()? }]),
+        OperationName::UserInvite => {
+            let (answer, change) = invitations::invite(authority, &target()?, request.ttl, at).await?;
+            Effect { event: Event::UserInvited, changes: vec![change], answer }
+        }
         OperationName::GrantList => {
             let grants = authority.store.standing_grants(at).await?;
             let shown = grants.iter().filter(|grant| grant.operation.is_none()).map(|grant| {

@@ -13,9 +13,9 @@ use super::trust::{KnownAuthority, Trust};
 use crate::clock::Clock;
 use crate::protocol::dpop::{Expected, ProofKey};
 use crate::protocol::messages::{
-    Catalogue, DeviceResponse, EnrolledKey, EnrolmentChallenge, EnrolmentResponse, ErrorResponse, Explanation,
-    GrantResponse, Introspection, LogCheckpoints, LogPage, OperationName, PushedResponse, SignInResponse,
-    StepUpResponse, TokenParameter, TokenRequest,
+    Catalogue, CodeResponse, DeviceResponse, EnrolledKey, EnrolmentChallenge, EnrolmentResponse, ErrorResponse,
+    Explanation, GrantResponse, Introspection, LogCheckpoints, LogPage, OperationName, PushedResponse, SignInChallenge,
+    SignInResponse, StepUpResponse, TokenParameter, TokenRequest,
 };
 use crate::protocol::names::ResourceName;
 use crate::protocol::secret::Secret;
@@ -28,6 +28,25 @@ pub enum TokenAnswer {
     Grant(Box<GrantResponse>),
     /// A stronger proof is needed.
     StepUp(Box<StepUpResponse>),
+}
+
+/// What an authority offers to whoever wants to sign in, as its metadata says.
+#[derive(serde::Deserialize)]
+pub struct Offers {
+    /// With a browser: it has an identity provider.
+    #[serde(default, rename = "pushed_authorization_request_endpoint")]
+    pub browser: Option<String>,
+    /// With a security key, or by an invitation.
+    #[serde(default, rename = "authorization_challenge_endpoint")]
+    pub direct: Option<String>,
+}
+
+/// What comes of asking for a code directly.
+pub enum Authorization {
+    /// It is known who it is.
+    Code(Secret),
+    /// A key has to say.
+    Challenge(Box<SignInChallenge>),
 }
 
 /// What a device hears that waits for somebody to type its code (RFC 8628 section 3.5).
@@ -103,19 +122,28 @@ impl AuthorityApi {
         self.read(&reply).map(TokenAnswer::Grant)
     }
 
-    /// Whether people can sign in there.
+    /// How people can sign in there.
     ///
     /// # Errors
     /// As [`AuthorityApi::token`].
-    pub fn offers_sign_in(&self) -> Result<bool, Error> {
-        #[derive(serde::Deserialize)]
-        struct Metadata {
-            #[serde(default)]
-            pushed_authorization_request_endpoint: Option<String>,
-        }
+    pub fn offers(&self) -> Result<Offers, Error> {
         let path = introduction::path(self.transport.address());
         let reply = self.transport.send(&|| self.transport.request(Method::GET, &path))?;
-        Ok(self.read::<Metadata>(&reply)?.pushed_authorization_request_endpoint.is_some())
+        self.read(&reply)
+    }
+
+    /// `POST /authorize-challenge` (draft-ietf-oauth-first-party-apps).
+    ///
+    /// # Errors
+    /// As [`AuthorityApi::token`].
+    pub fn authorize(&self, form: &[(&str, &str)], key: &ProofKey) -> Result<Authorization, Error> {
+        let reply = self.proven("/authorize-challenge", key, None, |builder| builder.form(form))?;
+        if reply.status == StatusCode::FORBIDDEN
+            && let Ok(challenge) = serde_json::from_slice(&reply.body)
+        {
+            return Ok(Authorization::Challenge(challenge));
+        }
+        self.read::<CodeResponse>(&reply).map(|response| Authorization::Code(response.authorization_code))
     }
 
     /// `POST /par` (RFC 9126).
@@ -238,7 +266,9 @@ impl AuthorityApi {
     /// # Errors
     /// As [`AuthorityApi::token`].
     pub fn finish_enrolment(&self, response: &EnrolmentResponse, key: &ProofKey) -> Result<EnrolledKey, Error> {
-        self.read(&self.proven("/keys/finish", key, None, |builder| builder.json(response))?)
+        let enrolled = self.read(&self.proven("/keys/finish", key, None, |builder| builder.json(response))?)?;
+        self.names().add_credential(&enrolled);
+        Ok(enrolled)
     }
 
     /// `POST /operations/NAME`: spends the elevation that was made for this very body.

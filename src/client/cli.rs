@@ -218,6 +218,12 @@ pub enum Verb {
         /// Open no browser, only say where
         #[arg(long, conflicts_with = "device")]
         no_browser: bool,
+        /// Sign in with your security key, without a browser
+        #[arg(long, conflicts_with_all = ["device", "no_browser"])]
+        key: bool,
+        /// Enrol a first key by an invitation, typed or from stdin
+        #[arg(long, conflicts_with_all = ["device", "no_browser", "key"])]
+        invitation: bool,
     },
     /// Sign out: the local copies first, then at the authority
     #[command(after_help = examples::LOGOUT)]
@@ -423,6 +429,15 @@ pub enum UserVerb {
     #[command(after_help = examples::ADMIN_USER_DISABLE)]
     Disable {
         /// Who, as uid:N
+        user: String,
+    },
+    /// Invite to enrol a first key; prints the invitation
+    #[command(after_help = examples::ADMIN_USER_INVITE)]
+    Invite {
+        /// How long it can be taken up: 24h, unless it is said
+        #[arg(long, value_name = "TIME")]
+        ttl: Option<Ttl>,
+        /// Who, as `elevate admin user list` has it; or a name, for whom no identity provider knows
         user: String,
     },
     /// Let in again

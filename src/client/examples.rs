@@ -69,7 +69,9 @@ pub const LOGIN: &str = "\
 Examples:
   elevate login                    sign in with the browser of this machine
   elevate login --device           with a browser elsewhere, by a code
-  elevate login --no-browser       say where, and open nothing";
+  elevate login --no-browser       say where, and open nothing
+  elevate login --key              with your security key, without a browser
+  elevate login --invitation       by an invitation, to enrol a first key";
 
 /// `elevate logout`.
 pub const LOGOUT: &str = "\
@@ -205,6 +207,14 @@ pub const ADMIN_USER_DISABLE: &str = "\
 Examples:
   elevate admin user disable uid:1001
                                    grants end at once";
+
+/// `elevate admin user invite`.
+pub const ADMIN_USER_INVITE: &str = "\
+Examples:
+  elevate admin user invite anna   prints what anna types at
+                                   `elevate login --invitation`
+  elevate admin user invite --ttl 1h https://login.example.com#ben
+                                   somebody whom the identity provider knows";
 
 /// `elevate admin user enable`.
 pub const ADMIN_USER_ENABLE: &str = "\

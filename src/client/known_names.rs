@@ -1,5 +1,5 @@
 //! The names that this device last heard of: resources with what they are, and the user's keys. For completion alone,
-//! which must not ask anybody: nothing is decided by it. Whoever can write here runs as the user, and could make them
+//! which must not ask anybody, and the keys' credential ids, for signing in with one that has no list of its own: nothing is decided by it. Whoever can write here runs as the user, and could make them
 //! see a name; what it stands for is shown before it is approved.
 
 use super::trust::Trust;
@@ -19,6 +19,7 @@ const STALE: SignedDuration = SignedDuration::from_hours(1);
 enum Of {
     Resources,
     Keys,
+    Credentials,
 }
 
 /// The lists about one authority, beside what else is remembered of it. A list is a file: the authority's id, and then a
@@ -39,6 +40,7 @@ impl KnownNames {
         self.trust.directory().join(match of {
             Of::Resources => "names-of-resources",
             Of::Keys => "names-of-keys",
+            Of::Credentials => "credentials",
         })
     }
 
@@ -51,6 +53,22 @@ impl KnownNames {
     pub fn keep_keys(&self, keys: &[EnrolledKey]) {
         let about = |key: &EnrolledKey| if key.software { "software key" } else { "security key" };
         self.keep(Of::Keys, keys.iter().map(|key| (key.name.as_str(), about(key))));
+        self.keep(Of::Credentials, keys.iter().map(|key| (key.credential_id.as_str(), key.name.as_str())));
+    }
+
+    /// Keeps the one of a key that was just enrolled.
+    pub fn add_credential(&self, key: &EnrolledKey) {
+        let mut known = self.credentials();
+        known.push((key.credential_id.clone(), key.name.to_string()));
+        self.keep(Of::Credentials, known.iter().map(|(id, name)| (id.as_str(), name.as_str())));
+    }
+
+    /// The credential ids of the user's keys, and what they are called, as far as this device heard of them.
+    #[must_use]
+    pub fn credentials(&self) -> Vec<(String, String)> {
+        let mut credentials = Vec::new();
+        self.read(Of::Credentials, "", |id, name| credentials.push((id.to_owned(), name.to_owned())));
+        credentials
     }
 
     fn keep<'a>(&self, of: Of, names: impl Iterator<Item = (&'a str, &'a str)>) {

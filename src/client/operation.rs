@@ -8,7 +8,7 @@ use crate::protocol::AUTHORITY_RESOURCE;
 use crate::protocol::dpop::ProofKey;
 use crate::protocol::encoding::{base64url, random, sha256};
 use crate::protocol::messages::{Operation, OperationName, OperationRequest, SealedFor};
-use crate::protocol::names::ResourceName;
+use crate::protocol::names::{ResourceName, Ttl};
 use crate::protocol::secret::Secret;
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -23,7 +23,11 @@ pub fn operate(
     target: Option<String>,
     secret: Option<Secret>,
 ) -> Result<Value, Error> {
-    carry_out(device, name, OperationRequest { target, secret, sealed_for: None, salt: base64url(random::<16>()) })
+    carry_out(
+        device,
+        name,
+        OperationRequest { target, secret, sealed_for: None, ttl: None, salt: base64url(random::<16>()) },
+    )
 }
 
 /// Stores a secret that is sealed under security keys.
@@ -37,8 +41,18 @@ pub fn store_sealed(
     sealed_for: SealedFor,
 ) -> Result<Value, Error> {
     let (target, salt) = (Some(resource.to_string()), base64url(random::<16>()));
-    let request = OperationRequest { target, secret: Some(secret), sealed_for: Some(sealed_for), salt };
+    let request = OperationRequest { target, secret: Some(secret), sealed_for: Some(sealed_for), ttl: None, salt };
     carry_out(device, OperationName::SecretSet, request)
+}
+
+/// Invites somebody to enrol a first key.
+///
+/// # Errors
+/// [`Error`]; then nothing was changed.
+pub fn invite(device: &Device, user: &str, ttl: Option<Ttl>) -> Result<Value, Error> {
+    let (target, salt) = (Some(user.to_owned()), base64url(random::<16>()));
+    let request = OperationRequest { target, secret: None, sealed_for: None, ttl, salt };
+    carry_out(device, OperationName::UserInvite, request)
 }
 
 fn carry_out(device: &Device, name: OperationName, request: OperationRequest) -> Result<Value, Error> {

@@ -32,6 +32,7 @@ const ANSWERS: &[(&str, &str)] = &[
     ("admin user list", "admin-user-list"),
     ("admin user disable", "admin-change"),
     ("admin user enable", "admin-change"),
+    ("admin user invite", "admin-user-invite"),
     ("admin grant list", "admin-grant-list"),
     ("admin grant revoke", "admin-change"),
     ("admin keys list", "admin-keys-list"),
@@ -212,6 +213,10 @@ fn what_administrators_do_answers_as_the_schemas_say() {
     schemas.answer("admin-user-list", &json(&["admin", "user", "list"]));
     let me = format!("uid:{}", rustix::process::getuid().as_raw());
     schemas.answer("admin-change", &json(&["admin", "user", "enable", &me]));
+    home.write_config("authority.toml", &format!("{CATALOGUE}\n[sign_in]\nallow = [\"*\"]\n"));
+    schemas.answer("admin-user-invite", &json(&["admin", "user", "invite", "anna"]));
+    let users = schemas.answer("admin-user-list", &json(&["admin", "user", "list"]));
+    assert!(users["users"][0]["invited_until"].is_string(), "{users}");
     let rotated = schemas.answer("admin-change", &json(&["admin", "keys", "rotate"]));
     assert!(rotated["kid"].is_string() && rotated["target"].is_null(), "{rotated}");
     let keys = schemas.answer("admin-keys-list", &json(&["admin", "keys", "list"]));

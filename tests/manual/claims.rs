@@ -236,7 +236,7 @@ fn every_key_of_elevate_toml_is_described_and_the_example_is_accepted() {
 #[test]
 fn every_key_of_authority_toml_is_described_and_the_example_is_accepted() {
     describes("authority.toml.5", &keys_in(&authority_toml("zzz = 1\n").unwrap_err()));
-    for table in ["[attestation]", "[resource.x]", "[[trusted_issuer]]"] {
+    for table in ["[attestation]", "[resource.x]", "[[trusted_issuer]]", "[sign_in]"] {
         describes("authority.toml.5", &keys_in(&authority_toml(&format!("{table}\nzzz = 1\n")).unwrap_err()));
     }
     let page = page("authority.toml.5");

@@ -189,7 +189,7 @@ fn the_ladder_is_climbed_to_its_top() {
 
 // --- what holds for every question -------------------------------------------------------------------------------
 
-const OPERATIONS: [OperationName; 12] = [
+const OPERATIONS: [OperationName; 13] = [
     OperationName::KeyEnroll,
     OperationName::KeyRemove,
     OperationName::SecretSet,
@@ -198,6 +198,7 @@ const OPERATIONS: [OperationName; 12] = [
     OperationName::UserList,
     OperationName::UserDisable,
     OperationName::UserEnable,
+    OperationName::UserInvite,
     OperationName::GrantList,
     OperationName::GrantRevoke,
     OperationName::KeysList,

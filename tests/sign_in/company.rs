@@ -37,7 +37,7 @@ impl Drop for Running {
 }
 
 pub struct Company {
-    _provider: Running,
+    _provider: Option<Running>,
     authority: Option<Running>,
     server: Home,
     /// Where somebody works.
@@ -63,11 +63,25 @@ impl Company {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let url = format!("https://localhost:{port}");
         let (provider, issuer) = provider(&format!("{url}/sign_in/callback"), algorithm);
+        let sign_in = format!(
+            "issuer = \"{issuer}\"\nclient_id = \"elevate-authority\"\nallow = [\"*\"]\n\
+             client_secret_file = \"client-secret\"\n{more}"
+        );
+        Self::founded(server, port, Some(provider), issuer, &sign_in)
+    }
+
+    /// Without an identity provider.
+    pub fn without_provider() -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Self::founded(Home::empty(), port, None, String::new(), "allow = [\"*\"]\n")
+    }
+
+    fn founded(server: Home, port: u16, provider: Option<Running>, issuer: String, sign_in: &str) -> Self {
+        let url = format!("https://localhost:{port}");
         let ca = certify(&server);
         let config = format!(
             "issuer = \"{url}\"\n{CATALOGUE}\n[listen]\naddress = \"127.0.0.1:{port}\"\ncertificate = \"tls.pem\"\n\
-             key = \"tls-key.pem\"\n[sign_in]\nissuer = \"{issuer}\"\nclient_id = \"elevate-authority\"\nallow = [\"*\"]\n\
-             client_secret_file = \"client-secret\"\n{more}"
+             key = \"tls-key.pem\"\n[sign_in]\n{sign_in}"
         );
         server.write_config("authority.toml", &config);
         server.write_config("policy.cedar", DEFAULT_POLICY);
@@ -77,10 +91,18 @@ impl Company {
         home.write_config("company.pem", &ca);
         let settings = format!("authority = \"{url}\"\n[authorities.\"{url}\"]\nca_file = \"company.pem\"\n");
         home.write_config("elevate.toml", &settings);
-        home.set("ELEVATE_TEST_NODE", &node_packages());
+        if provider.is_some() {
+            home.set("ELEVATE_TEST_NODE", &node_packages());
+        }
         let mut company = Self { _provider: provider, authority: None, server, home, url, issuer };
         company.start();
         company
+    }
+
+    /// Somebody at the machine that the authority runs on, where a person presses Enter.
+    pub fn at_the_machine(&self, words: &[&str]) -> Ended {
+        let socket = format!("unix:{}", self.server.socket().display());
+        self.server.approve(&[&["--authority", &socket], words].concat()).ok()
     }
 
     /// The authority begins to serve.

@@ -1,7 +1,7 @@
 //! The authority over the network: a device that signs in, and the browser of its owner.
 
 use super::provider::Provider;
-use crate::harness::{Answer, Ask, No, Reply, TestAuthority, Wire, policy, proof_key};
+use crate::harness::{Answer, Ask, No, Reply, TestAuthority, TestKey, Wire, policy, proof_key};
 use axum::Extension;
 use axum::extract::ConnectInfo;
 use elevate::authority::Authority;
@@ -12,13 +12,17 @@ use elevate::clock::Clock;
 use elevate::protocol::CLIENT_ID;
 use elevate::protocol::dpop::ProofKey;
 use elevate::protocol::encoding::{base64url, random, sha256};
-use elevate::protocol::messages::{ACCESS_TOKEN_TYPE, PushedResponse, SignInResponse, TokenRequest};
+use elevate::protocol::messages::{
+    ACCESS_TOKEN_TYPE, EnrolledKey, EnrolmentChallenge, EnrolmentRequest, OperationName, PushedResponse,
+    SignInChallenge, SignInResponse, TokenRequest,
+};
 use elevate::protocol::secret::Secret;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use url::Url;
+use webauthn_rs_proto::PublicKeyCredential;
 
 /// Where the device listens.
 pub const REDIRECT: &str = "http://127.0.0.1:49152/callback";
@@ -57,6 +61,15 @@ impl Network {
         let config = format!("{}\n{}{more}", crate::harness::CONFIG, provider.config());
         let authority = TestAuthority::with(&config, policy).await;
         provider.change(|says| says.clock = authority.clock.clone());
+        let (wire, serving) = over_tcp(authority.authority.clone(), authority.clock.clone()).await;
+        Self { authority, provider, wire, serving }
+    }
+
+    /// Without an identity provider: people have keys and invitations.
+    pub async fn without_provider() -> Self {
+        let provider = Provider::start().await;
+        let config = format!("{}\n[sign_in]\nallow = [\"*\"]\n", crate::harness::CONFIG);
+        let authority = TestAuthority::with(&config, &policy()).await;
         let (wire, serving) = over_tcp(authority.authority.clone(), authority.clock.clone()).await;
         Self { authority, provider, wire, serving }
     }
@@ -139,6 +152,96 @@ impl Network {
         self.post("/token", &login.key, &form).await
     }
 
+    /// Asks for a code directly.
+    pub async fn authorize(&self, login: &Login, more: &[(&str, &str)]) -> Reply {
+        let challenge = login.challenge();
+        let mut form = vec![
+            ("client_id", CLIENT_ID),
+            ("code_challenge", challenge.as_str()),
+            ("code_challenge_method", "S256"),
+            ("elevate_host", "laptop"),
+        ];
+        form.extend(more);
+        self.post("/authorize-challenge", &login.key, &form).await
+    }
+
+    /// What a key is asked, to sign in.
+    pub async fn challenge(&self, login: &Login) -> SignInChallenge {
+        let reply = self.authorize(login, &[]).await;
+        assert_eq!(reply.status, 403, "{}", reply.text);
+        serde_json::from_str(&reply.text).unwrap()
+    }
+
+    /// A key answers.
+    pub async fn answer(&self, login: &Login, auth_session: &str, assertion: &PublicKeyCredential) -> Reply {
+        let assertion = serde_json::to_string(assertion).unwrap();
+        self.authorize(login, &[("auth_session", auth_session), ("authn_response", &assertion)]).await
+    }
+
+    /// The token for a code that was answered to the device itself.
+    pub async fn redeem_direct(&self, login: &Login, reply: &Reply) -> Reply {
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        let code = reply.json.as_ref().unwrap()["authorization_code"].as_str().unwrap();
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("client_id", CLIENT_ID),
+            ("code", code),
+            ("code_verifier", &login.verifier),
+        ];
+        self.post("/token", &login.key, &form).await
+    }
+
+    /// Signs a device in with a security key, honestly.
+    pub async fn sign_in_with(&self, key: &TestKey) -> Device {
+        let login = Login::new();
+        let challenge = self.challenge(&login).await;
+        let code = self.answer(&login, &challenge.auth_session, &key.sign(&challenge.authn_params_public_key)).await;
+        let answer = self.redeem_direct(&login, &code).await;
+        Device::of(login.key, &answer)
+    }
+
+    /// Signs a device in by an invitation.
+    pub async fn sign_in_by(&self, invitation: &str) -> Device {
+        let login = Login::new();
+        let code = self.authorize(&login, &[("invitation", invitation)]).await;
+        let answer = self.redeem_direct(&login, &code).await;
+        Device::of(login.key, &answer)
+    }
+
+    /// First round of an enrolment of somebody who is signed in and has no key.
+    pub async fn begin_first_key(&self, device: &Device, name: &str) -> Result<EnrolmentChallenge, No> {
+        let request = EnrolmentRequest { name: name.parse().unwrap(), salt: base64url(random::<16>()) };
+        let body = serde_json::to_vec(&request).unwrap();
+        let ask = Ask::operation(OperationName::KeyEnroll, Some(name), &body);
+        match self.ask_as(device, &ask).await {
+            Answer::No(no) => Err(*no),
+            answer => self.begin_approved_enrolment(&body, &answer.grant().access_token, &device.key).await,
+        }
+    }
+
+    /// Enrols the first key of somebody who is signed in.
+    pub async fn first_key(&self, device: &Device, name: &str, key: &TestKey) -> Result<EnrolledKey, No> {
+        let challenge = self.begin_first_key(device, name).await?;
+        self.finish_enrolment(&challenge, key.make(&challenge.public_key), &device.key).await
+    }
+
+    /// An administrator on the machine invites somebody.
+    pub async fn invite(&self, admin: &TestKey, user: &str) -> String {
+        let answer = self.authority.operate(OperationName::UserInvite, Some(user), None, admin).await.unwrap();
+        answer["invitation"].as_str().unwrap().to_owned()
+    }
+
+    /// Why somebody is not invited.
+    pub async fn invite_fails(&self, admin: &TestKey, user: &str) -> String {
+        let no = self.authority.operate(OperationName::UserInvite, Some(user), None, admin).await.unwrap_err();
+        no.says().to_owned()
+    }
+
+    /// The same authority, for whoever has another address.
+    pub async fn from(&self, address: &str) -> (Wire, JoinHandle<()>) {
+        serve_to(address, self.authority.authority.clone(), self.clock.clone()).await
+    }
+
     /// Signs a device in, honestly.
     pub async fn sign_in(&self) -> Device {
         let login = Login::new();
@@ -182,9 +285,13 @@ impl Drop for OtherNode {
 
 /// The same authority, for whoever comes over the network.
 pub async fn over_tcp(authority: Arc<Authority>, clock: Clock) -> (Wire, JoinHandle<()>) {
+    serve_to("192.0.2.7", authority, clock).await
+}
+
+async fn serve_to(address: &str, authority: Arc<Authority>, clock: Clock) -> (Wire, JoinHandle<()>) {
+    let caller = ConnectInfo(Caller::Remote(address.parse().unwrap()));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let caller = ConnectInfo(Caller::Remote("192.0.2.7".parse().unwrap()));
     let app = router(authority).layer(Extension(caller));
     let serving = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
     let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();

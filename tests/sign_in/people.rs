@@ -5,6 +5,7 @@ use crate::cli::harness::wait_until;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::DirBuilderExt as _;
 
 #[test]
 fn a_person_signs_in_with_a_browser_and_out_again() {
@@ -135,4 +136,85 @@ fn a_login_that_waits_is_answered_by_nobody_else() {
     assert!(ended.signal == Some(2) || ended.status == Some(130), "{ended:#?}");
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "the port is closed");
     company.home.elevate(&["token", "wiki"]).exits(10);
+}
+
+#[test]
+fn a_person_signs_in_with_a_key_and_no_browser() {
+    let mut company = Company::found("", "ES256");
+    company.sign_in("anna");
+    let home = &company.home;
+    let enrolled = home.approve(&["key", "enroll", "--software", "laptop"]).ok();
+    assert!(enrolled.stderr.contains("`elevate login --key` signs in with this key, on any device"), "{enrolled:#?}");
+    home.elevate(&["logout"]).ok();
+    home.elevate(&["token", "wiki"]).exits(10);
+    let alone = home.elevate(&["login", "--key"]).exits(4);
+    assert_eq!(alone.stdout, "", "nobody is there to approve: {alone:#?}");
+    let mut tty = home.at_terminal(&["login", "--key"]);
+    tty.wait_for(&format!("elevate: sign in to {} on this device?", company.url));
+    tty.wait_for("Press Enter to approve with the software key 'laptop', Ctrl-C to refuse: ");
+    tty.send("\r");
+    let ended = tty.end().ok();
+    assert!(ended.tty.contains(&format!("signed in to {} as Anna Example, until ", company.url)), "{ended:#?}");
+    home.elevate(&["token", "wiki"]).ok();
+    home.approve(&["token", "prod-api"]).ok();
+    home.elevate(&["audit", "verify"]).ok();
+    // A device that knows of no key.
+    let other = home.guest();
+    let settings = fs::read_to_string(home.config().join("elevate.toml")).unwrap();
+    other.write_config("elevate.toml", &settings);
+    other.write_config("company.pem", &fs::read_to_string(home.config().join("company.pem")).unwrap());
+    let files = home.data().join("device/software-keys");
+    let carried = other.data().join("device/software-keys");
+    let mut private = fs::DirBuilder::new();
+    private.mode(0o700).recursive(true).create(carried.parent().unwrap()).unwrap();
+    assert!(std::process::Command::new("cp").arg("-a").args([&files, &carried]).status().unwrap().success());
+    other.approve(&["login", "--key"]).ok();
+    other.elevate(&["token", "wiki"]).ok();
+}
+
+#[test]
+fn an_invited_person_enrols_a_key_and_signs_in_with_it() {
+    let company = Company::without_provider();
+    company.at_the_machine(&["key", "enroll", "--software", "admin"]);
+    let invited = company.at_the_machine(&["admin", "user", "invite", "anna"]);
+    let invitation = invited.stdout.trim_end();
+    assert_eq!((invited.stdout.lines().count(), invitation.len()), (1, 30), "{invited:#?}");
+    assert!(
+        invited.stderr.contains(&format!("elevate: hand this to {}#anna, who enrols", company.url)),
+        "{invited:#?}"
+    );
+    let home = &company.home;
+    let browser = home.elevate(&["login"]).exits(3);
+    assert!(browser.stderr.contains("`elevate login --key` signs in with your security key"), "{browser:#?}");
+    let wrong = home.elevate_reading(&["login", "--invitation"], "00000-00000-00000-00000-000000\n").exits(3);
+    assert_eq!(wrong.stderr, "elevate: there is no such invitation\n  run `elevate login` again\n");
+    let ended = home.elevate_reading(&["login", "--invitation"], &format!("{}\n", invitation.to_lowercase())).ok();
+    assert!(ended.stdout.contains("`elevate key enroll NAME`, then `elevate login --key`"), "{ended:#?}");
+    home.elevate(&["token", "wiki"]).exits(3);
+    home.approve(&["key", "enroll", "--software", "laptop"]).ok();
+    let over = home.elevate(&["token", "wiki"]).exits(10);
+    let expected =
+        "elevate: the sign-in by invitation is over: it was for enrolling a key\n  run `elevate login --key`\n";
+    assert_eq!(over.stderr, expected);
+    let ended = home.approve(&["login", "--key"]).ok();
+    assert!(ended.stdout.contains(&format!("signed in to {} as anna, until ", company.url)), "{ended:#?}");
+    home.elevate(&["token", "wiki"]).ok();
+    let again = home.elevate_reading(&["login", "--invitation"], invitation).exits(3);
+    assert!(again.stderr.contains("the invitation was used already"), "{again:#?}");
+    let shown = company.at_the_machine(&["admin", "user", "list"]);
+    assert!(shown.stdout.contains("#anna"), "{shown:#?}");
+}
+
+/// At a prompt it is not shown, and never stands in an argument.
+#[test]
+fn an_invitation_is_typed_at_a_prompt() {
+    let company = Company::without_provider();
+    company.at_the_machine(&["key", "enroll", "--software", "admin"]);
+    let invited = company.at_the_machine(&["admin", "user", "invite", "--ttl", "1h", "ben"]);
+    let mut tty = company.home.at_terminal(&["login", "--invitation"]);
+    tty.wait_for("Invitation (not shown)");
+    tty.send(&format!("{}\r", invited.stdout.trim_end()));
+    let ended = tty.end().ok();
+    assert!(!ended.tty.contains(invited.stdout.trim_end()) && ended.tty.contains("as ben, until "), "{ended:#?}");
+    company.home.elevate_reading(&["login", "--invitation", "--key"], "").exits(2);
 }

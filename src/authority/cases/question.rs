@@ -6,7 +6,7 @@ use crate::authority::config::{Config, Resource, Sensitivity};
 use crate::authority::context::{Context, Observed, Signal};
 use crate::authority::elevation::ElevationId;
 use crate::authority::policy::{Action, NotPermitted, Permitted, Policy, Question};
-use crate::authority::sign_in::{Person, SignedIn};
+use crate::authority::sign_in::{How, Person, SignedIn};
 use crate::authority::workloads::Workload;
 use crate::clock::human;
 use crate::protocol::display::escaped;
@@ -157,7 +157,8 @@ impl Asked {
             (self.subject, self.context.observed.uid) = (Subject::account(uid), Some(uid));
         } else if sub != "somebody" || !groups.is_empty() || age.is_some() {
             let groups = groups.into_iter().collect();
-            let person = Person { name: sub.to_owned(), groups, acr: None, amr: Vec::new(), auth_time: 0 };
+            let person =
+                Person { name: sub.to_owned(), groups, acr: None, amr: Vec::new(), auth_time: 0, how: How::Provider };
             let age: Ttl = read(age, "1m".parse().map_err(message)?)?;
             self.subject = Subject::signed_in(sub.to_owned(), SignedIn { id: "sign-in".to_owned(), person });
             (self.context.observed.uid, self.context.observed.sign_in_age) = (None, Some(age.seconds()));

@@ -185,6 +185,7 @@ impl<'a> Asking<'a> {
     fn opened(&mut self, id: KeyId) {
         let Some(key) = self.keys.get_mut(&id) else { return };
         match &self.wish {
+            Wish::Assert { allow, .. } if allow.is_empty() => self.found(id, Vec::new()),
             Wish::Assert { rp_id, allow, .. } => {
                 let command = Command::Find { rp_id: rp_id.clone(), credentials: allow.clone() };
                 self.fleet.tell(id, &command);
@@ -199,26 +200,14 @@ impl<'a> Asking<'a> {
             Answer::Found(_) => Stage::Opening,
             Answer::Selected => Stage::Choosing,
             Answer::Retries { .. } => Stage::Counting,
-            Answer::Made(_) | Answer::Asserted { .. } | Answer::PinChanged => Stage::Asked,
+            Answer::Made { .. } | Answer::Asserted { .. } | Answer::PinChanged => Stage::Asked,
         };
         // Nobody asked for this.
         if key.stage != stage {
             return Ok(None);
         }
         match answer {
-            Answer::Found(found) if found.is_empty() => {
-                let line = format!("{} is not enrolled here", key.name);
-                self.put_aside(id, Error::new(ErrorCode::NoSecurityKey, line), None);
-            }
-            Answer::Found(found) => {
-                key.name = known_as(self.enrolled, &found, &key.name);
-                key.credentials = found;
-                key.stage = Stage::Ready;
-                if self.wish.verifies() && !key.info.can_verify() {
-                    let error = pin::not_set(&key.name);
-                    self.put_aside(id, error, None);
-                }
-            }
+            Answer::Found(found) => self.found(id, found),
             Answer::Selected => {
                 key.stage = Stage::Ready;
                 // The first touch counts, also where the second came before its key could be told.
@@ -233,17 +222,34 @@ impl<'a> Asking<'a> {
                 }
             }
             Answer::Retries { pin: tries, uv } => self.counted(id, tries, uv)?,
-            Answer::Asserted { mut credential_id, authenticator_data, signature, hmac_output } => {
+            Answer::Asserted { mut credential_id, authenticator_data, signature, user_handle, hmac_output } => {
                 // A key need not repeat the only id that it was given (CTAP 2.1 section 6.2.2).
                 if let ([only], true) = (key.credentials.as_slice(), credential_id.0.is_empty()) {
                     credential_id = only.clone();
                 }
-                let answer = Answer::Asserted { credential_id, authenticator_data, signature, hmac_output };
+                let answer =
+                    Answer::Asserted { credential_id, authenticator_data, signature, user_handle, hmac_output };
                 return Ok(Some((answer, key.info.clone())));
             }
-            answer @ (Answer::Made(_) | Answer::PinChanged) => return Ok(Some((answer, key.info.clone()))),
+            answer @ (Answer::Made { .. } | Answer::PinChanged) => return Ok(Some((answer, key.info.clone()))),
         }
         Ok(None)
+    }
+
+    /// It is known what the key holds of what may answer. Where nobody is known yet, it may know more itself.
+    fn found(&mut self, id: KeyId, found: Vec<Bytes>) {
+        let Some(key) = self.keys.get_mut(&id) else { return };
+        if found.is_empty() && !self.wish.is_discoverable() {
+            let line = format!("{} is not enrolled here", key.name);
+            return self.put_aside(id, Error::new(ErrorCode::NoSecurityKey, line), None);
+        }
+        key.name = known_as(self.enrolled, &found, &key.name);
+        key.credentials = found;
+        key.stage = Stage::Ready;
+        if self.wish.verifies() && !key.info.can_verify() {
+            let error = pin::not_set(&key.name);
+            self.put_aside(id, error, None);
+        }
     }
 
     /// Decides who is asked next, once it is known who could be.

@@ -5,7 +5,7 @@ use super::asking::{Asking, unreadable};
 use super::driver::{Answer, Bytes, KeyInfo};
 use super::fleet::Bus;
 use super::wish::Wish;
-use super::{SecurityKey, check_new_credential, client_data};
+use super::{SecurityKey, check_new_credential, client_data, made_so};
 use crate::client::error::Error;
 use crate::client::presence::Approval;
 use crate::protocol::authenticator_data::{AttestedCredential, of_attestation_object};
@@ -14,8 +14,7 @@ use crate::protocol::messages::EnrolledKey;
 use webauthn_rs_proto::{
     AuthenticationExtensionsClientOutputs, AuthenticatorAssertionResponseRaw, AuthenticatorAttestationResponseRaw,
     AuthenticatorTransport, HmacGetSecretOutput, PublicKeyCredential, PublicKeyCredentialCreationOptions,
-    PublicKeyCredentialRequestOptions, RegisterPublicKeyCredential, RegistrationExtensionsClientOutputs,
-    UserVerificationPolicy,
+    PublicKeyCredentialRequestOptions, RegisterPublicKeyCredential, UserVerificationPolicy,
 };
 
 /// The keys that are, or will be, plugged in.
@@ -35,7 +34,7 @@ impl SecurityKey for HardwareKeys<'_> {
         let client_data = client_data("webauthn.create", &options.challenge, &options.rp.id);
         let wish = Wish::Make { options: Box::new(options.clone()), client_data: client_data.clone() };
         let (answer, info) = self.fulfil(wish, approval)?;
-        let Answer::Made(object) = answer else { return Err(unreadable("the key")) };
+        let Answer::Made { object, discoverable } = answer else { return Err(unreadable("the key")) };
         let credential_id = check_made(&object.0, &options.rp.id, info.can_verify())?;
         let transports = info.transports.iter().filter_map(|name| serde_json::from_value(name.as_str().into()).ok());
         Ok(RegisterPublicKeyCredential {
@@ -47,7 +46,7 @@ impl SecurityKey for HardwareKeys<'_> {
                 transports: Some(transports.collect::<Vec<AuthenticatorTransport>>()),
             },
             type_: "public-key".to_owned(),
-            extensions: RegistrationExtensionsClientOutputs::default(),
+            extensions: made_so(options, discoverable),
         })
     }
 
@@ -56,17 +55,40 @@ impl SecurityKey for HardwareKeys<'_> {
         options: &PublicKeyCredentialRequestOptions,
         approval: &Approval<'_>,
     ) -> Result<PublicKeyCredential, Error> {
+        let allow = options.allow_credentials.iter().map(|allowed| Bytes(allowed.id.clone())).collect();
+        self.assert(options, allow, false, approval)
+    }
+
+    fn get_discoverable_assertion(
+        &self,
+        options: &PublicKeyCredentialRequestOptions,
+        known: &[Vec<u8>],
+        approval: &Approval<'_>,
+    ) -> Result<PublicKeyCredential, Error> {
+        self.assert(options, known.iter().cloned().map(Bytes).collect(), true, approval)
+    }
+}
+
+impl HardwareKeys<'_> {
+    fn assert(
+        &self,
+        options: &PublicKeyCredentialRequestOptions,
+        allow: Vec<Bytes>,
+        discoverable: bool,
+        approval: &Approval<'_>,
+    ) -> Result<PublicKeyCredential, Error> {
         let client_data = client_data("webauthn.get", &options.challenge, &options.rp_id);
         let salt = options.extensions.as_ref().and_then(|extensions| extensions.hmac_get_secret.as_ref());
         let wish = Wish::Assert {
             rp_id: options.rp_id.clone(),
             client_data: client_data.clone(),
-            allow: options.allow_credentials.iter().map(|allowed| Bytes(allowed.id.clone())).collect(),
+            allow,
+            discoverable,
             verify: options.user_verification == UserVerificationPolicy::Required,
             salt: salt.map(|salt| salt.output1.clone()),
         };
         let (answer, _) = self.fulfil(wish, approval)?;
-        let Answer::Asserted { credential_id, authenticator_data, signature, hmac_output } = answer else {
+        let Answer::Asserted { credential_id, authenticator_data, signature, user_handle, hmac_output } = answer else {
             return Err(unreadable("the key"));
         };
         let output = hmac_output.and_then(|output| from_base64url(output.expose()));
@@ -77,7 +99,7 @@ impl SecurityKey for HardwareKeys<'_> {
                 authenticator_data: authenticator_data.0,
                 client_data_json: client_data,
                 signature: signature.0,
-                user_handle: None,
+                user_handle: user_handle.map(|handle| handle.0),
             },
             extensions: AuthenticationExtensionsClientOutputs {
                 appid: None,
@@ -86,9 +108,7 @@ impl SecurityKey for HardwareKeys<'_> {
             type_: "public-key".to_owned(),
         })
     }
-}
 
-impl HardwareKeys<'_> {
     /// Sets the PIN of a key that is plugged in, or changes it.
     ///
     /// # Errors

@@ -20,8 +20,8 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use hardware::HardwareKeys;
 use software::SoftwareKey;
 use webauthn_rs_proto::{
-    PublicKeyCredential, PublicKeyCredentialCreationOptions, PublicKeyCredentialRequestOptions,
-    RegisterPublicKeyCredential, UserVerificationPolicy,
+    CredProps, PublicKeyCredential, PublicKeyCredentialCreationOptions, PublicKeyCredentialRequestOptions,
+    RegisterPublicKeyCredential, RegistrationExtensionsClientOutputs, ResidentKeyRequirement, UserVerificationPolicy,
 };
 
 /// An authenticator.
@@ -45,6 +45,18 @@ pub trait SecurityKey {
         options: &PublicKeyCredentialRequestOptions,
         approval: &Approval<'_>,
     ) -> Result<PublicKeyCredential, Error>;
+
+    /// The same for whom nobody knows yet: with one of the credentials in `known` that this device heard of, or else one
+    /// that the key itself knows for the relying party (a discoverable one).
+    ///
+    /// # Errors
+    /// As for [`SecurityKey::make_credential`].
+    fn get_discoverable_assertion(
+        &self,
+        options: &PublicKeyCredentialRequestOptions,
+        known: &[Vec<u8>],
+        approval: &Approval<'_>,
+    ) -> Result<PublicKeyCredential, Error>;
 }
 
 /// The key that answers a challenge: a device, unless there is only a file for it.
@@ -62,6 +74,34 @@ pub fn for_challenge<'a>(
     } else {
         Box::new(HardwareKeys { bus: device.bus.clone(), enrolled })
     }
+}
+
+/// What signs somebody in: a device, unless none is plugged in and a file can.
+#[must_use]
+pub fn for_sign_in<'a>(device: &'a Device, rp_id: &str, known: &[Vec<u8>]) -> Box<dyn SecurityKey + 'a> {
+    let software = SoftwareKey::on(&device.places.device);
+    if device.bus.plugged_in().is_empty() && software.can_sign_in(rp_id, known) {
+        Box::new(software)
+    } else {
+        Box::new(HardwareKeys { bus: device.bus.clone(), enrolled: &[] })
+    }
+}
+
+/// Whether a new credential is to be discoverable where the key has room for it (`WebAuthn` Level 3, section 5.4.6).
+fn is_discoverable(options: &PublicKeyCredentialCreationOptions) -> bool {
+    use ResidentKeyRequirement::{Discouraged, Preferred, Required};
+    let selection = options.authenticator_selection.as_ref();
+    match selection.and_then(|selection| selection.resident_key.as_ref()) {
+        Some(Preferred | Required) => true,
+        Some(Discouraged) | None => false,
+    }
+}
+
+/// What is said of how it was made (section 10.1.3, `credProps`).
+fn made_so(options: &PublicKeyCredentialCreationOptions, discoverable: bool) -> RegistrationExtensionsClientOutputs {
+    let asked = options.extensions.as_ref().is_some_and(|extensions| extensions.cred_props == Some(true));
+    let cred_props = asked.then_some(CredProps { rk: Some(discoverable) });
+    RegistrationExtensionsClientOutputs { cred_props, ..RegistrationExtensionsClientOutputs::default() }
 }
 
 /// What a browser would write (`WebAuthn` Level 3, section 5.8.1), for our one origin.
@@ -102,6 +142,20 @@ pub fn check_assertion(
         return wrong("it did not sign what was shown");
     }
     Ok(())
+}
+
+/// Checks what signs somebody in before it is sent: made for this relying party, by a person, whom the key verified; a key
+/// that is a file verifies nobody. What signed it the authority knows.
+///
+/// # Errors
+/// [`ErrorCode::VerificationFailed`], naming the check.
+pub fn check_sign_in(
+    device: &Device,
+    options: &PublicKeyCredentialRequestOptions,
+    assertion: &PublicKeyCredential,
+) -> Result<(), Error> {
+    let software = SoftwareKey::on(&device.places.device).holds(&assertion.raw_id);
+    check_data(&assertion.response.authenticator_data, &options.rp_id, !software).map(|_| ())
 }
 
 /// Checks a new credential before it is sent. What signs it, and whose model it is, the authority verifies.

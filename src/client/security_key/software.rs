@@ -1,7 +1,7 @@
 //! A key that is a file: for trying things out, for tests, and where no hardware is at hand. It says so of itself by its
 //! AAGUID, proves presence by Enter, never verifies a user, and is no protection from whoever can read the file.
 
-use super::{SecurityKey, client_data};
+use super::{SecurityKey, client_data, is_discoverable, made_so};
 use crate::client::error::Error;
 use crate::client::presence::Approval;
 use crate::files::{own_directory, read_trusted, replace};
@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use webauthn_rs_proto::{
     AuthenticationExtensionsClientOutputs, AuthenticatorAssertionResponseRaw, AuthenticatorAttestationResponseRaw,
     PublicKeyCredential, PublicKeyCredentialCreationOptions, PublicKeyCredentialRequestOptions,
-    RegisterPublicKeyCredential, RegistrationExtensionsClientOutputs,
+    RegisterPublicKeyCredential,
 };
 
 const FILE_MAX: u64 = 64 << 10;
@@ -36,6 +36,9 @@ struct Credential {
     name: KeyName,
     id: String,
     rp_id: String,
+    /// base64url user handle, where it is discoverable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user_handle: Option<String>,
     /// PKCS#8, base64url.
     private_key: Secret,
 }
@@ -72,6 +75,37 @@ impl SoftwareKey {
         self.path(&base64url(credential_id)).exists()
     }
 
+    /// Whether a credential here signs somebody in at this relying party.
+    #[must_use]
+    pub fn can_sign_in(&self, rp_id: &str, known: &[Vec<u8>]) -> bool {
+        matches!(self.discover(rp_id, known), Ok(Some(_)))
+    }
+
+    /// A known one, else the one that was made last of those that know whose they are.
+    fn discover(&self, rp_id: &str, known: &[Vec<u8>]) -> Result<Option<Credential>, Error> {
+        for id in known {
+            if let Some(credential) = self.load(id)?.filter(|credential| credential.rp_id == rp_id) {
+                return Ok(Some(credential));
+            }
+        }
+        let files = std::fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        let mut made: Vec<_> = files
+            .filter_map(|file| {
+                let id = from_base64url(file.file_name().to_str()?.strip_suffix(".json")?)?;
+                Some((file.metadata().ok()?.modified().ok()?, id))
+            })
+            .collect();
+        made.sort_unstable();
+        for (_, id) in made.iter().rev() {
+            let credential = self.load(id)?;
+            let fits = |it: &Credential| it.rp_id == rp_id && it.user_handle.is_some();
+            if let Some(credential) = credential.filter(fits) {
+                return Ok(Some(credential));
+            }
+        }
+        Ok(None)
+    }
+
     fn path(&self, credential_id: &str) -> PathBuf {
         self.directory.join(format!("{credential_id}.json"))
     }
@@ -102,10 +136,12 @@ impl SecurityKey for SoftwareKey {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(unusable)?;
         let pkcs8 = pair.to_pkcs8v1().map_err(unusable)?;
         let id = random::<32>();
+        let discoverable = is_discoverable(options);
         let credential = Credential {
             name,
             id: base64url(id),
             rp_id: options.rp.id.clone(),
+            user_handle: discoverable.then(|| base64url(&options.user.id)),
             private_key: Secret::new(base64url(pkcs8.as_ref())),
         };
         let mut data = authenticator_data(&credential, UP | AT);
@@ -123,7 +159,7 @@ impl SecurityKey for SoftwareKey {
                 transports: None,
             },
             type_: "public-key".to_owned(),
-            extensions: RegistrationExtensionsClientOutputs::default(),
+            extensions: made_so(options, discoverable),
         })
     }
 
@@ -143,23 +179,43 @@ impl SecurityKey for SoftwareKey {
             return Err(Error::new(ErrorCode::NoSecurityKey, "none of your enrolled keys is on this device")
                 .hint("`elevate key list` shows which there are"));
         };
-        approval.press_enter(&format!("the software key '{}'", credential.name))?;
-        let data = authenticator_data(&credential, UP);
-        let client_data_json = client_data("webauthn.get", &options.challenge, &options.rp_id);
-        let signature = sign(&credential, &[data.as_slice(), &sha256(&[&client_data_json])].concat())?;
-        Ok(PublicKeyCredential {
-            raw_id: from_base64url(&credential.id).unwrap_or_default(),
-            id: credential.id,
-            response: AuthenticatorAssertionResponseRaw {
-                authenticator_data: data,
-                client_data_json,
-                signature,
-                user_handle: None,
-            },
-            extensions: AuthenticationExtensionsClientOutputs::default(),
-            type_: "public-key".to_owned(),
-        })
+        assert(credential, options, approval)
     }
+
+    fn get_discoverable_assertion(
+        &self,
+        options: &PublicKeyCredentialRequestOptions,
+        known: &[Vec<u8>],
+        approval: &Approval<'_>,
+    ) -> Result<PublicKeyCredential, Error> {
+        let credential = self.discover(&options.rp_id, known)?.ok_or_else(|| {
+            Error::new(ErrorCode::NoSecurityKey, format!("no software key here signs in at {}", options.rp_id))
+        })?;
+        assert(credential, options, approval)
+    }
+}
+
+fn assert(
+    credential: Credential,
+    options: &PublicKeyCredentialRequestOptions,
+    approval: &Approval<'_>,
+) -> Result<PublicKeyCredential, Error> {
+    approval.press_enter(&format!("the software key '{}'", credential.name))?;
+    let data = authenticator_data(&credential, UP);
+    let client_data_json = client_data("webauthn.get", &options.challenge, &options.rp_id);
+    let signature = sign(&credential, &[data.as_slice(), &sha256(&[&client_data_json])].concat())?;
+    Ok(PublicKeyCredential {
+        raw_id: from_base64url(&credential.id).unwrap_or_default(),
+        id: credential.id,
+        response: AuthenticatorAssertionResponseRaw {
+            authenticator_data: data,
+            client_data_json,
+            signature,
+            user_handle: credential.user_handle.as_deref().and_then(from_base64url),
+        },
+        extensions: AuthenticationExtensionsClientOutputs::default(),
+        type_: "public-key".to_owned(),
+    })
 }
 
 /// Signature counter 0, which is "none" (Level 3, section 6.1.1): a file can be copied, so counting would prove nothing.

@@ -2,6 +2,7 @@
 
 use super::asking::Key;
 use super::driver::{Assert, Bytes, Command, KeyInfo, Make, Verification};
+use super::is_discoverable;
 use crate::protocol::encoding::base64url;
 use crate::protocol::messages::EnrolledKey;
 use std::time::Duration;
@@ -9,8 +10,18 @@ use webauthn_rs_proto::PublicKeyCredentialCreationOptions;
 
 /// What a key is asked.
 pub enum Wish {
-    Assert { rp_id: String, client_data: Vec<u8>, allow: Vec<Bytes>, verify: bool, salt: Option<Vec<u8>> },
-    Make { options: Box<PublicKeyCredentialCreationOptions>, client_data: Vec<u8> },
+    Assert {
+        rp_id: String,
+        client_data: Vec<u8>,
+        allow: Vec<Bytes>,
+        discoverable: bool,
+        verify: bool,
+        salt: Option<Vec<u8>>,
+    },
+    Make {
+        options: Box<PublicKeyCredentialCreationOptions>,
+        client_data: Vec<u8>,
+    },
     ChangePin,
 }
 
@@ -32,6 +43,11 @@ impl Wish {
         }
     }
 
+    /// Whether a key may answer with what it knows itself.
+    pub(super) fn is_discoverable(&self) -> bool {
+        matches!(self, Self::Assert { discoverable: true, .. })
+    }
+
     /// The wish, as this key's driver is told it.
     pub(super) fn command(&self, key: &Key, verification: Verification, left: Duration) -> Command {
         let within_ms = milliseconds(left);
@@ -51,6 +67,7 @@ impl Wish {
                 user_name: options.user.name.clone(),
                 exclude: options.exclude_credentials.iter().flatten().map(|it| Bytes(it.id.clone())).collect(),
                 verification,
+                discoverable: key.info.discoverable && is_discoverable(options),
                 hmac_secret: key.info.hmac_secret,
                 within_ms,
             })),

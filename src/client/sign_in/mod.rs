@@ -1,7 +1,8 @@
-//! Being signed in at an authority across a network: what is kept of it, and the two ways to get there, in a browser here
-//! (RFC 8252) or in one elsewhere (RFC 8628).
+//! Being signed in at an authority across a network: what is kept of it, and the ways to get there, in a browser here
+//! (RFC 8252), in one elsewhere (RFC 8628), or without one, by a security key or an invitation (`direct.rs`).
 
 mod browser;
+mod direct;
 mod loopback;
 
 use super::Device;
@@ -91,6 +92,10 @@ pub enum Way {
     OwnBrowser,
     /// A browser anywhere.
     Elsewhere,
+    /// No browser: a security key says who it is.
+    Key,
+    /// No browser: an administrator's invitation, to enrol a first key.
+    Invitation,
 }
 
 /// Signs this device in, with a key made for it. Nothing is kept yet.
@@ -100,15 +105,28 @@ pub enum Way {
 /// not to what was asked.
 pub fn sign_in(device: &Device, way: Way) -> Result<(Session, String), Error> {
     let api = device.api()?;
-    if !api.offers_sign_in()? {
-        return Err(Error::new(ErrorCode::Denied, format!("nobody can sign in at {}", device.authority))
-            .hint("whoever runs it can add [sign_in] to authority.toml"));
+    let offers = api.offers()?;
+    match way {
+        Way::Browser | Way::OwnBrowser | Way::Elsewhere if offers.browser.is_some() => {}
+        Way::Key | Way::Invitation if offers.direct.is_some() => {}
+        Way::Browser | Way::OwnBrowser | Way::Elsewhere if offers.direct.is_some() => {
+            let what = format!("{} has no identity provider to sign in with", device.authority);
+            return Err(
+                Error::new(ErrorCode::Denied, what).hint("`elevate login --key` signs in with your security key")
+            );
+        }
+        Way::Browser | Way::OwnBrowser | Way::Elsewhere | Way::Key | Way::Invitation => {
+            return Err(Error::new(ErrorCode::Denied, format!("nobody can sign in at {}", device.authority))
+                .hint("whoever runs it can add [sign_in] to authority.toml"));
+        }
     }
     let key = ProofKey::generate().map_err(|error| Error::failed(error.to_string()))?;
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let answer = match way {
         Way::Browser | Way::OwnBrowser => with_browser(device, api, &key, &host, way == Way::Browser)?,
         Way::Elsewhere => elsewhere(device, api, &key, &host)?,
+        Way::Key => direct::with_key(device, api, &key, &host)?,
+        Way::Invitation => direct::with_invitation(device, api, &key, &host)?,
     };
     let SignInResponse { access_token: token, expires_at, subject, name, .. } = answer;
     Ok((Session { subject, token, key, expires_at }, name))

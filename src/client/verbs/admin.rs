@@ -3,15 +3,16 @@
 use crate::client::Device;
 use crate::client::cli::{AdminVerb, GrantVerb, KeysVerb, SecretVerb, UserVerb};
 use crate::client::error::Error;
-use crate::client::operation::{operate, store_sealed};
+use crate::client::operation::{self, operate, store_sealed};
 use crate::client::presence::Approval;
 use crate::client::sealing::{Identity, Recipient, seal};
 use crate::client::security_key::hardware::HardwareKeys;
 use crate::client::security_key::{SecurityKey as _, check_assertion};
 use crate::client::terminal::{Tty, read_stdin, stdin_is_terminal};
+use crate::protocol::display::escaped;
 use crate::protocol::encoding::{base64url, from_base64url, random};
 use crate::protocol::messages::{EnrolledKey, ErrorCode, OperationName, SealedFor};
-use crate::protocol::names::{KeyName, ResourceName};
+use crate::protocol::names::{KeyName, ResourceName, Ttl};
 use crate::protocol::secret::Secret;
 use serde_json::Value;
 use std::time::Duration;
@@ -42,12 +43,13 @@ pub fn run(device: &Device, verb: AdminVerb) -> Result<u8, Error> {
             show(device, Op::SecretList, "secrets", &["resource", "set_at"])
         }
         AdminVerb::User { verb: UserVerb::List } => {
-            show(device, Op::UserList, "users", &["user", "name", "created_at", "disabled_at"])
+            show(device, Op::UserList, "users", &["user", "name", "created_at", "disabled_at", "invited_until"])
         }
         AdminVerb::User { verb: UserVerb::Disable { user } } => {
             let text = format!("{user} is shut out and holds nothing");
             change(device, Op::UserDisable, Some(&user), None, &text)
         }
+        AdminVerb::User { verb: UserVerb::Invite { ttl, user } } => invite(device, &user, ttl),
         AdminVerb::User { verb: UserVerb::Enable { user } } => {
             let text = format!("{user} may ask again");
             change(device, Op::UserEnable, Some(&user), None, &text)
@@ -67,6 +69,22 @@ pub fn run(device: &Device, verb: AdminVerb) -> Result<u8, Error> {
             change(device, Op::KeysRotate, None, None, text)
         }
     }
+}
+
+/// The invitation alone goes to stdout: it is handed on.
+fn invite(device: &Device, user: &str, ttl: Option<Ttl>) -> Result<u8, Error> {
+    let mut answer = operation::invite(device, user, ttl)?;
+    answer["version"] = 1.into();
+    answer["operation"] = OperationName::UserInvite.name().into();
+    answer["target"] = user.into();
+    let text = |name: &str| escaped(answer[name].as_str().unwrap_or_default());
+    device.terminal.text(&format!(
+        "elevate: hand this to {}, who enrols a first key with it until {}\n  `elevate login --invitation`\n",
+        text("user"),
+        text("expires_at")
+    ));
+    device.terminal.answer(&answer, || format!("{}\n", text("invitation")))?;
+    Ok(0)
 }
 
 /// Each key is touched once, to give what the secret is sealed with: nothing that was written down before is trusted.

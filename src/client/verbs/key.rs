@@ -1,6 +1,7 @@
 //! `elevate key`: enrolment in two rounds, vouched for by an elevation; the list; removal.
 
 use crate::client::Device;
+use crate::client::address::Address;
 use crate::client::cli::KeyVerb;
 use crate::client::error::Error;
 use crate::client::operation::{operate, vouch};
@@ -66,9 +67,16 @@ fn enroll_with(
     let approval = Approval::new(device, shown, Duration::from_mins(2));
     let credential = key.make_credential(&challenge.public_key, &approval)?;
     let credential_id = credential.id.clone();
+    let discoverable = credential.extensions.cred_props.as_ref().and_then(|props| props.rk);
     let finished = api.finish_enrolment(&EnrolmentResponse { enrolment: challenge.enrolment, credential }, &proof);
     if finished.is_err() {
         forget(&credential_id)?;
+    } else if matches!(device.authority, Address::Network(_) | Address::Loopback(_)) {
+        device.terminal.note(if discoverable == Some(true) {
+            "`elevate login --key` signs in with this key, on any device"
+        } else {
+            "the key has no room to know whose it is: `elevate login --key` signs in with it on this device only"
+        });
     }
     finished
 }

@@ -50,7 +50,16 @@ pub fn run(device: &Device, way: Way) -> Result<u8, Error> {
         "expires_at": session.expires_at,
     });
     device.terminal.answer(&answer, || {
-        format!("signed in to {} as {}, until {} at the latest\n", device.authority, escaped(&name), session.expires_at)
+        let (authority, name, until) = (&device.authority, escaped(&name), session.expires_at);
+        match way {
+            Way::Browser | Way::OwnBrowser | Way::Elsewhere | Way::Key => {
+                format!("signed in to {authority} as {name}, until {until} at the latest\n")
+            }
+            Way::Invitation => format!(
+                "signed in to {authority} as {name}, until {until}, to enrol a key:\n  \
+                 `elevate key enroll NAME`, then `elevate login --key`\n"
+            ),
+        }
     })?;
     Ok(0)
 }

@@ -186,11 +186,13 @@ fn run_verb(
         }
         Verb::Drop { resources } if resources.is_empty() => drop::run(&device()?, &Which::Device),
         Verb::Drop { resources } => drop::run(&device()?, &Which::Of(&resources)),
-        Verb::Login { device: elsewhere, no_browser } => {
-            let way = match (elsewhere, no_browser) {
-                (true, _) => Way::Elsewhere,
-                (false, true) => Way::OwnBrowser,
-                (false, false) => Way::Browser,
+        Verb::Login { device: elsewhere, no_browser, key, invitation } => {
+            let way = match (elsewhere, no_browser, key, invitation) {
+                (true, ..) => Way::Elsewhere,
+                (_, true, ..) => Way::OwnBrowser,
+                (_, _, true, _) => Way::Key,
+                (.., true) => Way::Invitation,
+                (false, false, false, false) => Way::Browser,
             };
             login::run(&device()?, way)
         }

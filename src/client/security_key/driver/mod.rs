@@ -87,6 +87,9 @@ pub struct Make {
     pub exclude: Vec<Bytes>,
     /// How the user is verified.
     pub verification: Verification,
+    /// Whether the key is to know by itself whose it is (`rk`), where it has room.
+    #[serde(default)]
+    pub discoverable: bool,
     /// Whether the credential is to have an `hmac-secret`.
     pub hmac_secret: bool,
     /// Milliseconds it may take.
@@ -100,7 +103,7 @@ pub struct Assert {
     pub rp_id: String,
     /// clientDataJSON.
     pub client_data: Bytes,
-    /// Which credentials may answer.
+    /// Which credentials may answer; where none is named, those that the key knows.
     pub allow: Vec<Bytes>,
     /// How the user is verified.
     pub verification: Verification,
@@ -134,8 +137,14 @@ pub enum Answer {
     Found(Vec<Bytes>),
     /// It was touched.
     Selected,
-    /// A new credential: its attestation object (`WebAuthn` Level 3, section 6.5).
-    Made(Bytes),
+    /// A new credential.
+    Made {
+        /// Its attestation object (`WebAuthn` Level 3, section 6.5).
+        object: Bytes,
+        /// Whether the key knows by itself whose it is.
+        #[serde(default)]
+        discoverable: bool,
+    },
     /// An assertion.
     Asserted {
         /// Of which credential; empty where only one was allowed.
@@ -144,6 +153,9 @@ pub enum Answer {
         authenticator_data: Bytes,
         /// DER.
         signature: Bytes,
+        /// Whose, where the key knows it.
+        #[serde(default)]
+        user_handle: Option<Bytes>,
         /// Output of `hmac-secret`, base64url of 32 bytes.
         hmac_output: Option<Secret>,
     },
@@ -170,6 +182,9 @@ pub struct KeyInfo {
     pub permissions: bool,
     /// Whether it knows authenticatorSelection.
     pub selection: bool,
+    /// Whether it has room for credentials that it knows by itself.
+    #[serde(default)]
+    pub discoverable: bool,
     /// Whether it knows `hmac-secret`.
     pub hmac_secret: bool,
     /// Whether the PIN must be changed before it is used.

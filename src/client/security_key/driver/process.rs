@@ -148,6 +148,7 @@ impl Driven {
             built_in: option("uv"),
             permissions: option("pinUvAuthToken") == Some(true),
             selection: info.versions.iter().any(|version| version == "FIDO_2_1"),
+            discoverable: option("rk") == Some(true),
             hmac_secret: info.extensions.iter().any(|extension| extension == "hmac-secret"),
             must_change_pin: info.force_pin_change,
             min_pin: info.min_pin_length.max(4),
@@ -180,7 +181,13 @@ impl Driven {
                 self.call(Duration::from_millis(within_ms), None, FidoKeyHid::selection)?;
                 Ok(Answer::Selected)
             }
-            Command::Make(make) => self.make(&make),
+            Command::Make(make) => match self.make(&make) {
+                // Preferred is not required: a key without room makes one that it does not keep.
+                Err(Fault::Status(status::KEY_STORE_FULL)) if make.discoverable => {
+                    self.make(&Make { discoverable: false, ..*make })
+                }
+                done => done,
+            },
             Command::Assert(assert) => self.assert(&assert),
             Command::Retries => Ok(Answer::Retries {
                 pin: self.retries(FidoKeyHid::get_pin_retries)?,
@@ -241,6 +248,9 @@ impl Driven {
         for credential in &make.exclude {
             arguments = arguments.exclude_authenticator(&credential.0);
         }
+        if make.discoverable {
+            arguments = arguments.resident_key();
+        }
         if make.hmac_secret {
             arguments = arguments.extensions(&[CredentialExtension::HmacSecret(Some(true))]);
         }
@@ -249,7 +259,8 @@ impl Driven {
         let attestation = self.call(Duration::from_millis(make.within_ms), Some(permissions), |key| {
             key.make_credential_with_args(&arguments)
         })?;
-        attestation_object(&attestation).map(|object| Answer::Made(Bytes(object))).ok_or(Fault::Garbled)
+        let object = attestation_object(&attestation).map(Bytes).ok_or(Fault::Garbled)?;
+        Ok(Answer::Made { object, discoverable: make.discoverable })
     }
 
     fn assert(&self, assert: &Assert) -> Result<Answer, Fault> {
@@ -273,7 +284,12 @@ impl Driven {
         let permissions = Permissions { bits: GET_ASSERTION, rp_id: assert.rp_id.clone() };
         let within = Duration::from_millis(assert.within_ms);
         let got = self.call(within, Some(permissions), |key| key.get_assertion_with_args(&arguments))?;
-        let [assertion] = <[Assertion; 1]>::try_from(got).map_err(|_| Fault::Garbled)?;
+        // Of several that the key knows, the one that was made last comes first (CTAP 2.1 section 6.2.2).
+        let assertion = match <[Assertion; 1]>::try_from(got) {
+            Ok([assertion]) => assertion,
+            Err(several) if assert.allow.is_empty() => several.into_iter().next().ok_or(Fault::Garbled)?,
+            Err(_) => return Err(Fault::Garbled),
+        };
         let hmac_output = assertion.extensions.iter().find_map(|extension| match extension {
             AssertionExtension::HmacSecret(Some(output)) => Some(Secret::new(base64url(output))),
             _ => None,
@@ -282,6 +298,7 @@ impl Driven {
             credential_id: Bytes(assertion.credential_id),
             authenticator_data: Bytes(assertion.auth_data),
             signature: Bytes(assertion.signature),
+            user_handle: Some(Bytes(assertion.user.id)).filter(|handle| !handle.0.is_empty()),
             hmac_output,
         })
     }

@@ -891,6 +891,36 @@ pub const SCENARIOS: &[Scenario] = &[
         exit: Exit::Status(3),
         ..SCENARIO
     },
+    Scenario {
+        name: "signing in with the key, which knows by itself whose it is",
+        given: &[
+            Given::File("direct.sh", include_str!("direct.sh")),
+            Given::Service("sh /home/person/direct.sh", "the person is invited"),
+            Given::File(".config/elevate/elevate.toml", "authority = \"http://localhost:8470\"\n"),
+            Given::Run("sh -c 'elevate login --invitation </run/invitation'"),
+            Given::Key(1, "--state /run/keys/1.state --touch 150 --pin 1234"),
+            Given::RunTyping("elevate key enroll work", &[Step::Wait("PIN of Virtual key 1"), Step::Secret("1234\r")]),
+            // As on a device that never heard of it.
+            Given::Run("sh -c 'rm $(find .local/share/elevate -name credentials)'"),
+        ],
+        run: "elevate login --key",
+        types: &[Step::Wait("PIN of"), Step::Secret("1234\r")],
+        expects: &[
+            "elevate: sign in to http://localhost:8470 on this device?",
+            "signed in to http://localhost:8470 as person, until *",
+        ],
+        ..SCENARIO
+    },
+    Scenario {
+        name: "signing in with a key that is nobody's",
+        continues: true,
+        given: &[Given::Key(1, "--touch 150 --pin 1234")],
+        run: "elevate login --key",
+        types: &[Step::Wait("PIN of"), Step::Secret("1234\r"), Step::Wait("is not enrolled here"), Step::Type("\x03")],
+        expects: &["Virtual key 1 is not enrolled here"],
+        exit: Exit::Signal(2),
+        ..SCENARIO
+    },
     // ------------------------------------------------------------------- the virtual key, as libfido2's tools find it
     Scenario {
         name: "libfido2: what the key says of itself",

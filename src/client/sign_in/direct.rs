@@ -1,0 +1,131 @@
+//! Signing in without a browser (draft-ietf-oauth-first-party-apps): a security key says who it is, or the person brings
+//! an invitation. What comes of it is an authorization code as any other.
+
+use crate::client::Device;
+use crate::client::authority_api::{AuthorityApi, Authorization};
+use crate::client::error::Error;
+use crate::client::presence::Approval;
+use crate::client::security_key::{check_sign_in, for_sign_in};
+use crate::client::terminal::{Tty, read_stdin, stdin_is_terminal};
+use crate::clock::seconds_between;
+use crate::protocol::CLIENT_ID;
+use crate::protocol::display::escaped;
+use crate::protocol::dpop::ProofKey;
+use crate::protocol::encoding::{base64url, from_base64url, random, sha256};
+use crate::protocol::messages::{AUTHORIZATION_CODE, ErrorCode, SignInChallenge, SignInResponse};
+use crate::protocol::secret::Secret;
+use std::time::Duration;
+
+/// Bytes of an invitation with whatever is around it.
+const INVITATION_MAX: usize = 256;
+
+/// A security key says who it is.
+pub(super) fn with_key(
+    device: &Device,
+    api: &AuthorityApi,
+    key: &ProofKey,
+    host: &str,
+) -> Result<SignInResponse, Error> {
+    let flow = Flow::new(api, key, host);
+    let Authorization::Challenge(challenge) = flow.ask(&[])? else {
+        return Err(Error::failed("the authority asks for no key"));
+    };
+    let assertion = assert(device, api, key, &challenge)?;
+    let answer = [("auth_session", challenge.auth_session.as_str()), ("authn_response", &assertion)];
+    match flow.ask(&answer)? {
+        Authorization::Code(code) => flow.redeem(&code),
+        Authorization::Challenge(_) => Err(Error::failed("the authority asks a second time")),
+    }
+}
+
+/// An administrator's invitation.
+pub(super) fn with_invitation(
+    device: &Device,
+    api: &AuthorityApi,
+    key: &ProofKey,
+    host: &str,
+) -> Result<SignInResponse, Error> {
+    let invitation = read_invitation(device)?;
+    let flow = Flow::new(api, key, host);
+    match flow.ask(&[("invitation", invitation.expose().trim())])? {
+        Authorization::Code(code) => flow.redeem(&code),
+        Authorization::Challenge(_) => Err(Error::failed("the authority takes no invitation")),
+    }
+}
+
+/// One sign-in, from the first question to the token.
+struct Flow<'a> {
+    api: &'a AuthorityApi,
+    key: &'a ProofKey,
+    host: &'a str,
+    verifier: String,
+}
+
+impl<'a> Flow<'a> {
+    fn new(api: &'a AuthorityApi, key: &'a ProofKey, host: &'a str) -> Self {
+        Self { api, key, host, verifier: base64url(random::<32>()) }
+    }
+
+    fn ask(&self, more: &[(&str, &str)]) -> Result<Authorization, Error> {
+        let code_challenge = base64url(sha256(&[self.verifier.as_bytes()]));
+        let mut form = vec![
+            ("client_id", CLIENT_ID),
+            ("code_challenge", code_challenge.as_str()),
+            ("code_challenge_method", "S256"),
+            ("elevate_host", self.host),
+        ];
+        form.extend(more);
+        self.api.authorize(&form, self.key)
+    }
+
+    fn redeem(&self, code: &Secret) -> Result<SignInResponse, Error> {
+        let form = [
+            ("grant_type", AUTHORIZATION_CODE),
+            ("client_id", CLIENT_ID),
+            ("code", code.expose()),
+            ("code_verifier", &self.verifier),
+        ];
+        self.api.redeem(&form, self.key)
+    }
+}
+
+/// Rebuilds the challenge from what *we* asked, shows it, and has it signed. If one byte differs nothing is touched.
+fn assert(device: &Device, api: &AuthorityApi, key: &ProofKey, challenge: &SignInChallenge) -> Result<String, Error> {
+    let SignInChallenge { auth_session, authn_params_public_key: options, elevate_txn, elevate_nonce, .. } = challenge;
+    let issuer = api.known().issuer.as_str();
+    let expires = elevate_txn
+        .rebuild(issuer, key.jkt(), auth_session, elevate_nonce, &options.challenge)
+        .map_err(|error| Error::new(ErrorCode::VerificationFailed, error.to_string()).hint("nothing was touched"))?;
+    if options.rp_id != api.known().rp_id() {
+        return Err(Error::new(ErrorCode::VerificationFailed, "the authority asks for a key of another relying party"));
+    }
+    let limit = Duration::from_secs(seconds_between(device.clock.now(), expires));
+    let shown = format!("\nelevate: sign in to {} on this device?\n", escaped(&device.authority.to_string()));
+    let known: Vec<Vec<u8>> = api.names().credentials().iter().filter_map(|(id, _)| from_base64url(id)).collect();
+    let security_key = for_sign_in(device, &options.rp_id, &known);
+    let assertion = security_key.get_discoverable_assertion(options, &known, &Approval::new(device, shown, limit));
+    let assertion =
+        assertion.map_err(|error| if error.code == ErrorCode::NoSecurityKey { error.hint(NO_KEY) } else { error })?;
+    check_sign_in(device, options, &assertion)?;
+    serde_json::to_string(&assertion).map_err(|error| Error::failed(error.to_string()))
+}
+
+const NO_KEY: &str = "a key that was enrolled elsewhere and has no room to know whose it is signs in only where this device \
+                      heard of it: sign in another way, then `elevate key list`";
+
+/// From a prompt at a terminal, else from stdin; never from an argument, which everybody on the machine could read.
+fn read_invitation(device: &Device) -> Result<Secret, Error> {
+    let invitation = if stdin_is_terminal() {
+        let mut tty =
+            Tty::open().ok_or_else(|| Error::new(ErrorCode::InteractionRequired, "there is no terminal to ask at"))?;
+        tty.secret("Invitation (not shown)")?
+    } else {
+        read_stdin(INVITATION_MAX, device.patience().stdin())?
+    };
+    if invitation.expose().trim().is_empty() {
+        return Err(
+            Error::usage("the invitation is empty").hint("an administrator makes one with `elevate admin user invite`")
+        );
+    }
+    Ok(invitation)
+}
