@@ -297,7 +297,7 @@ async fn a_signing_key_rotated_on_one_node_is_every_nodes() {
     let kid = |token: &str| jsonwebtoken::decode_header(token).unwrap().kid.unwrap();
     for rotated_at in [0, 2] {
         let old = nodes.node(1).ask(&Ask::new("wiki"), &proof_key()).await.grant().access_token;
-        let new = nodes.node(rotated_at).operate(OperationName::KeysRotate, None, None, &key).await.unwrap();
+        let new = nodes.node(rotated_at).operate(OperationName::SigningKeyRotate, None, None, &key).await.unwrap();
         let (new, rotated) = (new["kid"].as_str().unwrap(), Instant::now());
         let token = nodes.node(rotated_at).ask(&Ask::new("wiki"), &proof_key()).await.grant().access_token;
         assert_eq!(kid(token.expose()), new);

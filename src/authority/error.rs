@@ -110,6 +110,14 @@ pub enum Refusal {
     /// More requests than the caller's budget holds; in how many seconds there is room again.
     #[error("too many requests from you at once")]
     Flood(u64),
+    /// What is stored of a resource is none that this version knows.
+    #[error("the resource '{}' is stored, and can't be used: {reason}", escaped(name))]
+    BrokenResource {
+        /// Which.
+        name: String,
+        /// Why.
+        reason: String,
+    },
     /// The resource has no secret yet.
     #[error("no secret is stored for '{0}'")]
     NoSecret(String),
@@ -135,8 +143,13 @@ pub enum Refusal {
     #[error("the authority failed on this request")]
     Broken,
     /// `prompt=none`, and policy asks for a touch.
-    #[error("this takes {}", .0.takes())]
-    InteractionRequired(Assurance),
+    #[error("this takes {}", .assurance.takes())]
+    InteractionRequired {
+        /// The rung.
+        assurance: Assurance,
+        /// Whether what comes of it can be kept: an operation is approved each time.
+        kept: bool,
+    },
     /// Sealing, signing or opening failed.
     #[error("the authority's keys can't be used: {0}")]
     Keys(&'static str),
@@ -185,7 +198,7 @@ impl Refusal {
             Self::Malformed(_) => (400, "invalid_request", ErrorCode::Usage),
             Self::NoSuchPath(_) => (404, "invalid_request", ErrorCode::Failed),
             Self::Broken => (500, "server_error", ErrorCode::Failed),
-            Self::InteractionRequired(_) => (400, "interaction_required", ErrorCode::InteractionRequired),
+            Self::InteractionRequired { .. } => (400, "interaction_required", ErrorCode::InteractionRequired),
             Self::UnknownResource(_) => (400, "invalid_target", ErrorCode::Usage),
             Self::NotTheCaller { .. } => (403, "invalid_request", ErrorCode::Denied),
             Self::UserDisabled(_) | Self::Denied { .. } | Self::SoftwareKey | Self::NotAttested(_) => {
@@ -205,7 +218,7 @@ impl Refusal {
             Self::TooMany => (429, "slow_down", ErrorCode::Denied),
             Self::Flood(_) => (429, "slow_down", ErrorCode::Failed),
             Self::NoSecret(_) | Self::Conflict(_) => (409, "invalid_request", ErrorCode::No),
-            Self::Store(_) | Self::Audit(_) | Self::Policy(_) | Self::Keys(_) => {
+            Self::Store(_) | Self::Audit(_) | Self::Policy(_) | Self::Keys(_) | Self::BrokenResource { .. } => {
                 (503, "temporarily_unavailable", ErrorCode::Failed)
             }
         }
@@ -235,7 +248,13 @@ impl Refusal {
             Self::NoSecret(name) => format!("put it in with `elevate admin secret set {name}`"),
             Self::Store(error) => error.hint().to_owned(),
             Self::Audit(error) => error.hint().to_owned(),
-            Self::InteractionRequired(_) => "run it without -n first: the grant is then kept for a while".to_owned(),
+            Self::InteractionRequired { kept: true, .. } => {
+                "run it without -n first: the grant is then kept for a while".to_owned()
+            }
+            Self::InteractionRequired { kept: false, .. } => "run it without -n".to_owned(),
+            Self::BrokenResource { name, .. } => {
+                format!("an administrator can set it anew with `elevate admin resource set {name}`")
+            }
             Self::SoftwareKey => {
                 "enrol a hardware key, or set `allow_software_keys = true` in authority.toml".to_owned()
             }
@@ -289,7 +308,8 @@ impl Refusal {
             | Self::SoftwareKey
             | Self::NoSuchPath(_)
             | Self::Broken
-            | Self::InteractionRequired(_)
+            | Self::BrokenResource { .. }
+            | Self::InteractionRequired { .. }
             | Self::Keys(_) => None,
         }
     }
@@ -326,7 +346,8 @@ impl Refusal {
             | Self::Policy(_)
             | Self::SoftwareKey
             | Self::Broken
-            | Self::InteractionRequired(_)
+            | Self::BrokenResource { .. }
+            | Self::InteractionRequired { .. }
             | Self::Keys(_) => self.to_string(),
         }
     }

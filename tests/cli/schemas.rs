@@ -34,8 +34,8 @@ const ANSWERS: &[(&str, &str)] = &[
     ("admin user enable", "admin-change"),
     ("admin grant list", "admin-grant-list"),
     ("admin grant revoke", "admin-change"),
-    ("admin keys list", "admin-keys-list"),
-    ("admin keys rotate", "admin-change"),
+    ("admin signing-key list", "admin-signing-key-list"),
+    ("admin signing-key rotate", "admin-change"),
 ];
 
 /// No verb of its own: `elevate RESOURCE`, an option, and what goes to stderr.
@@ -212,9 +212,9 @@ fn what_administrators_do_answers_as_the_schemas_say() {
     schemas.answer("admin-user-list", &json(&["admin", "user", "list"]));
     let me = format!("uid:{}", rustix::process::getuid().as_raw());
     schemas.answer("admin-change", &json(&["admin", "user", "enable", &me]));
-    let rotated = schemas.answer("admin-change", &json(&["admin", "keys", "rotate"]));
+    let rotated = schemas.answer("admin-change", &json(&["admin", "signing-key", "rotate"]));
     assert!(rotated["kid"].is_string() && rotated["target"].is_null(), "{rotated}");
-    let keys = schemas.answer("admin-keys-list", &json(&["admin", "keys", "list"]));
+    let keys = schemas.answer("admin-signing-key-list", &json(&["admin", "signing-key", "list"]));
     assert_eq!(keys["keys"].as_array().unwrap().len(), 2, "{keys}");
 }
 

@@ -245,8 +245,8 @@ const OPERATIONS: [OperationName; 12] = [
     OperationName::UserEnable,
     OperationName::GrantList,
     OperationName::GrantRevoke,
-    OperationName::KeysList,
-    OperationName::KeysRotate,
+    OperationName::SigningKeyList,
+    OperationName::SigningKeyRotate,
 ];
 
 prop_compose! {

@@ -149,8 +149,8 @@ pub async fn asking(authority: &Authority, request: &TokenRequest) -> Result<Sub
         let mut entry = Entry::new(Event::ElevationDenied, ElevationId::fresh(), json!({ "sub": subject }));
         // A name that is none of ours is the caller's own text.
         let named = ResourceName::from_indicator(&request.resource).ok();
-        let rules = authority.rules().await?;
-        entry.resource = named.filter(|name| rules.config.resources.contains_key(name)).map(|name| name.to_string());
+        let catalogue = authority.catalogue(&authority.rules().await?).await?;
+        entry.resource = named.filter(|name| catalogue.resource(name).is_ok()).map(|name| name.to_string());
         entry.cause = Some(rejected.refusal.cause());
         authority.audit.record(entry, Vec::new()).await?;
     }

@@ -3,7 +3,7 @@
 use crate::client::Device;
 use crate::client::cli::KeyVerb;
 use crate::client::error::Error;
-use crate::client::operation::{operate, vouch};
+use crate::client::operation::{operate, request, vouch};
 use crate::client::presence::Approval;
 use crate::client::security_key::hardware::HardwareKeys;
 use crate::client::security_key::{SecurityKey, software::SoftwareKey};
@@ -57,7 +57,8 @@ fn enroll_with(
     let resource = Some(name.to_string());
     let request = EnrolmentRequest { name, salt: base64url(random::<16>()) };
     let body = serde_json::to_vec(&request).map_err(|error| Error::failed(error.to_string()))?;
-    let (grant, proof) = vouch(device, OperationName::KeyEnroll, resource, &body)?;
+    let does = format!("enrol a security key of yours as '{}'", request.name);
+    let (grant, proof) = vouch(device, OperationName::KeyEnroll, resource, &body, &does)?;
     let api = device.api()?;
     let challenge = api.begin_enrolment(&body, &grant.access_token, &proof)?;
     if challenge.public_key.rp.id != device.known()?.rp_id() {
@@ -138,7 +139,8 @@ fn remove(device: &Device, name: &KeyName) -> Result<u8, Error> {
         let secrets = key.only_one_for.join(", ");
         device.terminal.note(&format!("only {name} opens what is sealed in {secrets}: without it that is lost"));
     }
-    operate(device, OperationName::KeyRemove, Some(name.to_string()), None)?;
+    let does = format!("remove your security key '{name}'");
+    operate(device, OperationName::KeyRemove, request(Some(name.as_str())), &does)?;
     SoftwareKey::on(&device.places.device).forget(&key.credential_id)?;
     device.terminal.answer(&json!({ "version": 1, "removed": name }), || format!("{name} removed\n"))?;
     Ok(0)
