@@ -1283,6 +1283,8 @@ async fn secret_in_debug() {
         target: Some("deploy-key".into()),
         secret: Some(Secret::new(secret.into())),
         sealed_for: None,
+        definition: None,
+        key: None,
         salt: String::new(),
     };
     let held = elevate::client::elevation::Held {

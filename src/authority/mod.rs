@@ -20,6 +20,7 @@ pub mod moving;
 pub mod operations;
 pub mod policy;
 pub mod proofs;
+pub mod recovery;
 pub mod relying_party;
 pub mod reset;
 pub mod routes;

@@ -215,11 +215,15 @@ async fn effect(
             });
             Effect::read(json!({ "grants": shown.collect::<Vec<_>>() }))
         }
-        OperationName::GrantRevoke => Effect::change(Event::GrantRevoked, vec![Change::RevokeGrant { id: target()?, at }]),
+        OperationName::GrantRevoke => {
+            Effect::change(Event::GrantRevoked, vec![Change::RevokeGrant { id: target()?, at }])
+        }
         OperationName::SessionList => Effect::read(people::sessions(authority, at).await?),
         OperationName::SessionEnd => people::end_session(authority, &target()?, at).await?,
         OperationName::UserKeyList => Effect::read(people::keys(authority, request.target.as_deref()).await?),
-        OperationName::UserKeyRemove => people::remove_key(authority, authorized.sub(), &target()?).await?,
+        OperationName::UserKeyRemove => {
+            people::remove_key(authority, authorized.sub(), &target()?, request.key).await?
+        }
         OperationName::ResourceList => Effect::read(resources::list(authority).await?),
         OperationName::ResourceSet => resources::set(authority, &target()?, request.definition, at).await?,
         OperationName::ResourceRemove => resources::remove(authority, &target()?).await?,

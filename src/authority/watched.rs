@@ -80,7 +80,15 @@ impl Watched {
     /// [`StoreError`].
     pub async fn look_again(&self) -> Result<Arc<Seen>, StoreError> {
         let read = Instant::now();
-        let seen = Arc::new(look(&self.store, Some(&self.known().0)).await?);
+        let before = self.known().0;
+        let seen = Arc::new(look(&self.store, Some(&before)).await?);
+        for recovery in seen.recoveries.iter().filter(|recovery| !before.recoveries.contains(recovery)) {
+            tracing::error!(
+                user = recovery.user,
+                elevation = recovery.elevation,
+                "the keys of an administrator were removed on the machine, without anybody's proof"
+            );
+        }
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         // Another one may have begun later and ended first.
         if state.1 < read {

@@ -4,6 +4,7 @@ use super::Device;
 use super::authority_api::{AuthorityApi, TokenAnswer};
 use super::error::Error;
 use super::grant_store::{KeyringError, StoredGrant};
+use super::known_keys;
 use super::presence::Approval;
 use super::progress::Event;
 use super::sealing::{Identity, unseal};
@@ -244,6 +245,10 @@ pub fn ask(
         TokenAnswer::StepUp(step_up) => {
             tracing::debug!(acr = step_up.elevate_txn.acr_values, "a step-up is asked");
             refuse_useless(wanted, step_up.elevate_kind)?;
+            // A step-up takes a key: an authority that lists none is one that does not tell.
+            if !step_up.elevate_enrolled.is_empty() {
+                known_keys::heard(device, &step_up.elevate_enrolled, &step_up.elevate_recoveries);
+            }
             let approval = approve(device, wanted, &asked, &step_up)?;
             request.auth_session = Some(step_up.auth_session.clone());
             request.authn_response = Some(approval.assertion.clone());

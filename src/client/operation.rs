@@ -43,7 +43,8 @@ pub fn vouch(
     does: &str,
 ) -> Result<(StoredGrant, ProofKey), Error> {
     let operation = Operation { name, target, body_sha256: base64url(sha256(&[body])) };
-    let wanted = Wanted { cache: Cache::Ignore, does: Some(does.to_owned()), ..Wanted::of(AUTHORITY_RESOURCE.parse()?) };
+    let wanted =
+        Wanted { cache: Cache::Ignore, does: Some(does.to_owned()), ..Wanted::of(AUTHORITY_RESOURCE.parse()?) };
     let (grant, _) = ask(device, device.api()?, &wanted, Some(operation))?;
     let key = ProofKey::from_stored(grant.proof_key.clone()).map_err(|error| Error::failed(error.to_string()))?;
     Ok((grant, key))

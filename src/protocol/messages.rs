@@ -595,7 +595,7 @@ pub struct SealedFor {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OperationRequest {
-    /// What it concerns: a resource, a user, the id of a grant or sign-in, or `USER KEY` for somebody's key.
+    /// What it concerns: a resource, a user, or the id of a grant or sign-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
     /// For `secret.set`.
@@ -604,6 +604,9 @@ pub struct OperationRequest {
     /// For `secret.set`: `secret` is an age file in ASCII armor that these keys unseal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed_for: Option<SealedFor>,
+    /// For `user_key.remove`: which of the user's keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyName>,
     /// For `resource.set`: the resource's table, as in `authority.toml`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<serde_json::Value>,

@@ -32,6 +32,14 @@ const ANSWERS: &[(&str, &str)] = &[
     ("admin user list", "admin-user-list"),
     ("admin user disable", "admin-change"),
     ("admin user enable", "admin-change"),
+    ("admin session list", "admin-session-list"),
+    ("admin session end", "admin-change"),
+    ("admin key list", "admin-key-list"),
+    ("admin key remove", "admin-change"),
+    ("admin resource list", "admin-resource-list"),
+    ("admin resource show", "admin-resource-show"),
+    ("admin resource set", "admin-change"),
+    ("admin resource remove", "admin-change"),
     ("admin grant list", "admin-grant-list"),
     ("admin grant revoke", "admin-change"),
     ("admin signing-key list", "admin-signing-key-list"),
@@ -209,6 +217,18 @@ fn what_administrators_do_answers_as_the_schemas_say() {
     let revoked = schemas.answer("admin-change", &json(&["admin", "grant", "revoke", &grant]));
     assert_eq!((&revoked["operation"], &revoked["target"]), (&"grant.revoke".into(), &grant.into()));
 
+    schemas.answer("admin-session-list", &json(&["admin", "session", "list"]));
+    let keys = schemas.answer("admin-key-list", &json(&["admin", "key", "list"]));
+    assert_eq!(keys["keys"][0]["name"], "laptop", "{keys}");
+    let file = home.beside("new.toml").display().to_string();
+    std::fs::write(&file, "kind = \"secret\"\nsensitivity = \"low\"\n").unwrap();
+    let set = schemas.answer("admin-change", &json(&["admin", "resource", "set", "new", &file]));
+    assert_eq!((&set["operation"], &set["target"]), (&"resource.set".into(), &"new".into()));
+    let list = schemas.answer("admin-resource-list", &json(&["admin", "resource", "list"]));
+    assert!(list["resources"].as_array().unwrap().iter().any(|it| it["set_at"].is_string()), "{list}");
+    let shown = schemas.answer("admin-resource-show", &json(&["admin", "resource", "show", "new"]));
+    assert_eq!(shown["resource"]["definition"]["kind"], "secret");
+    schemas.answer("admin-change", &json(&["admin", "resource", "remove", "new"]));
     schemas.answer("admin-user-list", &json(&["admin", "user", "list"]));
     let me = format!("uid:{}", rustix::process::getuid().as_raw());
     schemas.answer("admin-change", &json(&["admin", "user", "enable", &me]));

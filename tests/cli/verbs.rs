@@ -501,7 +501,7 @@ fn admin_changes_take_a_touch_and_reading_none() {
         home.elevate(change).exits(4);
         assert_eq!(home.elevate(&[&["--json"], change].concat()).exits(4).error()["code"], "interaction_required");
     }
-    for look in ["secret", "user", "grant", "keys"] {
+    for look in ["secret", "user", "grant", "signing-key", "session", "key", "resource"] {
         home.elevate(&["-n", "admin", look, "list"]).ok();
     }
 }

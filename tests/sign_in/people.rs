@@ -51,6 +51,36 @@ fn a_person_signs_in_with_a_browser_and_out_again() {
 }
 
 #[test]
+fn an_administrator_signs_a_lost_device_out_and_removes_its_key() {
+    let mut company = Company::found("", "ES256");
+    company.sign_in("anna");
+    company.home.approve(&["key", "enroll", "--software", "laptop"]).ok();
+    company.home.elevate(&["token", "wiki"]).ok();
+    let (admin, anna) = (company.machine(), format!("{}#anna", company.issuer));
+    admin.approve(&["key", "enroll", "--software", "own"]).ok();
+    let list = admin.elevate(&["--json", "admin", "session", "list"]).ok().json();
+    let session = &list["sessions"][0];
+    assert_eq!((&session["user"], &session["name"]), (&anna.as_str().into(), &"Anna Example".into()), "{list}");
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let ended = admin.approve(&["admin", "session", "end", session["id"].as_str().unwrap()]).ok();
+    let host = session["host"].as_str().unwrap();
+    let asked = format!("to end the session of Anna Example ({anna}) on host {host} target");
+    assert!(words(&ended.tty).contains(&asked), "{ended:#?}");
+    let out = company.home.elevate(&["token", "-k", "wiki"]).exits(10);
+    assert!(out.stderr.contains("this device was signed out"), "{out:#?}");
+
+    let listed = admin.elevate(&["admin", "key", "list", &anna]).ok().stdout;
+    assert!(listed.contains("laptop") && !listed.contains("own"), "{listed}");
+    let removed = admin.approve(&["admin", "key", "remove", &anna, "laptop"]).ok();
+    assert!(words(&removed.tty).contains(&format!("remove the security key 'laptop' of {anna}")), "{removed:#?}");
+    // Anna hears of it when this device is next signed in, and once.
+    let again = company.sign_in("anna");
+    assert!(again.stderr.contains("elevate: your security key 'laptop' was removed since this device"), "{again:#?}");
+    let list = company.home.elevate(&["key", "list"]).ok();
+    assert_eq!((list.stderr.as_str(), list.stdout.contains("no keys")), ("", true), "{list:#?}");
+}
+
+#[test]
 fn a_device_without_a_browser_shows_a_code() {
     let company = Company::found("", "RS256");
     let mut tty = company.home.at_terminal(&["login", "--device"]);

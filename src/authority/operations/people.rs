@@ -8,6 +8,7 @@ use crate::authority::sign_in::Person;
 use crate::authority::store::{Change, SignInRow, UserRow};
 use crate::clock::seconds_between;
 use crate::log::leaf::Event;
+use crate::protocol::names::KeyName;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -79,19 +80,23 @@ async fn known(authority: &Authority, sub: &str) -> Result<String, Refusal> {
     Ok(user.sub)
 }
 
-/// Removes a key of somebody else's; `target` is whose and which. What it alone unsealed is lost with it, and recorded.
-pub(super) async fn remove_key(authority: &Authority, admin: &str, target: &str) -> Result<Effect, Refusal> {
-    let malformed = || Refusal::Malformed("user_key.remove is for USER KEY".into());
-    let (sub, name) = target.rsplit_once(' ').ok_or_else(malformed)?;
+/// Removes a key of somebody else's. What it alone unsealed is lost with it, and recorded.
+pub(super) async fn remove_key(
+    authority: &Authority,
+    admin: &str,
+    sub: &str,
+    name: Option<KeyName>,
+) -> Result<Effect, Refusal> {
+    let name = name.ok_or_else(|| Refusal::Malformed("user_key.remove needs a key".into()))?;
     if sub == admin {
         return Err(Refusal::Conflict("this key is yours: `elevate key remove` removes it"));
     }
     let keys = list_of(authority, &known(authority, sub).await?).await?;
-    let key = keys.into_iter().find(|key| key.name.as_str() == name);
+    let key = keys.into_iter().find(|key| key.name == name);
     let key = key.ok_or(Refusal::Conflict("they have no key of that name"))?;
     let about = json!({
         "user": sub, "name": key.name, "credential_id": key.credential_id, "only_one_for": key.only_one_for,
     });
-    let remove = Change::RemoveSecurityKey { sub: sub.to_owned(), name: name.to_owned() };
+    let remove = Change::RemoveSecurityKey { sub: sub.to_owned(), name: name.to_string() };
     Ok(Effect { about, ..Effect::change(Event::KeyRemoved, vec![remove]) })
 }

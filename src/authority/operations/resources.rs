@@ -19,9 +19,10 @@ const DEFINITION_MAX: usize = 32 << 10;
 pub(super) async fn list(authority: &Authority) -> Result<Value, Refusal> {
     authority.watched.look_again().await?;
     let catalogue = authority.catalogue(&authority.rules().await?).await?;
-    let declared = catalogue.declared().iter().map(|(name, resource)| {
-        json!({ "resource": name, "declared_in": "authority.toml", "definition": resource })
-    });
+    let declared = catalogue
+        .declared()
+        .iter()
+        .map(|(name, resource)| json!({ "resource": name, "declared_in": "authority.toml", "definition": resource }));
     let stored = catalogue.stored().iter().map(|(name, stored)| {
         let hidden = catalogue.declared().contains_key(name);
         let hidden = hidden.then(|| "authority.toml declares it as well, and the file wins".to_owned());
@@ -71,7 +72,9 @@ pub(super) async fn remove(authority: &Authority, target: &str) -> Result<Effect
 async fn ours(authority: &Authority, target: &str) -> Result<ResourceName, Refusal> {
     let name: ResourceName = target.parse()?;
     if authority.rules().await?.config.resources.contains_key(&name) {
-        return Err(Refusal::Conflict("authority.toml declares a resource of that name, and the file wins: change it there"));
+        return Err(Refusal::Conflict(
+            "authority.toml declares a resource of that name, and the file wins: change it there",
+        ));
     }
     Ok(name)
 }

@@ -38,7 +38,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn watched(&self) -> Result<[Option<String>; 2], StoreError> {
-        let query = sqlx::query_as("SELECT key, value FROM meta WHERE key IN ($1, $2)").bind(CATALOGUE).bind(RECOVERIES);
+        let query =
+            sqlx::query_as("SELECT key, value FROM meta WHERE key IN ($1, $2)").bind(CATALOGUE).bind(RECOVERIES);
         let mut rows: Vec<(String, String)> = self.read(query.fetch_all(&self.pool)).await?;
         let mut take = |key| rows.iter().position(|(known, _)| known == key).map(|place| rows.swap_remove(place).1);
         Ok([take(CATALOGUE), take(RECOVERIES)])

@@ -3,6 +3,7 @@
 use crate::client::Device;
 use crate::client::cli::KeyVerb;
 use crate::client::error::Error;
+use crate::client::known_keys;
 use crate::client::operation::{operate, request, vouch};
 use crate::client::presence::Approval;
 use crate::client::security_key::hardware::HardwareKeys;
@@ -68,8 +69,9 @@ fn enroll_with(
     let credential = key.make_credential(&challenge.public_key, &approval)?;
     let credential_id = credential.id.clone();
     let finished = api.finish_enrolment(&EnrolmentResponse { enrolment: challenge.enrolment, credential }, &proof);
-    if finished.is_err() {
-        forget(&credential_id)?;
+    match &finished {
+        Ok(key) => known_keys::enrolled_here(device, key),
+        Err(_) => forget(&credential_id)?,
     }
     finished
 }
@@ -105,6 +107,7 @@ pub fn pin_changed() -> Value {
 
 fn list(device: &Device) -> Result<u8, Error> {
     let keys = device.api()?.keys()?;
+    known_keys::heard_of(device, &keys);
     let rows = keys.iter().map(|key| {
         vec![
             key.name.to_string(),
@@ -141,6 +144,7 @@ fn remove(device: &Device, name: &KeyName) -> Result<u8, Error> {
     }
     let does = format!("remove your security key '{name}'");
     operate(device, OperationName::KeyRemove, request(Some(name.as_str())), &does)?;
+    known_keys::removed_here(device, &key.credential_id);
     SoftwareKey::on(&device.places.device).forget(&key.credential_id)?;
     device.terminal.answer(&json!({ "version": 1, "removed": name }), || format!("{name} removed\n"))?;
     Ok(0)

@@ -1,10 +1,11 @@
 //! Other people: where they are signed in, and their keys.
 
-use super::{change, look, rows};
+use super::{change, done, look, rows};
 use crate::client::Device;
 use crate::client::error::Error;
+use crate::client::operation::{operate, request};
 use crate::client::verbs::table;
-use crate::protocol::messages::{ErrorCode, OperationName};
+use crate::protocol::messages::{ErrorCode, OperationName, OperationRequest};
 use crate::protocol::names::KeyName;
 use serde_json::Value;
 
@@ -65,7 +66,8 @@ pub(super) fn keys(device: &Device, of: Option<&str>) -> Result<u8, Error> {
         let proves = if row["verifies_user"] == true { "touch, PIN or biometric" } else { "touch" };
         let kind = if row["software"] == true { "software" } else { text(row, "attested") };
         let kind = if kind == NOTHING { text(row, "aaguid") } else { kind };
-        let texts = [text(row, "user"), text(row, "name"), kind, proves, text(row, "enrolled_at"), text(row, "last_used_at")];
+        let texts =
+            [text(row, "user"), text(row, "name"), kind, proves, text(row, "enrolled_at"), text(row, "last_used_at")];
         texts.map(str::to_owned).to_vec()
     };
     let shown: Vec<Vec<String>> = rows(&answer, "keys").iter().map(row).collect();
@@ -91,7 +93,8 @@ pub(super) fn remove_key(device: &Device, user: &str, name: &KeyName) -> Result<
     if keys.len() == 1 {
         device.terminal.note(&format!("it is the only key of {user}: their next one is enrolled as a first one"));
     }
-    let target = format!("{user} {name}");
     let (does, text) = (format!("remove the security key '{name}' of {user}"), format!("{name} of {user} is removed"));
-    change(device, OperationName::UserKeyRemove, Some(&target), &does, &text)
+    let request = OperationRequest { key: Some(name.clone()), ..request(Some(user)) };
+    let answer = operate(device, OperationName::UserKeyRemove, request, &does)?;
+    done(device, OperationName::UserKeyRemove, Some(user), answer, &text)
 }

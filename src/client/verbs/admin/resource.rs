@@ -26,7 +26,8 @@ pub(super) fn list(device: &Device) -> Result<u8, Error> {
     let row = |row: &Value| {
         let columns = ["/resource", "/definition/kind", "/definition/sensitivity", "/declared_in", "/set_at"];
         let about = row.pointer("/fault").and_then(Value::as_str);
-        let about = about.map_or_else(|| text(row, "/definition/description").to_owned(), |fault| format!("FAULT: {fault}"));
+        let about =
+            about.map_or_else(|| text(row, "/definition/description").to_owned(), |fault| format!("FAULT: {fault}"));
         columns.iter().map(|column| text(row, column).to_owned()).chain([about]).collect()
     };
     let shown: Vec<Vec<String>> = rows(&answer, "resources").iter().map(row).collect();
