@@ -1283,9 +1283,8 @@ async fn secret_in_debug() {
         target: Some("deploy-key".into()),
         secret: Some(Secret::new(secret.into())),
         sealed_for: None,
-        definition: None,
-        key: None,
         salt: String::new(),
+        ..OperationRequest::default()
     };
     let held = elevate::client::elevation::Held {
         grant: stored.clone(),

@@ -464,9 +464,8 @@ impl Wire {
             target: Some(resource.into()),
             secret: Some(Secret::new(text.to_owned())),
             sealed_for: Some(sealed_for.clone()),
-            definition: None,
-            key: None,
             salt: base64url(random::<16>()),
+            ..OperationRequest::default()
         };
         let body = serde_json::to_vec(&request).unwrap();
         self.operate_with(OperationName::SecretSet, Some(resource), body, with).await
@@ -638,9 +637,8 @@ pub fn operation_body(target: Option<&str>, secret: Option<&str>) -> Vec<u8> {
         target: target.map(str::to_owned),
         secret: secret.map(|secret| Secret::new(secret.to_owned())),
         sealed_for: None,
-        definition: None,
-        key: None,
         salt: base64url(random::<16>()),
+        ..OperationRequest::default()
     };
     serde_json::to_vec(&request).unwrap()
 }

@@ -3,7 +3,8 @@
 
 use super::Authority;
 use super::error::Refusal;
-use super::sign_in::{SignedIn, sessions};
+use super::sign_in::sessions::{self, Over};
+use super::sign_in::{How, SignedIn};
 use super::workloads::{self, Workload};
 use crate::protocol::messages::{ACCESS_TOKEN_TYPE, JWT_TYPE, PEER_TOKEN_TYPE, TokenRequest};
 use axum::extract::connect_info::Connected;
@@ -96,7 +97,11 @@ impl Caller {
             return Ok(subject);
         }
         let (token, jkt) = proven.await?;
-        sessions::holder(authority, token, &jkt).await
+        let subject = sessions::holder(authority, token, &jkt).await?;
+        if subject.sign_in().is_some_and(|signed_in| signed_in.person.how == How::Invitation) {
+            return Err(Refusal::SignInOver(Over::OnlyToEnrol));
+        }
+        Ok(subject)
     }
 
     /// Who only looks: the workload that the identity token names, where there is one, else as for [`Caller::of_request`].

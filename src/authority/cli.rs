@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::files::own_directory;
 use crate::log::leaf::Event;
 use crate::protocol::messages::Recovery;
+use crate::protocol::secret::Secret;
 use clap::{Parser, Subcommand};
 use serde_json::json;
 use std::io::{IsTerminal as _, Write as _};
@@ -207,8 +208,12 @@ pub fn main() -> ExitCode {
             Err(error) => failed(&error.to_string(), 11),
         },
         Command::Recover { data, config, yes, user } => match runtime.block_on(recovered(&data, &config, &user, yes)) {
-            Ok(Some(recovery)) => {
-                say(&json!({ "recovered": recovery.user, "elevation": recovery.elevation }));
+            Ok(Some((recovery, invitation))) => {
+                let mut line = json!({ "recovered": recovery.user, "elevation": recovery.elevation });
+                if let Some(code) = invitation {
+                    line["invitation"] = code.expose().into();
+                }
+                say(&line);
                 ExitCode::SUCCESS
             }
             Ok(None) => failed("nothing was changed; --yes does it without asking", 1),
@@ -311,7 +316,12 @@ async fn backed_up(data: &Path, to: &Path, config: Option<&Path>) -> Result<u64,
 }
 
 /// `None`, where whoever was asked did not want it.
-async fn recovered(data: &Path, config: &Path, user: &str, yes: bool) -> Result<Option<Recovery>, OpenError> {
+async fn recovered(
+    data: &Path,
+    config: &Path,
+    user: &str,
+    yes: bool,
+) -> Result<Option<(Recovery, Option<Secret>)>, OpenError> {
     own_directory(data)?;
     let recoverable = Recoverable::look(config, data, user).await?;
     let shown = |names: &[&str]| crate::protocol::display::escaped(&names.join(", "));

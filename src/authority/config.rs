@@ -226,11 +226,12 @@ impl Config {
                 .check(self.issuer.as_ref())
                 .map_err(|(key, reason)| RulesError::at(file, line(key), reason.into()))?;
         }
-        if let Some(Err(reason)) = self.sign_in.as_ref().map(SignInConfig::check) {
+        let own = self.issuer.as_ref().map(Issuer::as_str);
+        if let Some(Err(reason)) = self.sign_in.as_ref().map(|sign_in| sign_in.check(own)) {
             return Err(RulesError::at(file, line("[sign_in]"), reason.into()));
         }
-        let own = self.issuer.as_ref().map(Issuer::as_str);
-        let others: Vec<&str> = self.sign_in.iter().map(|sign_in| sign_in.issuer.as_str()).chain(own).collect();
+        let provider = self.sign_in.as_ref().and_then(|sign_in| sign_in.provider.as_ref());
+        let others: Vec<&str> = provider.map(|provider| provider.issuer.as_str()).into_iter().chain(own).collect();
         TrustedIssuer::check(&self.trusted_issuers, &others).map_err(|(place, reason)| {
             let found = text.match_indices("[[trusted_issuer]]").nth(place);
             RulesError::at(file, found.map(|(offset, _)| super::rules::line_of(text, offset)), reason)

@@ -10,6 +10,8 @@ use super::issue::{Issuable, issue, raised_for_sealed};
 use super::policy::{Action, NotPermitted, Permitted, Question};
 use super::rules::Rules;
 use super::security_key::Keys;
+use super::sign_in::How;
+use super::sign_in::config::FirstKey;
 use super::step_up::{self, Answered, StepUp, Waiting};
 use super::store::{Change, GrantRow, SecurityKeyRow, set_of_keys};
 use super::watched::Catalogue;
@@ -20,7 +22,7 @@ use crate::protocol::challenge::Asked;
 use crate::protocol::display::escaped;
 use crate::protocol::encoding::{base64url, random};
 use crate::protocol::messages::{
-    AuthorizationDetail, Claimed, GrantResponse, SealedFor, StepUpResponse, TOKEN_EXCHANGE, TokenRequest,
+    AuthorizationDetail, Claimed, GrantResponse, OperationName, SealedFor, StepUpResponse, TOKEN_EXCHANGE, TokenRequest,
 };
 use crate::protocol::names::{ResourceName, Scope};
 use crate::protocol::{AUTHORITY_RESOURCE, CLIENT_ID};
@@ -91,6 +93,10 @@ pub async fn elevate(
         Ok(permitted) => permitted,
         Err(no) => return Err(denied(authority, &elevation, &wanted, &context, no).await),
     };
+    let permitted = match within_sign_in(&rules, &question, permitted) {
+        Ok(permitted) => permitted,
+        Err(no) => return Err(denied(authority, &elevation, &wanted, &context, no).await),
+    };
     let issuable = Issuable::look(authority, wanted.asked.resource.as_str(), &wanted.resource).await?;
     let permitted = match within_reach(&question, raised_for_sealed(permitted, issuable.sealed_for())) {
         Ok(permitted) => permitted,
@@ -116,6 +122,25 @@ pub async fn elevate(
     // issue
     let response = issue(authority, &permitted, &step_up, &recorded, &grant, &issuable, request.log_size).await?;
     Ok(Answer::Grant(elevation, Box::new(response)))
+}
+
+/// What a sign-in can't do whatever policy says: one by invitation but for the first key, and a first key without one where
+/// the configuration wants it.
+fn within_sign_in(rules: &Rules, question: &Question<'_>, permitted: Permitted) -> Result<Permitted, NotPermitted> {
+    let Some(signed_in) = question.subject.sign_in() else { return Ok(permitted) };
+    let first_key =
+        question.context.operation == Some(OperationName::KeyEnroll) && question.context.observed.enrolled_keys == 0;
+    let config = rules.config.sign_in.as_ref().map(|sign_in| sign_in.first_key);
+    let cause = match (signed_in.person.how, first_key, config) {
+        (How::Invitation, false, _) => "a sign-in by invitation is for enrolling a first key, and for nothing else",
+        (How::Provider | How::Key, true, Some(FirstKey::Invitation) | None) => {
+            "a first key takes an invitation here: ask an administrator for one, then run `elevate login --invitation`"
+        }
+        (How::Invitation, true, _)
+        | (How::Provider | How::Key, true, Some(FirstKey::FreshSignIn))
+        | (How::Provider | How::Key, false, _) => return Ok(permitted),
+    };
+    Err(NotPermitted { cause: cause.to_owned(), policies: permitted.policies().to_vec() })
 }
 
 /// A workload has no hands, and no keys: what takes a touch, or concerns keys, is out of its reach whatever policy says.
@@ -419,6 +444,7 @@ pub async fn foresee(
     let sealed_for = authority.store.secret(name.as_str()).await?.and_then(|row| row.sealed_for);
     let sealed_for: Option<SealedFor> = sealed_for.and_then(|text| serde_json::from_str(&text).ok());
     let decision = rules.policy.decide(&ElevationId::fresh(), &question);
+    let decision = decision.and_then(|permitted| within_sign_in(rules, &question, permitted));
     let decision = decision.map(|permitted| raised_for_sealed(permitted, sealed_for.as_ref()));
     let decision = decision.and_then(|permitted| within_reach(&question, permitted));
     let keys = Keys::usable(keys, rules, sealed_for.as_ref());

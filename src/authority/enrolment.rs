@@ -8,13 +8,15 @@ use super::error::Refusal;
 use super::operations::authorize;
 use super::relying_party::public_key;
 use super::rules::Rules;
+use super::sign_in::{How, sessions};
 use super::store::{Change, SecurityKeyRow, SessionRow, set_of_keys};
 use crate::clock::after;
 use crate::log::leaf::Event;
 use crate::protocol::SOFTWARE_AAGUID;
 use crate::protocol::authenticator_data::{AttestedCredential, of_attestation_object};
 use crate::protocol::challenge::session_hash;
-use crate::protocol::encoding::{base64url, from_base64url, random, sha256};
+use crate::protocol::encoding::{Digest, base64url, from_base64url, random, sha256};
+use crate::protocol::issuer::Issuer;
 use crate::protocol::messages::{
     EnrolledKey, EnrolmentChallenge, EnrolmentRequest, EnrolmentResponse, OperationName, SealedFor,
 };
@@ -38,6 +40,31 @@ struct Content {
     jkt: String,
     among: String,
     state: RegistrationState,
+    /// In which it was begun; none on a socket.
+    #[serde(default)]
+    sign_in: Option<SignIn>,
+}
+
+/// The sign-in behind an enrolment: it must stand to the end.
+#[derive(Serialize, Deserialize)]
+struct SignIn {
+    id: String,
+    how: How,
+}
+
+impl SignIn {
+    /// One by invitation has done its work; any other has to stand still.
+    fn change(self, at: Timestamp) -> Change {
+        match self.how {
+            How::Invitation => Change::EndSignIn { id: self.id, at },
+            How::Provider | How::Key => Change::HoldSignIn { id: self.id },
+        }
+    }
+}
+
+/// It says nothing about the user outside this authority (Level 3, section 14.6.1).
+pub(super) fn user_handle(issuer: &Issuer, sub: &str) -> Digest {
+    sha256(&[issuer.as_str().as_bytes(), b"\0", sub.as_bytes()])
 }
 
 /// First round: spends the elevation that vouches, and says what a key is to make.
@@ -72,14 +99,18 @@ pub async fn begin(
         return Err(Refusal::Conflict("you have a key of that name already: choose another name"));
     }
     let exclude = keys.iter().filter_map(|key| from_base64url(&key.credential_id)).collect();
-    // The user handle says nothing about the user outside this authority (Level 3, section 14.6.1).
-    let handle = sha256(&[authority.issuer.as_str().as_bytes(), b"\0", sub.as_bytes()]);
+    let handle = user_handle(&authority.issuer, sub);
+    // Whoever is here over the network may want to sign in with it; on a socket nobody does, and the room on a key is small.
+    let discoverable = matches!(caller, Caller::Remote(_));
     let (public_key, state) = authority
         .relying_party
-        .begin_registration(&handle, sub, exclude)
+        .begin_registration(&handle, sub, exclude, discoverable)
         .map_err(|cause| Refusal::Malformed(cause.into()))?;
+    let sign_in = authority.store.sign_in_of_grant(authorized.grant_id()).await?;
+    let sign_in = sign_in.map(|row| Ok(SignIn { how: sessions::person(&row)?.how, id: row.id }));
+    let sign_in = sign_in.transpose().map_err(|error: Refusal| error)?;
     let enrolment = base64url(random::<32>());
-    let content = Content { name: request.name, jkt: jkt.to_owned(), among, state };
+    let content = Content { name: request.name, jkt: jkt.to_owned(), among, state, sign_in };
     let session = SessionRow {
         hash: session_hash(&enrolment),
         sub: sub.to_owned(),
@@ -166,8 +197,9 @@ pub async fn finish(
         "clientDataJSON": base64url(&response.credential.response.client_data_json),
     });
     let entry = Entry::new(Event::KeyEnrolled, elevation, private);
-    let changes =
+    let mut changes =
         vec![Change::SpendSession { hash, at: now }, Change::AddSecurityKey { row: row.clone(), among: content.among }];
+    changes.extend(content.sign_in.map(|sign_in| sign_in.change(now)));
     authority.audit.record(entry, changes).await?;
     listed(row, &rules, Vec::new())
 }

@@ -160,7 +160,7 @@ const fn sign_in_code(error: &'static str) -> ErrorCode {
     match error.as_bytes() {
         b"authorization_pending" | b"slow_down" => ErrorCode::ApprovalPending,
         b"access_denied" => ErrorCode::Denied,
-        b"invalid_grant" | b"expired_token" => ErrorCode::VerificationFailed,
+        b"invalid_grant" | b"invalid_session" | b"expired_token" => ErrorCode::VerificationFailed,
         _ => ErrorCode::Usage,
     }
 }
@@ -259,6 +259,8 @@ impl Refusal {
                 "enrol a hardware key, or set `allow_software_keys = true` in authority.toml".to_owned()
             }
             Self::Policy(_) => "run `elevate-authority check-config`".to_owned(),
+            Self::SignInOver(Over::Invited) => "run `elevate login --key`".to_owned(),
+            Self::SignInOver(Over::OnlyToEnrol) => "run `elevate key enroll NAME`, then `elevate login --key`".to_owned(),
             Self::NotSignedIn | Self::SignInOver(_) => "run `elevate login`".to_owned(),
             Self::SignIn { .. } | Self::Provider(_) => "run `elevate login` again".to_owned(),
             Self::IdentityToken(why) => why.hint().to_owned(),

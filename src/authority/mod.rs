@@ -2,6 +2,7 @@
 //!
 //! Nothing here prompts, touches a key or knows a terminal.
 
+mod assertion;
 pub mod attestation;
 pub mod audit;
 pub mod backup;

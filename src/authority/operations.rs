@@ -10,6 +10,7 @@ use super::audit::Entry;
 use super::caller::Caller;
 use super::elevation::ElevationId;
 use super::error::Refusal;
+use super::sign_in::invitations;
 use super::signer::new_signing_key;
 use super::store::{Change, GrantRow};
 use crate::log::leaf::Event;
@@ -37,6 +38,12 @@ impl Authorized {
     #[must_use]
     pub fn keys(&self) -> Option<&str> {
         self.grant.keys.as_deref()
+    }
+
+    /// The grant that lets them.
+    #[must_use]
+    pub fn grant_id(&self) -> &str {
+        &self.grant.id
     }
 
     /// What was shown and signed as its target.
@@ -195,7 +202,7 @@ async fn effect(
             };
             Effect::read(json!({ "secrets": names.iter().map(row).collect::<Vec<_>>() }))
         }
-        OperationName::UserList => Effect::read(people::users(authority).await?),
+        OperationName::UserList => Effect::read(people::users(authority, at).await?),
         OperationName::UserDisable => {
             let sub = target()?;
             if sub == authorized.sub() {
@@ -205,6 +212,10 @@ async fn effect(
             Effect::change(Event::UserDisabled, std::iter::once(Change::DisableUser { sub, at }).chain(ends).collect())
         }
         OperationName::UserEnable => Effect::change(Event::UserEnabled, vec![Change::EnableUser { sub: target()? }]),
+        OperationName::UserInvite => {
+            let (answer, change) = invitations::invite(authority, &target()?, request.ttl, at).await?;
+            Effect { answer, ..Effect::change(Event::UserInvited, vec![change]) }
+        }
         OperationName::GrantList => {
             let grants = authority.store.standing_grants(at).await?;
             let shown = grants.iter().filter(|grant| grant.operation.is_none()).map(|grant| {

@@ -11,12 +11,13 @@ use super::caller::Subject;
 use super::elevation::ElevationId;
 use super::founding::Foundation;
 use super::rules::Rules;
-use super::sign_in::{Person, SignedIn};
+use super::sign_in::{Person, SignedIn, invitations};
 use super::store::{Change, Faults, Place, RECOVERIES, SecurityKeyRow, Store};
 use crate::clock::Clock;
 use crate::files::own_uid;
 use crate::log::leaf::Event;
 use crate::protocol::messages::Recovery;
+use crate::protocol::secret::Secret;
 use serde_json::json;
 use std::path::Path;
 
@@ -28,8 +29,10 @@ pub struct Recoverable {
     foundation: Foundation,
     sub: String,
     keys: Vec<SecurityKeyRow>,
-    /// Secrets that nothing but these keys unseals.
+    /// Secrets that are sealed under these keys.
     pub sealed: Vec<String>,
+    /// Whether they sign in over the network, which without a key takes an invitation.
+    is_invited: bool,
 }
 
 impl Recoverable {
@@ -54,14 +57,15 @@ impl Recoverable {
             return no("does not administer: an administrator removes their keys, with `elevate admin key remove`");
         }
         let keys = foundation.store.security_keys(sub).await?;
-        if keys.is_empty() {
+        let is_invited = rules.config.sign_in.is_some() && !sub.starts_with("uid:");
+        if keys.is_empty() && !is_invited {
             return no("has no security key: the first one can be enrolled already");
         }
         let sealed = foundation.store.secret_names().await?.into_iter().filter_map(|(resource, _, sealed_for)| {
             let sealed_for = sealed_for?;
             keys.iter().any(|key| sealed_for.contains(&key.credential_id)).then_some(resource)
         });
-        Ok(Self { sealed: sealed.collect(), sub: sub.to_owned(), keys, foundation })
+        Ok(Self { sealed: sealed.collect(), sub: sub.to_owned(), keys, is_invited, foundation })
     }
 
     /// What their keys are called.
@@ -70,11 +74,12 @@ impl Recoverable {
         self.keys.iter().map(|key| key.name.as_str()).collect()
     }
 
-    /// Removes their keys, ends their sign-ins and grants, and records all of it, together.
+    /// Removes their keys, ends their sign-ins and grants, and records all of it, together; with a code by which they can
+    /// sign in and enrol the next key, where they come over the network.
     ///
     /// # Errors
     /// [`OpenError`]; then nothing was changed.
-    pub async fn recover(self, data: &Path, clock: &Clock) -> Result<Recovery, OpenError> {
+    pub async fn recover(self, data: &Path, clock: &Clock) -> Result<(Recovery, Option<Secret>), OpenError> {
         let (audit, _) = self.foundation.log(None, data, clock).await?;
         let (elevation, at, sub) = (ElevationId::fresh(), clock.now(), self.sub.clone());
         let recovery = Recovery { elevation: elevation.to_string(), user: sub.clone(), at };
@@ -85,18 +90,20 @@ impl Recoverable {
         let told = serde_json::to_string(told).map_err(|error| OpenError::Other(error.to_string()))?;
         // Under "user" and not "sub": everybody who reads the log sees whose keys they were.
         let private = json!({ "user": sub, "keys": self.keys(), "only_one_for": self.sealed, "uid": own_uid() });
-        let changes = vec![
+        let (code, invitation) = self.is_invited.then(|| invitations::make(&sub, None, at)).unzip();
+        let mut changes = vec![
             Change::RemoveSecurityKeysOf { sub: sub.clone() },
             Change::RevokeGrantsOf { sub: sub.clone(), at },
             Change::EndSignInsOf { sub: sub.clone(), at },
             Change::SetMeta { key: RECOVERIES, value: told },
         ];
+        changes.extend(invitation);
         audit.record(Entry::new(Event::AdminRecovered, elevation, private), changes).await?;
         tracing::error!(
             user = sub,
             "the keys of an administrator were removed on this machine, without anybody's proof"
         );
-        Ok(recovery)
+        Ok((recovery, code))
     }
 }
 

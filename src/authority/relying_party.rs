@@ -11,7 +11,7 @@ use webauthn_rs_core::proto::{
 };
 use webauthn_rs_proto::{
     AttestationConveyancePreference, PublicKeyCredential, PublicKeyCredentialCreationOptions,
-    RegisterPublicKeyCredential, RequestRegistrationExtensions, UserVerificationPolicy,
+    RegisterPublicKeyCredential, RequestRegistrationExtensions, ResidentKeyRequirement, UserVerificationPolicy,
 };
 
 /// Who keys sign for.
@@ -65,7 +65,7 @@ impl RelyingParty {
         self.core.authenticate_credential(assertion, &state).map_err(|error| cause(&error))
     }
 
-    /// Level 3, section 7.1: what a key is asked to make.
+    /// Level 3, section 7.1: what a key is asked to make; `discoverable` where it can, it is to know by itself whose it is.
     ///
     /// # Errors
     /// Where the library refuses the user's name.
@@ -74,12 +74,13 @@ impl RelyingParty {
         user_id: &[u8],
         user: &str,
         exclude: Vec<Vec<u8>>,
+        discoverable: bool,
     ) -> Result<(PublicKeyCredentialCreationOptions, RegistrationState), &'static str> {
         // Cheap to have, and without it nothing can be sealed under the key later.
         let extensions = RequestRegistrationExtensions {
             cred_protect: None,
             uvm: None,
-            cred_props: None,
+            cred_props: Some(true),
             min_pin_length: None,
             hmac_create_secret: Some(true),
         };
@@ -93,7 +94,12 @@ impl RelyingParty {
             .exclude_credentials(Some(exclude))
             .extensions(Some(extensions));
         let (response, state) = self.core.generate_challenge_register(builder).map_err(|error| cause(&error))?;
-        Ok((response.public_key, state))
+        let mut options = response.public_key;
+        // Section 5.4.6; the library has a word for "required" only, and a key without room is a good key still.
+        if let (true, Some(selection)) = (discoverable, &mut options.authenticator_selection) {
+            selection.resident_key = Some(ResidentKeyRequirement::Preferred);
+        }
+        Ok((options, state))
     }
 
     /// Level 3, section 7.1: what a key made.

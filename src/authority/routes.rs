@@ -17,8 +17,9 @@ use crate::protocol::assurance::Assurance;
 use crate::protocol::display::escaped;
 use crate::protocol::dpop;
 use crate::protocol::messages::{
-    AUTHORIZATION_CODE, Catalogue, CatalogueEntry, DEVICE_CODE, EnrolmentResponse, Introspection, LogCheckpoints,
-    LogEntry, LogPage, Metadata, OperationName, SignInMetadata, TOKEN_EXCHANGE, TokenParameter, TokenRequest,
+    AUTHORIZATION_CODE, BrowserMetadata, Catalogue, CatalogueEntry, DEVICE_CODE, EnrolmentResponse, Introspection,
+    LogCheckpoints, LogEntry, LogPage, Metadata, OperationName, SignInMetadata, TOKEN_EXCHANGE, TokenParameter,
+    TokenRequest,
 };
 use crate::protocol::names::ResourceName;
 use axum::body::{Body, Bytes};
@@ -463,16 +464,23 @@ async fn jwks(State(authority): Shared) -> Answered {
 async fn metadata(State(authority): Shared) -> Answered {
     let at = |path: &str| format!("{}{path}", authority.issuer);
     let list = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect();
-    let sign_in = authority.rules().await?.config.sign_in.is_some().then(|| SignInMetadata {
-        authorization_endpoint: at("/authorize"),
-        pushed_authorization_request_endpoint: at("/par"),
-        require_pushed_authorization_requests: true,
-        device_authorization_endpoint: at("/device_authorization"),
+    let rules = authority.rules().await?;
+    let sign_in = rules.config.sign_in.as_ref().map(|sign_in| SignInMetadata {
+        authorization_challenge_endpoint: at("/authorize-challenge"),
         code_challenge_methods_supported: list(&["S256"]),
-        authorization_response_iss_parameter_supported: true,
+        browser: sign_in.provider.as_ref().map(|_| BrowserMetadata {
+            authorization_endpoint: at("/authorize"),
+            pushed_authorization_request_endpoint: at("/par"),
+            require_pushed_authorization_requests: true,
+            device_authorization_endpoint: at("/device_authorization"),
+            authorization_response_iss_parameter_supported: true,
+        }),
     });
-    let (grants, responses) = match sign_in {
-        Some(_) => (list(&[TOKEN_EXCHANGE, AUTHORIZATION_CODE, DEVICE_CODE]), list(&["code"])),
+    let (grants, responses) = match &sign_in {
+        Some(SignInMetadata { browser: Some(_), .. }) => {
+            (list(&[TOKEN_EXCHANGE, AUTHORIZATION_CODE, DEVICE_CODE]), list(&["code"]))
+        }
+        Some(SignInMetadata { browser: None, .. }) => (list(&[TOKEN_EXCHANGE, AUTHORIZATION_CODE]), list(&["code"])),
         None => (list(&[TOKEN_EXCHANGE]), Vec::new()),
     };
     ok(&Metadata {

@@ -2,6 +2,7 @@
 //! section 7.2). A challenge is answered once, within two minutes, by the session and proof key it was made for.
 
 use super::Authority;
+use super::assertion::{self, Verified, read_assertion};
 use super::audit::Entry;
 use super::context::Context;
 use super::elevation::{ElevationId, Wanted};
@@ -20,8 +21,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use webauthn_rs_proto::{
-    AllowCredentials, AuthenticatorTransport, HmacGetSecretInput, PublicKeyCredential,
-    PublicKeyCredentialRequestOptions, RequestAuthenticationExtensions, UserVerificationPolicy,
+    AllowCredentials, AuthenticatorTransport, HmacGetSecretInput, PublicKeyCredentialRequestOptions,
+    RequestAuthenticationExtensions, UserVerificationPolicy,
 };
 
 /// Seconds a challenge can be answered.
@@ -315,63 +316,23 @@ fn verify(
     let nonce =
         from_base64url(&waiting.content.nonce).and_then(|bytes| bytes.try_into().ok()).ok_or("the nonce is gone")?;
     let challenge = waiting.content.transaction.challenge(&nonce).map_err(|_| "the transaction has no JSON form")?;
-    let mut credential = key.parsed().ok_or("the enrolled key can't be read")?;
-    let result = authority.relying_party.verify_assertion(
-        &assertion,
-        &challenge,
-        &credential,
-        user_verification(waiting.narrowing.assurance),
-    )?;
-    let hardware = key.is_hardware(keys.rules());
-    let assurance = key.reached(result.user_verified(), hardware);
+    let policy = user_verification(waiting.narrowing.assurance);
+    let verified = assertion::verify(authority, keys.rules(), key, &assertion, &challenge, policy, now)?;
+    let Verified { assurance, amr, used, mut evidence } = verified;
     if assurance < permitted.assurance() {
         return Err("policy asks for more than when the step-up was begun");
     }
-    credential.counter = result.counter();
-    credential.backup_state = result.backup_state();
-    let credential = serde_json::to_string(&credential).map_err(|_| "the key can't be written")?;
-    let used = Change::UseSecurityKey { credential_id: key.credential_id.clone(), credential, at: now };
+    evidence["txn"] = json!(waiting.content.transaction);
+    evidence["nonce"] = json!(waiting.content.nonce);
     Ok(StepUp {
         elevation: permitted.elevation().clone(),
         assurance,
         auth_time: Some(now),
-        amr: amr(key.software, hardware, assurance),
+        amr,
         narrowing: Some(waiting.narrowing.clone()),
-        evidence: Some(json!({
-            "txn": waiting.content.transaction,
-            "nonce": waiting.content.nonce,
-            "credential_id": key.credential_id,
-            "clientDataJSON": base64url(&assertion.response.client_data_json),
-            "authenticatorData": base64url(&assertion.response.authenticator_data),
-            "signature": base64url(&assertion.response.signature),
-        })),
+        evidence: Some(evidence),
         changes: vec![Change::SpendSession { hash: waiting.hash.clone(), at: now }, used],
     })
-}
-
-/// What a key signed, without what it gave out: the output of `hmac-secret` is the client's alone.
-fn read_assertion(text: &str) -> Result<PublicKeyCredential, &'static str> {
-    let unreadable = |_| "there is no readable assertion in the answer";
-    let raw: Value = serde_json::from_str(text).map_err(unreadable)?;
-    let outputs = ["extensions", "clientExtensionResults"].map(|name| raw[name].as_object());
-    if outputs.into_iter().flatten().flat_map(serde_json::Map::values).any(|output| !output.is_null()) {
-        return Err("the answer holds what the key gave out to the client alone: the client is broken");
-    }
-    serde_json::from_value(raw).map_err(unreadable)
-}
-
-/// RFC 8176. A key that nobody vouches for is only known to hold a key (`pop`).
-fn amr(software: bool, hardware: bool, reached: Assurance) -> Vec<String> {
-    let key = match (software, hardware) {
-        (true, _) => "swk",
-        (false, true) => "hwk",
-        (false, false) => "pop",
-    };
-    let mut methods = vec![key, "user"];
-    if reached >= Assurance::Verified {
-        methods.push("mfa");
-    }
-    methods.into_iter().map(str::to_owned).collect()
 }
 
 /// Records a failed step-up; its session is over with it.

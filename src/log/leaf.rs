@@ -46,6 +46,9 @@ pub enum Event {
     /// A user was let in again.
     #[serde(rename = "user.enabled")]
     UserEnabled,
+    /// A user was invited to enrol a first key.
+    #[serde(rename = "user.invited")]
+    UserInvited,
     /// A person signed in on a device.
     #[serde(rename = "sign_in.done")]
     SignedIn,

@@ -12,6 +12,81 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 const DOMAIN: &[u8] = b"elevate/challenge/v1\0";
+/// Another one for signing in: what a key signs for the one is never good for the other.
+const SIGN_IN_DOMAIN: &[u8] = b"elevate/sign-in/v1\0";
+
+/// What a key signs where somebody signs in with it: nobody is known yet, so it names none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignInTransaction {
+    /// Version of this object; 1.
+    pub v: u8,
+    /// `sign_in`.
+    pub action: String,
+    /// Issuer (RFC 8414).
+    pub iss: String,
+    /// OAuth client.
+    pub client_id: String,
+    /// RFC 7638 thumbprint of the proof key that the sign-in will be bound to.
+    pub jkt: String,
+    /// base64url SHA-256 of `auth_session`.
+    pub auth_session_hash: String,
+    /// Unix time at which this challenge dies.
+    pub exp: i64,
+}
+
+impl SignInTransaction {
+    /// The one transaction that these make.
+    #[must_use]
+    pub fn new(issuer: &str, jkt: &str, auth_session: &str, expires: Timestamp) -> Self {
+        Self {
+            v: 1,
+            action: "sign_in".to_owned(),
+            iss: issuer.to_owned(),
+            client_id: CLIENT_ID.to_owned(),
+            jkt: jkt.to_owned(),
+            auth_session_hash: session_hash(auth_session),
+            exp: expires.as_second(),
+        }
+    }
+
+    /// The 32 bytes a key signs for this sign-in and nonce.
+    ///
+    /// # Errors
+    /// Where it has no canonical form.
+    pub fn challenge(&self, nonce: &[u8; 32]) -> Result<Digest, NotWhatWasAsked> {
+        let bytes = canonical_json(self).map_err(|_| NotWhatWasAsked::Malformed("txn"))?;
+        Ok(sha256(&[SIGN_IN_DOMAIN, nonce, &sha256(&[&bytes])]))
+    }
+
+    /// The client's side: is `challenge` what comes of *our* sign-in? When it dies, if so.
+    ///
+    /// # Errors
+    /// [`NotWhatWasAsked`], naming what differs.
+    pub fn rebuild(
+        &self,
+        issuer: &str,
+        jkt: &str,
+        auth_session: &str,
+        nonce: &str,
+        challenge: &[u8],
+    ) -> Result<Timestamp, NotWhatWasAsked> {
+        let expires = Timestamp::from_second(self.exp).map_err(|_| NotWhatWasAsked::Malformed("exp"))?;
+        let own = Self::new(issuer, jkt, auth_session, expires);
+        if own != *self {
+            return Err(NotWhatWasAsked::Differs("txn"));
+        }
+        if own.challenge(&read_nonce(nonce)?)?.as_slice() == challenge {
+            Ok(expires)
+        } else {
+            Err(NotWhatWasAsked::Challenge)
+        }
+    }
+}
+
+fn read_nonce(nonce: &str) -> Result<[u8; 32], NotWhatWasAsked> {
+    from_base64url(nonce).and_then(|bytes| bytes.try_into().ok()).ok_or(NotWhatWasAsked::Malformed("nonce"))
+}
 
 /// Everything one elevation is about: what the client asked, and how the authority narrowed it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -186,8 +261,7 @@ pub fn rebuild(
     nonce: &str,
     challenge: &[u8],
 ) -> Result<Narrowing, NotWhatWasAsked> {
-    let nonce: [u8; 32] =
-        from_base64url(nonce).and_then(|bytes| bytes.try_into().ok()).ok_or(NotWhatWasAsked::Malformed("nonce"))?;
+    let nonce = read_nonce(nonce)?;
     let narrowing = transaction.narrowed(asked, auth_session)?;
     let own = Transaction::new(asked, auth_session, &narrowing);
     if own.challenge(&nonce)?.as_slice() == challenge { Ok(narrowing) } else { Err(NotWhatWasAsked::Challenge) }

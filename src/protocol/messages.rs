@@ -2,7 +2,7 @@
 //! and a reader of one message looks at its neighbours.
 
 use super::assurance::Assurance;
-use super::challenge::Transaction;
+use super::challenge::{SignInTransaction, Transaction};
 use super::names::{KeyName, ResourceName, Scope, Ttl};
 use super::secret::Secret;
 use crate::log::receipt::Receipt;
@@ -122,6 +122,9 @@ pub enum OperationName {
     /// Let a disabled user in again.
     #[serde(rename = "user.enable")]
     UserEnable,
+    /// Invite somebody to enrol a first key.
+    #[serde(rename = "user.invite")]
+    UserInvite,
     /// List everybody's grants.
     #[serde(rename = "grant.list")]
     GrantList,
@@ -170,6 +173,7 @@ impl OperationName {
             Self::UserList => "user.list",
             Self::UserDisable => "user.disable",
             Self::UserEnable => "user.enable",
+            Self::UserInvite => "user.invite",
             Self::GrantList => "grant.list",
             Self::GrantRevoke => "grant.revoke",
             Self::SessionList => "session.list",
@@ -201,6 +205,7 @@ impl OperationName {
             | Self::SecretRemove
             | Self::UserDisable
             | Self::UserEnable
+            | Self::UserInvite
             | Self::GrantRevoke
             | Self::SessionEnd
             | Self::UserKeyRemove
@@ -271,6 +276,30 @@ pub struct DeviceResponse {
     pub expires_in: u64,
     /// Seconds between two questions.
     pub interval: u64,
+}
+
+/// 403 of `POST /authorize-challenge`: a key has to say who it is (draft-ietf-oauth-first-party-apps, section 5.2.2.1).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SignInChallenge {
+    /// `insufficient_authorization`.
+    pub error: String,
+    /// One sentence.
+    pub error_description: String,
+    /// Names this sign-in; to be sent back.
+    pub auth_session: String,
+    /// What a key is asked to sign; it names no key, as nobody is known yet.
+    pub authn_params_public_key: PublicKeyCredentialRequestOptions,
+    /// What is being approved.
+    pub elevate_txn: SignInTransaction,
+    /// base64url, 32 bytes.
+    pub elevate_nonce: String,
+}
+
+/// 200 of `POST /authorize-challenge` (section 5.2.1 there).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CodeResponse {
+    /// To be redeemed at the token endpoint.
+    pub authorization_code: Secret,
 }
 
 /// 200 of `POST /token` for a code: the device is signed in (RFC 6749 section 5.1).
@@ -610,6 +639,9 @@ pub struct OperationRequest {
     /// For `resource.set`: the resource's table, as in `authority.toml`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<serde_json::Value>,
+    /// For `user.invite`: how long it may be taken up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<Ttl>,
     /// base64url, 16 random bytes.
     pub salt: String,
 }
@@ -668,6 +700,18 @@ pub struct Metadata {
 /// What metadata says of signing in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SignInMetadata {
+    /// draft-ietf-oauth-first-party-apps, section 4.1.
+    pub authorization_challenge_endpoint: String,
+    /// `S256` (RFC 7636).
+    pub code_challenge_methods_supported: Vec<String>,
+    /// With a browser, where there is an identity provider.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub browser: Option<BrowserMetadata>,
+}
+
+/// What metadata says of signing in with a browser.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BrowserMetadata {
     /// RFC 6749 section 3.1.
     pub authorization_endpoint: String,
     /// RFC 9126 section 5.
@@ -676,8 +720,6 @@ pub struct SignInMetadata {
     pub require_pushed_authorization_requests: bool,
     /// RFC 8628 section 4.
     pub device_authorization_endpoint: String,
-    /// `S256` (RFC 7636).
-    pub code_challenge_methods_supported: Vec<String>,
     /// `true` (RFC 9207 section 3).
     pub authorization_response_iss_parameter_supported: bool,
 }

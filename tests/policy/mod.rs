@@ -158,7 +158,7 @@ fn the_default_policy_answers_as_its_table_says() {
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
-    assert_eq!(operations.len(), 19, "an operation is not in the table: {operations:?}");
+    assert_eq!(operations.len(), 20, "an operation is not in the table: {operations:?}");
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn the_ladder_is_climbed_to_its_top() {
 
 // --- what holds for every question -------------------------------------------------------------------------------
 
-const OPERATIONS: [OperationName; 19] = [
+const OPERATIONS: [OperationName; 20] = [
     OperationName::KeyEnroll,
     OperationName::KeyRemove,
     OperationName::SecretSet,
@@ -243,6 +243,7 @@ const OPERATIONS: [OperationName; 19] = [
     OperationName::UserList,
     OperationName::UserDisable,
     OperationName::UserEnable,
+    OperationName::UserInvite,
     OperationName::GrantList,
     OperationName::GrantRevoke,
     OperationName::SessionList,

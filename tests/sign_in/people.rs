@@ -1,7 +1,7 @@
 //! `elevate login` and `elevate logout`, as people use them: the real programs, a real provider, a browser that signs in.
 
 use super::company::{Company, login_port};
-use crate::cli::harness::wait_until;
+use crate::cli::harness::{AUTHORITY_BIN, finish, piped, spawn, wait_until};
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -78,6 +78,32 @@ fn an_administrator_signs_a_lost_device_out_and_removes_its_key() {
     assert!(again.stderr.contains("elevate: your security key 'laptop' was removed since this device"), "{again:#?}");
     let list = company.home.elevate(&["key", "list"]).ok();
     assert_eq!((list.stderr.as_str(), list.stdout.contains("no keys")), ("", true), "{list:#?}");
+}
+
+#[test]
+fn the_last_administrator_is_recovered_on_the_machine_and_invited() {
+    let mut company = Company::found("", "ES256");
+    company.sign_in("anna");
+    company.home.approve(&["key", "enroll", "--software", "laptop"]).ok();
+    company.home.elevate(&["token", "wiki"]).ok();
+    let (machine, anna) = (company.machine(), format!("{}#anna", company.issuer));
+    let config = fs::read_to_string(machine.config().join("authority.toml")).unwrap();
+    machine.write_config("authority.toml", &format!("admins = [\"{anna}\"]\n{config}"));
+    let (data, rules) =
+        (machine.data().join("authority").display().to_string(), machine.config().display().to_string());
+    let words = ["recover", "--data", &data, "--config", &rules, "--yes", &anna];
+    let done = finish(spawn(piped(&mut machine.program(AUTHORITY_BIN, &words))), b"").ok();
+    let answer: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!(answer["recovered"], anna, "{done:#?}");
+    // A code for the next key, where there is no key to sign in with.
+    assert_eq!(answer["invitation"].as_str().unwrap().len(), 30, "{done:#?}");
+    company.home.elevate(&["token", "-k", "wiki"]).exits(10);
+    let again = company.sign_in("anna").stderr;
+    assert!(
+        again.contains(&format!("elevate: the security keys of {anna} were removed on the authority's machine")),
+        "{again}"
+    );
+    assert!(again.contains("your security key 'laptop' was removed"), "{again}");
 }
 
 #[test]

@@ -13,12 +13,14 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 /// Everybody who has asked.
-pub(super) async fn users(authority: &Authority) -> Result<Value, Refusal> {
+pub(super) async fn users(authority: &Authority, at: Timestamp) -> Result<Value, Refusal> {
+    let invited = authority.store.open_invitations(at).await?;
     let people = authority.store.people().await?;
     let name = |sub: &str| Some(serde_json::from_str::<Person>(people.get(sub)?).ok()?.name);
     let row = |user: &UserRow| {
         json!({
             "user": user.sub, "name": name(&user.sub), "created_at": user.created_at, "disabled_at": user.disabled_at,
+            "invited_until": invited.get(&user.sub),
         })
     };
     let users = authority.store.users().await?;
@@ -43,7 +45,7 @@ pub(super) async fn sessions(authority: &Authority, at: Timestamp) -> Result<Val
         let (acr, amr) = person.as_ref().map(|person| (&person.acr, &person.amr)).unzip();
         json!({
             "id": row.id, "user": row.sub, "name": name, "host": row.host, "created_at": row.created_at,
-            "last_used_at": row.last_used_at, "acr": acr, "amr": amr.cloned().unwrap_or_default(),
+            "last_used_at": row.last_used_at, "how": person.as_ref().map(|person| person.how), "acr": acr, "amr": amr.cloned().unwrap_or_default(),
         })
     };
     let rows = standing(authority, at).await?;

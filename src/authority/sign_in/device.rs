@@ -1,8 +1,7 @@
 //! The device flow (RFC 8628), for hosts without a browser: the person types a short code in one that they have.
 
-use super::authorization::{
-    Parameters, Shown, asking, check_client, parameter, record_failure, refused, rules_for_sign_in, to_provider,
-};
+use super::authorization::{Parameters, asking, check_client, parameter, record_failure, refused, rules_with_provider};
+use super::browser::{Shown, to_provider};
 use super::pages::Page;
 use super::sessions;
 use super::steps::{Answer, DeviceState, Found, Step, find, find_hash, room, secret_name};
@@ -27,6 +26,7 @@ const LETTERS: usize = 8;
 const WRONG_MAX: usize = 10;
 /// Wrong codes that everybody together may.
 const WRONG_MAX_OF_ALL: usize = 200;
+
 /// `BCDF-GHJK`.
 fn user_code() -> String {
     let mut letters = Vec::with_capacity(LETTERS);
@@ -55,7 +55,7 @@ pub(super) async fn authorize(
     jkt: String,
     form: &Parameters,
 ) -> Result<DeviceResponse, Refusal> {
-    rules_for_sign_in(authority).await?;
+    rules_with_provider(authority).await?;
     check_client(form)?;
     room(authority, caller).await?;
     let now = authority.clock.now();
@@ -154,15 +154,15 @@ pub(in crate::authority) async fn redeem(
             let error = if too_soon { "slow_down" } else { "authorization_pending" };
             Err(refused(error, "nobody has answered yet"))
         }
-        DeviceState::Refused => {
+        DeviceState::Refused(cause) => {
             authority.store.write(&[taken]).await?;
-            Err(refused("access_denied", "it was refused in the browser"))
+            Err(refused("access_denied", cause))
         }
         DeviceState::Allowed(identity) => {
-            let device = sessions::Device { jkt, host: &asking.host, id: base64url(random::<16>()) };
+            let device = sessions::Device { jkt, host: &asking.host, id: base64url(random::<16>()), evidence: None };
             let done = sessions::begin(authority, identity.clone(), device, vec![taken]).await;
             if let Err(Refusal::Conflict(cause)) = done {
-                record_failure(authority, &asking, Some(&identity), cause, Vec::new()).await?;
+                record_failure(authority, &asking, Some(&identity.sub), cause, Vec::new()).await?;
                 return Err(refused("access_denied", cause));
             }
             done

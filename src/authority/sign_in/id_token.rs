@@ -1,6 +1,6 @@
 //! The provider's ID token (OpenID Connect Core 1.0 section 3.1.3.7): every claim is checked here, against our own clock.
 
-use super::Person;
+use super::{How, Person};
 use crate::authority::issuer_keys::{ALGORITHMS, NotSigned, signed};
 use crate::protocol::display::escaped;
 use jiff::Timestamp;
@@ -156,6 +156,7 @@ fn check(claims: Claims, expected: &Expected<'_>) -> Result<(String, Person), No
         acr: claims.acr.map(|acr| shortened(&acr)),
         amr: claims.amr.map(OneOrMany::list).unwrap_or_default().into_iter().take(20).collect(),
         auth_time: claims.auth_time.unwrap_or(claims.iat).min(now),
+        how: How::Provider,
     };
     Ok((claims.sub, person))
 }

@@ -1,13 +1,17 @@
-//! Signing in: who somebody is, the authority learns from one `OpenID` provider, and then knows the device for a while.
+//! Signing in: who somebody is, the authority learns from one `OpenID` provider, from their security key or from an
+//! invitation, and then knows the device for a while.
 //!
 //! Two legs, one behind the other. Towards the device this is an authorization server (RFC 6749, PKCE RFC 7636, PAR
 //! RFC 9126, `iss` RFC 9207, `DPoP` RFC 9449, or the device flow RFC 8628); towards the provider it is a client of its
-//! own. `authorization.rs` is the flow; read it first.
+//! own. `authorization.rs` and `browser.rs` are the flow; read them first. `direct.rs` does without a provider.
 
 pub mod authorization;
+mod browser;
 pub mod config;
 pub mod device;
+pub mod direct;
 pub mod id_token;
+pub mod invitations;
 mod pages;
 pub mod routes;
 pub mod sessions;
@@ -25,6 +29,7 @@ pub struct SignIn {
     provider: upstream::Known,
     begun: Tally,
     mistyped: Tally,
+    uninvited: Tally,
 }
 
 /// What the provider says of a person. Kept for people and for policies; none of it is a step-up of ours.
@@ -42,6 +47,29 @@ pub struct Person {
     pub amr: Vec<String>,
     /// When they showed it, Unix seconds; where it does not say, when it said who they are.
     pub auth_time: i64,
+    /// Whose word it is.
+    #[serde(default, skip_serializing_if = "How::is_provider")]
+    pub how: How,
+}
+
+/// How somebody signed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    /// By the identity provider's word.
+    #[default]
+    Provider,
+    /// With a security key of theirs. No step-up: those are made for one thing each.
+    Key,
+    /// By an invitation, to enrol a first key and for nothing else.
+    Invitation,
+}
+
+impl How {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+    fn is_provider(&self) -> bool {
+        *self == Self::Provider
+    }
 }
 
 /// A person who is signed in on a device.

@@ -1,8 +1,9 @@
 //! HTTP of signing in: which path leads where. What a browser asks for is answered with a page, also where it is a no.
 
-use super::authorization::{self, COOKIE, Parameters, Shown, refused};
-use super::device;
+use super::authorization::{self, Parameters, refused};
+use super::browser::{self, COOKIE, Shown};
 use super::pages::Page;
+use super::{device, direct};
 use crate::authority::Authority;
 use crate::authority::error::Refusal;
 use crate::authority::routes::{Answered, From, Shared, ok, proven};
@@ -19,6 +20,7 @@ use std::sync::Arc;
 pub(in crate::authority) fn endpoints() -> Router<Arc<Authority>> {
     Router::new()
         .route("/par", post(push))
+        .route("/authorize-challenge", post(challenge))
         .route("/device_authorization", post(authorize_device))
         .route("/authorize", get(authorize))
         .route("/sign_in/callback", get(callback))
@@ -52,6 +54,21 @@ async fn push(
     Ok((StatusCode::CREATED, axum::Json(pushed)).into_response())
 }
 
+/// draft-ietf-oauth-first-party-apps, section 5.
+async fn challenge(
+    State(authority): Shared,
+    ConnectInfo(caller): From,
+    headers: HeaderMap,
+    form: Result<RawForm, RawFormRejection>,
+) -> Answered {
+    let form = parameters(&form.map_err(Refusal::from)?.0)?;
+    let jkt = proven(&authority, &headers, ("POST", "/authorize-challenge"), None).await?;
+    match direct::answer(&authority, caller, jkt, &form).await? {
+        direct::Answer::Code(code) => ok(&code),
+        direct::Answer::Challenge(challenge) => Ok((StatusCode::FORBIDDEN, axum::Json(challenge)).into_response()),
+    }
+}
+
 async fn authorize_device(
     State(authority): Shared,
     ConnectInfo(caller): From,
@@ -65,14 +82,14 @@ async fn authorize_device(
 
 async fn authorize(State(authority): Shared, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
     let shown = async {
-        authorization::begin(&authority, &parameters(query.unwrap_or_default().as_bytes())?, browser(&headers)).await
+        browser::begin(&authority, &parameters(query.unwrap_or_default().as_bytes())?, known_by(&headers)).await
     };
     page(shown.await)
 }
 
 async fn callback(State(authority): Shared, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
     let shown = async {
-        authorization::back(&authority, &parameters(query.unwrap_or_default().as_bytes())?, browser(&headers)).await
+        browser::back(&authority, &parameters(query.unwrap_or_default().as_bytes())?, known_by(&headers)).await
     };
     page(shown.await)
 }
@@ -81,7 +98,7 @@ async fn confirm(State(authority): Shared, headers: HeaderMap, form: Result<RawF
     let shown = async {
         same_site(&headers)?;
         let form = parameters(&form.map_err(Refusal::from)?.0)?;
-        authorization::decide(&authority, &form, browser(&headers)).await
+        browser::decide(&authority, &form, known_by(&headers)).await
     };
     page(shown.await)
 }
@@ -99,10 +116,10 @@ async fn device_typed(
     let shown = async {
         same_site(&headers)?;
         let form = parameters(&form.map_err(Refusal::from)?.0)?;
-        match device::typed(&authority, caller, &form, browser(&headers)).await? {
+        match device::typed(&authority, caller, &form, known_by(&headers)).await? {
             // `form-action` would hold a redirect up.
             Shown::Provider(url, browser) => {
-                Ok(([authorization::cookie(&browser)], Page::onward(url.as_str())).into_response())
+                Ok(([browser::cookie(&browser)], Page::onward(url.as_str())).into_response())
             }
             shown @ Shown::Page(_) => Ok(shown.into_response()),
         }
@@ -119,7 +136,7 @@ fn same_site(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// What this browser is known by.
-fn browser(headers: &HeaderMap) -> Option<&str> {
+fn known_by(headers: &HeaderMap) -> Option<&str> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
     let mut pairs = cookies.flat_map(|cookies| cookies.split("; ")).filter_map(|cookie| cookie.split_once('='));
     pairs.find_map(|(name, value)| (name == COOKIE && value.len() == 43).then_some(value))

@@ -1,6 +1,7 @@
 //! How long a device is signed in. Every use asks the store, so that what ends on one node has ended on all.
 
-use super::{Identity, SignedIn};
+use super::config::SignInConfig;
+use super::{How, Identity, Person, SignedIn};
 use crate::authority::Authority;
 use crate::authority::audit::{Entry, RecordError};
 use crate::authority::caller::Subject;
@@ -14,11 +15,14 @@ use crate::protocol::encoding::{base64url, random};
 use crate::protocol::messages::SignInResponse;
 use crate::protocol::secret::Secret;
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fmt;
 
 /// Seconds between two notes that a device was used: each is a write.
 const NOTED_EVERY: u64 = 60;
+
+/// Seconds that a sign-in by invitation lasts.
+const INVITED: u64 = 600;
 
 /// Why a device is not signed in any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +37,10 @@ pub enum Over {
     Disabled,
     /// Its token came with a proof of another key.
     OtherKey,
+    /// It was there for a first key only, and that is enrolled, or its ten minutes have passed.
+    Invited,
+    /// It is there for a first key only.
+    OnlyToEnrol,
     /// The provider that knew the person is not asked any more.
     OtherProvider,
     /// They are none of those who may sign in.
@@ -47,6 +55,10 @@ impl fmt::Display for Over {
             Self::Old(seconds) => write!(f, "this device signed in more than {} ago", human(*seconds)),
             Self::Disabled => f.write_str("your account was disabled"),
             Self::OtherKey => f.write_str("the sign-in is another device's"),
+            Self::Invited => f.write_str("the sign-in by invitation is over: it was for enrolling a key"),
+            Self::OnlyToEnrol => {
+                f.write_str("a sign-in by invitation is for enrolling a first key, and for nothing else")
+            }
             Self::NotLetIn => f.write_str("you are none of those who may sign in here"),
             Self::OtherProvider => {
                 f.write_str("the authority asks another identity provider than the one you signed in with")
@@ -64,19 +76,24 @@ pub async fn holder(authority: &Authority, token: &str, jkt: &str) -> Result<Sub
     let now = authority.clock.now();
     let row = authority.store.sign_in(&session_hash(token)).await?.ok_or(Refusal::NotSignedIn)?;
     let config = rules.config.sign_in.as_ref().ok_or(Refusal::SignInOver(Over::OtherProvider))?;
-    let (length, idle) = (config.length.seconds(), config.idle.seconds());
+    let person = person(&row)?;
+    let (length, idle) = (length(config, &person), config.idle.seconds());
     let unused = seconds_between(row.last_used_at, now);
     let over = if row.jkt != jkt {
         Some(Over::OtherKey)
     } else if row.disabled_at.is_some() {
         Some(Over::Disabled)
+    } else if person.how == How::Invitation
+        && (row.ended_at.is_some() || seconds_between(row.created_at, now) >= length)
+    {
+        Some(Over::Invited)
     } else if row.ended_at.is_some() {
         Some(Over::Ended)
     } else if seconds_between(row.created_at, now) >= length {
         Some(Over::Old(length))
     } else if unused >= idle {
         Some(Over::Idle(idle))
-    } else if !row.sub.strip_prefix(config.issuer.as_str()).is_some_and(|rest| rest.starts_with('#')) {
+    } else if KnownBy::of(authority, config, &row.sub).is_none() {
         Some(Over::OtherProvider)
     } else {
         None
@@ -84,8 +101,6 @@ pub async fn holder(authority: &Authority, token: &str, jkt: &str) -> Result<Sub
     if let Some(over) = over {
         return Err(Refusal::SignInOver(over));
     }
-    let person =
-        serde_json::from_str(&row.person).map_err(|_| Refusal::Keys("a sign-in in the store can't be read"))?;
     let subject = Subject::signed_in(row.sub, SignedIn { id: row.id.clone(), person });
     if !config.lets_in(&subject) {
         return Err(Refusal::SignInOver(Over::NotLetIn));
@@ -97,12 +112,51 @@ pub async fn holder(authority: &Authority, token: &str, jkt: &str) -> Result<Sub
     Ok(subject)
 }
 
+/// Whose sign-in it is, as far as is known.
+///
+/// # Errors
+/// Where that can't be read.
+pub(in crate::authority) fn person(row: &SignInRow) -> Result<Person, Refusal> {
+    serde_json::from_str(&row.person).map_err(|_| Refusal::Keys("a sign-in in the store can't be read"))
+}
+
+/// How long it lasts, in seconds.
+fn length(config: &SignInConfig, person: &Person) -> u64 {
+    match person.how {
+        How::Provider | How::Key => config.length.seconds(),
+        How::Invitation => config.length.seconds().min(INVITED),
+    }
+}
+
+/// Who says that there is such a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum KnownBy {
+    /// The identity provider that is configured.
+    Provider,
+    /// This authority: an administrator named them, or they have an account on its host.
+    Us,
+}
+
+impl KnownBy {
+    /// Of this subject; `None` where it is somebody else's, as a workload is, or a person of a provider of before.
+    pub(super) fn of(authority: &Authority, config: &SignInConfig, sub: &str) -> Option<Self> {
+        let is_of = |issuer: &str| sub.strip_prefix(issuer).is_some_and(|rest| rest.starts_with('#'));
+        if config.provider.as_ref().is_some_and(|provider| is_of(provider.issuer.as_str())) {
+            return Some(Self::Provider);
+        }
+        let account = sub.strip_prefix("uid:").is_some_and(|uid| uid.parse::<u32>().is_ok());
+        (account || is_of(authority.issuer.as_str())).then_some(Self::Us)
+    }
+}
+
 /// Whom a device belongs to that is about to be signed in.
 pub(super) struct Device<'a> {
     pub(super) jkt: &'a str,
     pub(super) host: &'a str,
     /// Names the sign-in.
     pub(super) id: String,
+    /// What a key signed, where one did.
+    pub(super) evidence: Option<&'a Value>,
 }
 
 /// Signs a device in: recorded, then told.
@@ -133,12 +187,15 @@ pub(super) async fn begin(
         ended_at: None,
         disabled_at: None,
     };
-    let private = json!({
+    let mut private = json!({
         "sub": identity.sub, "sign_in": device.id, "host": device.host, "jkt": device.jkt, "person": identity.person,
     });
+    if let Some(evidence) = device.evidence {
+        private["evidence"] = evidence.clone();
+    }
     changes.push(Change::AddSignIn(row));
     authority.audit.record(Entry::new(Event::SignedIn, elevation, private), changes).await?;
-    let length = config.length.seconds();
+    let length = length(config, &identity.person);
     Ok(SignInResponse {
         access_token: Secret::new(token),
         token_type: "DPoP".to_owned(),
@@ -158,21 +215,26 @@ pub async fn sign_out(authority: &Authority, token: &str) -> Result<Option<()>, 
     let now = authority.clock.now();
     let Some(row) = authority.store.sign_in(&session_hash(token)).await? else { return Ok(None) };
     if row.ended_at.is_none() {
-        end(authority, &row, Event::SignedOut, None, now).await?;
+        end(authority, &row.sub, &row.id, Event::SignedOut, None, now).await?;
     }
     Ok(Some(()))
 }
 
-pub(super) async fn end(
+/// Ends a sign-in of `sub` and its grants; nothing happens where it has ended.
+///
+/// # Errors
+/// [`Refusal`]; then it has not ended.
+pub(in crate::authority) async fn end(
     authority: &Authority,
-    row: &SignInRow,
+    sub: &str,
+    id: &str,
     event: Event,
     cause: Option<String>,
     now: Timestamp,
 ) -> Result<(), Refusal> {
-    let mut entry = Entry::new(event, ElevationId::fresh(), json!({ "sub": row.sub, "sign_in": row.id }));
+    let mut entry = Entry::new(event, ElevationId::fresh(), json!({ "sub": sub, "sign_in": id }));
     entry.cause = cause;
-    match authority.audit.record(entry, vec![Change::EndSignIn { id: row.id.clone(), at: now }]).await {
+    match authority.audit.record(entry, vec![Change::EndSignIn { id: id.to_owned(), at: now }]).await {
         // Two at once: the other one ended it.
         Ok(_) | Err(RecordError::Conflict(_)) => Ok(()),
         Err(error) => Err(error.into()),

@@ -6,10 +6,11 @@ use crate::authority::caller::Caller;
 use crate::authority::error::Refusal;
 use crate::authority::store::{Change, StepRow};
 use crate::clock::after;
-use crate::protocol::challenge::session_hash;
+use crate::protocol::challenge::{SignInTransaction, session_hash};
 use crate::protocol::encoding::{base64url, random};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// Steps that wait at most, over everybody: nobody has to be signed in to begin one.
 const OPEN_MAX: i64 = 10_000;
@@ -58,11 +59,27 @@ pub(super) enum Step {
     /// A person who is asked whether they want it.
     Confirm { asking: Asking, answer: Answer, browser: String, identity: Identity },
     /// An authorization code, and the sign-in that it will become.
-    Code { asking: Asking, loopback: Loopback, identity: Identity, sign_in: String },
+    Code(Redeemable),
+    /// A key that is to say who it is, named by `auth_session`.
+    Challenge { asking: Asking, code_challenge: String, transaction: SignInTransaction, nonce: String },
     /// The code that a person types, for a device.
     UserCode { device: String },
     /// A device that asks again and again.
     Device { asking: Asking, state: DeviceState },
+}
+
+/// What a code stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Redeemable {
+    pub(super) asking: Asking,
+    /// Where a browser brought it; `None` where it was answered to the device itself.
+    pub(super) redirect_uri: Option<String>,
+    pub(super) code_challenge: String,
+    pub(super) identity: Identity,
+    /// Names the sign-in that it will become.
+    pub(super) sign_in: String,
+    /// What a key signed, for the log.
+    pub(super) evidence: Option<Value>,
 }
 
 /// What a device will hear.
@@ -73,8 +90,8 @@ pub(super) enum DeviceState {
     Waiting,
     /// Somebody signed in and wants it.
     Allowed(Identity),
-    /// Somebody does not.
-    Refused,
+    /// It is not let in, and why.
+    Refused(String),
 }
 
 impl Step {

@@ -2,7 +2,7 @@
 //!
 //! Only what the configured issuer publishes is asked, over `https`, without redirects, within limits of size and time.
 
-use super::config::SignInConfig;
+use super::config::ProviderConfig;
 use super::id_token::{Expected, NotAcceptable, verify};
 use super::{Identity, steps};
 use crate::authority::error::Refusal;
@@ -70,7 +70,7 @@ impl Known {
     /// [`Refusal::Provider`].
     pub(super) async fn way(
         &self,
-        config: &SignInConfig,
+        config: &ProviderConfig,
         redirect_uri: &str,
         anew: bool,
         clock: &Clock,
@@ -102,7 +102,7 @@ impl Known {
     /// [`Refusal::Provider`].
     pub(super) async fn check_issuer(
         &self,
-        config: &SignInConfig,
+        config: &ProviderConfig,
         iss: Option<&str>,
         clock: &Clock,
     ) -> Result<(), Refusal> {
@@ -120,7 +120,7 @@ impl Known {
     /// [`Refusal::Provider`].
     pub(super) async fn identity(
         &self,
-        config: &SignInConfig,
+        config: &ProviderConfig,
         redirect_uri: &str,
         code: &str,
         (nonce, pkce): (&str, &str),
@@ -146,15 +146,15 @@ impl Known {
         Ok(Identity { sub: format!("{}#{sub}", config.issuer.as_str()), person })
     }
 
-    async fn provider(&self, config: &SignInConfig, clock: &Clock) -> Result<Arc<Provider>, Refusal> {
+    async fn provider(&self, config: &ProviderConfig, clock: &Clock) -> Result<Arc<Provider>, Refusal> {
         self.younger_than(REFRESHED_AFTER, config, clock).await
     }
 
-    async fn with_new_keys(&self, config: &SignInConfig, clock: &Clock) -> Result<Arc<Provider>, Refusal> {
+    async fn with_new_keys(&self, config: &ProviderConfig, clock: &Clock) -> Result<Arc<Provider>, Refusal> {
         self.younger_than(NEW_KEYS_AFTER, config, clock).await
     }
 
-    async fn younger_than(&self, age: i64, config: &SignInConfig, clock: &Clock) -> Result<Arc<Provider>, Refusal> {
+    async fn younger_than(&self, age: i64, config: &ProviderConfig, clock: &Clock) -> Result<Arc<Provider>, Refusal> {
         let ca = certificates(config.ca_file.as_deref())?;
         let with = format!("{}\n{}", config.issuer.as_str(), ca.as_deref().unwrap_or_default());
         Ok(self.0.younger_than(age, &with, clock, Provider::read(config, ca)).await?)
@@ -162,7 +162,7 @@ impl Known {
 }
 
 impl Provider {
-    async fn read(config: &SignInConfig, ca: Option<String>) -> Result<Self, Unavailable> {
+    async fn read(config: &ProviderConfig, ca: Option<String>) -> Result<Self, Unavailable> {
         let http = client(ca.as_deref())?;
         let metadata: Metadata = answer(http.get(config.issuer.configuration())).await?;
         if metadata.issuer != config.issuer.as_str() {
@@ -179,7 +179,7 @@ impl Provider {
     /// OpenID Connect Core section 3.1.3.1, with PKCE.
     async fn exchange(
         &self,
-        config: &SignInConfig,
+        config: &ProviderConfig,
         redirect_uri: &str,
         code: &str,
         verifier: &str,
@@ -212,7 +212,7 @@ fn encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-fn client_secret(config: &SignInConfig) -> Result<Option<Secret>, Refusal> {
+fn client_secret(config: &ProviderConfig) -> Result<Option<Secret>, Refusal> {
     let Some(file) = &config.client_secret_file else { return Ok(None) };
     let text = read_trusted(file, 4096).map_err(|fault| Refusal::Provider(fault.to_string()))?;
     let text = text.ok_or_else(|| Refusal::Provider(format!("{} is not there", file.display())))?;

@@ -4,6 +4,7 @@
 
 mod fault;
 mod grants;
+mod invitations;
 mod log;
 mod postgres;
 mod proofs;
@@ -18,6 +19,7 @@ mod users;
 
 pub use fault::StoreError;
 pub use grants::GrantRow;
+pub use invitations::InvitationRow;
 pub use log::{EntryRow, LogRows};
 pub use postgres::PostgresUrl;
 pub use proofs::Spent;
@@ -133,6 +135,10 @@ pub enum Change {
         sub: String,
         at: Timestamp,
     },
+    /// Refused where it has ended: what is recorded with it is the sign-in's own.
+    HoldSignIn {
+        id: String,
+    },
     AddSignInStep(StepRow),
     SpendSignInStep {
         hash: String,
@@ -145,6 +151,12 @@ pub enum Change {
         content: String,
     },
     AskedForSignInStep {
+        hash: String,
+        at: Timestamp,
+    },
+    /// In the place of the one that the person had.
+    PutInvitation(InvitationRow),
+    SpendInvitation {
         hash: String,
         at: Timestamp,
     },
@@ -526,12 +538,15 @@ async fn apply(connection: &mut AnyConnection, change: &Change) -> Result<(), St
         Change::AddGrantOfSignIn { sign_in, grant } => sign_ins::add_grant(connection, sign_in, grant).await,
         Change::EndSignIn { id, at } => sign_ins::end(connection, id, *at).await,
         Change::EndSignInsOf { sub, at } => sign_ins::end_of(connection, sub, *at).await,
+        Change::HoldSignIn { id } => sign_ins::hold(connection, id).await,
         Change::AddSignInStep(row) => sign_ins::add_step(connection, row).await,
         Change::SpendSignInStep { hash, at } => sign_ins::spend_step(connection, hash, *at).await,
         Change::AnswerSignInStep { hash, before, content } => {
             sign_ins::answer_step(connection, hash, before, content).await
         }
         Change::AskedForSignInStep { hash, at } => sign_ins::asked_for_step(connection, hash, *at).await,
+        Change::PutInvitation(row) => invitations::put(connection, row).await,
+        Change::SpendInvitation { hash, at } => invitations::spend(connection, hash, *at).await,
         Change::PutSecret { resource, row, at } => secrets::put(connection, resource, row, *at).await,
         Change::RemoveSecret { resource } => secrets::remove(connection, resource).await,
         Change::AddSigningKey(row) => secrets::add_signing_key(connection, row).await,

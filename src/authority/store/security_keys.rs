@@ -74,6 +74,18 @@ impl Store {
         self.read(query.fetch_all(&self.pool)).await
     }
 
+    /// The key of this credential id, whoever's it is.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn security_key(&self, credential_id: &str) -> Result<Option<SecurityKeyRow>, StoreError> {
+        let query = sqlx::query_as(
+            "SELECT credential_id, sub, name, credential, aaguid, software, verifies_user, transports, enrolled_at, \
+             last_used_at FROM security_key WHERE credential_id = $1",
+        );
+        self.read(query.bind(credential_id).fetch_optional(&self.pool)).await?.map(row).transpose()
+    }
+
     /// Credential ids and names of everybody's keys.
     ///
     /// # Errors

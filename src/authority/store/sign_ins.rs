@@ -108,6 +108,24 @@ impl Store {
         self.read(query.fetch_optional(&self.pool)).await?.map(sign_in_row).transpose()
     }
 
+    /// The sign-in that a grant was asked for in; `None` for one on a socket.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn sign_in_of_grant(&self, grant: &str) -> Result<Option<SignInRow>, StoreError> {
+        let query = sqlx::query_as(select_sign_ins!("JOIN sign_in_grant g ON g.sign_in = s.id WHERE g.grant_id = $1"));
+        self.read(query.bind(grant).fetch_optional(&self.pool)).await?.map(sign_in_row).transpose()
+    }
+
+    /// A person's sign-ins, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn sign_ins_of(&self, sub: &str) -> Result<Vec<SignInRow>, StoreError> {
+        let query = sqlx::query_as(select_sign_ins!("WHERE s.sub = $1 ORDER BY s.created_at DESC, s.id"));
+        self.read(query.bind(sub).fetch_all(&self.pool)).await?.into_iter().map(sign_in_row).collect()
+    }
+
     /// Every sign-in that has not been ended and began after `since`, newest first.
     ///
     /// # Errors
@@ -193,13 +211,18 @@ pub(super) async fn used(connection: &mut Connection, id: &str, at: Timestamp) -
     Ok(())
 }
 
-/// Ties a grant to the sign-in that asked for it. Holds the sign-in's row, so that it does not end unseen meanwhile.
-pub(super) async fn add_grant(connection: &mut Connection, sign_in: &str, grant: &str) -> Result<(), StoreError> {
+/// Holds a sign-in's row, so that it does not end unseen meanwhile.
+pub(super) async fn hold(connection: &mut Connection, id: &str) -> Result<(), StoreError> {
     let held = sqlx::query("UPDATE sign_in SET last_used_at = last_used_at WHERE id = $1 AND ended_at IS NULL")
-        .bind(sign_in)
-        .execute(&mut *connection)
+        .bind(id)
+        .execute(connection)
         .await?;
-    one_row(held.rows_affected(), "you were signed out meanwhile")?;
+    one_row(held.rows_affected(), "you were signed out meanwhile")
+}
+
+/// Ties a grant to the sign-in that asked for it.
+pub(super) async fn add_grant(connection: &mut Connection, sign_in: &str, grant: &str) -> Result<(), StoreError> {
+    hold(connection, sign_in).await?;
     sqlx::query("INSERT INTO sign_in_grant (grant_id, sign_in) VALUES ($1, $2)")
         .bind(grant)
         .bind(sign_in)

@@ -31,7 +31,7 @@ impl Column {
 
 /// Every table, each after those it refers to. What only one kind of store has is not worth moving.
 #[rustfmt::skip]
-const TABLES: [(&str, &[Column]); 16] = [
+const TABLES: [(&str, &[Column]); 17] = [
     ("meta", &[Text("key"), Text("value")]),
     ("\"user\"", &[Text("sub"), Number("created_at"), Number("disabled_at")]),
     ("security_key", &[
@@ -57,6 +57,7 @@ const TABLES: [(&str, &[Column]); 16] = [
     ("sign_in_step", &[
         Text("hash"), Text("content"), Number("expires_at"), Number("spent_at"), Number("asked_at"),
     ]),
+    ("invitation", &[Text("sub"), Text("hash"), Number("expires_at"), Number("spent_at")]),
     ("log_entry", &[Number("idx"), Bytes("leaf")]),
     ("log_private", &[Number("idx"), Text("salt"), Text("clear")]),
     ("log_hash", &[Number("idx"), Bytes("hash")]),

@@ -20,8 +20,11 @@ fn list(row: &Value, field: &str) -> Vec<String> {
     items.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// How the provider knew the person: with what, else how well.
+/// How they signed in: by the provider's word, and then with what, else how well; or with what of ours.
 fn how(row: &Value) -> String {
+    if let by @ ("key" | "invitation") = text(row, "how") {
+        return by.to_owned();
+    }
     let methods = list(row, "amr");
     if methods.is_empty() { text(row, "acr").to_owned() } else { methods.join(" ") }
 }
