@@ -32,8 +32,7 @@ Examples:
                                    whether its files are good
   elevate-authority reset --data ~/.local/share/elevate/authority
                                    begin anew after every key was lost
-  elevate-authority recover --data ~/.local/share/elevate/authority \\
-    --config ~/.config/elevate uid:1000
+  elevate-authority recover --data /var/lib/elevate --config /etc/elevate uid:1000
                                    after an administrator lost the key
   elevate-authority backup --data ~/.local/share/elevate/authority --to elevate.db
                                    a copy of its database

@@ -291,8 +291,8 @@ pub const ADMIN_RESOURCE_SET: &str = "\
 Examples:
   elevate admin resource set wiki wiki.toml
                                    for every node, at once
-  echo '{\"kind\": \"secret\", \"sensitivity\": \"low\"}' |
-    elevate admin resource set tv  from a pipe, as JSON";
+  elevate admin resource set wiki <wiki.json
+                                   from stdin, as JSON";
 
 /// `elevate admin resource remove`.
 pub const ADMIN_RESOURCE_REMOVE: &str = "\

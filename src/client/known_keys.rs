@@ -43,7 +43,7 @@ pub fn heard(device: &Device, keys: &[KeyNotice], recoveries: &[Recovery]) {
     } else {
         recoveries.iter().map(|recovery| recovery.elevation.clone()).collect()
     };
-    keep(device, before, keys.to_vec(), recoveries);
+    keep(device, before.as_ref(), keys.to_vec(), recoveries);
 }
 
 /// Asks for what [`heard`] compares, where nothing that was asked for brings it.
@@ -68,7 +68,7 @@ pub fn enrolled_here(device: &Device, key: &EnrolledKey) {
     let mut keys = before.as_ref().map_or_else(Vec::new, |before| before.keys.clone());
     keys.push(KeyNotice::from(key));
     let recoveries = before.as_ref().map_or_else(Vec::new, |before| before.recoveries.clone());
-    keep(device, before, keys, recoveries);
+    keep(device, before.as_ref(), keys, recoveries);
 }
 
 /// Nor is one that was removed here.
@@ -77,7 +77,7 @@ pub fn removed_here(device: &Device, credential_id: &str) {
     let mut keys = before.keys.clone();
     keys.retain(|key| key.credential_id != credential_id);
     let recoveries = before.recoveries.clone();
-    keep(device, Some(before), keys, recoveries);
+    keep(device, Some(&before), keys, recoveries);
 }
 
 /// A sentence for each key that came or went.
@@ -112,10 +112,10 @@ fn seen(device: &Device) -> Option<Seen> {
 }
 
 /// Where it can't be kept, it will be said again.
-fn keep(device: &Device, before: Option<Seen>, keys: Vec<KeyNotice>, recoveries: Vec<String>) {
+fn keep(device: &Device, before: Option<&Seen>, keys: Vec<KeyNotice>, recoveries: Vec<String>) {
     let (Ok(known), Ok(subject)) = (device.known(), device.subject()) else { return };
     let now = Seen { authority: known.id(), subject, keys, recoveries };
-    if before.as_ref() == Some(&now) {
+    if before == Some(&now) {
         return;
     }
     if let Ok(text) = serde_json::to_vec(&now) {

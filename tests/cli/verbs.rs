@@ -438,7 +438,7 @@ fn admin_user_disable_and_enable() {
     assert_eq!(home.approve(&["--json", "admin", "user", "enable", "uid:4242"]).exits(1).error()["code"], "no");
     home.approve(&["admin", "user", "enable", &me]).ok().says(&home, &format!("{me} may ask again\n"));
     let list = home.elevate(&["--json", "admin", "user", "list"]).ok().json();
-    assert_eq!(fields(&list["users"][0]), ["created_at", "disabled_at", "name", "user"]);
+    assert_eq!(fields(&list["users"][0]), ["created_at", "disabled_at", "invited_until", "name", "user"]);
     assert!(list["users"][0]["disabled_at"].is_null());
 }
 
