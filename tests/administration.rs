@@ -53,7 +53,7 @@ pub async fn a_sign_in_that_an_administrator_ends_is_over_on_every_node_at_once(
     let network = Network::start().await;
     let other = network.other_node().await;
     let admin = administrator(&network).await;
-    let (lost, kept) = (network.sign_in().await, network.sign_in().await);
+    let (lost, stays) = (network.sign_in().await, network.sign_in().await);
     let grant = network.ask_as(&lost, &Ask::new("wiki")).await.grant();
     assert_eq!(other.get_as(&lost, "/resources").await.status, 200);
 
@@ -82,7 +82,7 @@ pub async fn a_sign_in_that_an_administrator_ends_is_over_on_every_node_at_once(
         assert!(reply.text.contains("this device was signed out"), "{}", reply.text);
     }
     assert!(!network.authority.is_active(&grant.access_token).await, "its grants end with it");
-    assert_eq!(other.get_as(&kept, "/resources").await.status, 200, "the person's other device stays in");
+    assert_eq!(other.get_as(&stays, "/resources").await.status, 200, "the person's other device stays in");
     let again = network.authority.operate(OperationName::SessionEnd, Some(&id), None, &admin).await.unwrap_err();
     assert_eq!(again.code(), (409, "invalid_request"));
 }
