@@ -13,7 +13,7 @@ use elevate::client::Device;
 use elevate::client::address::Address;
 use elevate::client::elevation::{Cache, Wanted, elevate};
 use elevate::client::embedded;
-use elevate::client::operation::operate;
+use elevate::client::operation::{operate, request};
 use elevate::client::places::Places;
 use elevate::client::presence::Presence;
 use elevate::client::security_key::driver::{Answer, Bytes, Command as KeyCommand, Event, KeyInfo};
@@ -23,7 +23,7 @@ use elevate::client::verbs::{enroll, enroll_software, write_rules};
 use elevate::protocol::assurance::Assurance;
 use elevate::protocol::authenticator_data::{AT, AuthenticatorData, UP};
 use elevate::protocol::encoding::sha256;
-use elevate::protocol::messages::{CatalogueEntry, OperationName, ResourceKind};
+use elevate::protocol::messages::{CatalogueEntry, OperationName, OperationRequest, ResourceKind};
 use elevate::protocol::secret::Secret;
 use std::io::{BufRead as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -97,7 +97,8 @@ impl Founded {
         if founded.0.api().unwrap().keys().unwrap().is_empty() {
             enroll_software(&founded.0, "bench".parse().unwrap()).unwrap();
             let secret = Secret::new("x".repeat(32));
-            operate(&founded.0, OperationName::SecretSet, Some("password".into()), Some(secret)).unwrap();
+            let request = OperationRequest { secret: Some(secret), ..request(Some("password")) };
+            operate(&founded.0, OperationName::SecretSet, request, "store it").unwrap();
         }
         founded
     }

@@ -1107,7 +1107,7 @@ async fn database_written_by_an_attacker_sealed_rows() {
         assert!(no.says().contains("does not open"), "{}", no.says());
     }
     // Another key's row under this kid: the authority does not start, rather than sign with what it does not know.
-    target.operate(OperationName::KeysRotate, None, None, &target.pin).await.unwrap();
+    target.operate(OperationName::SigningKeyRotate, None, None, &target.pin).await.unwrap();
     let kids: Vec<String> =
         sqlx::query_scalar("SELECT kid FROM signing_key").fetch_all(&mut target.database().await).await.unwrap();
     let swap = async || {
@@ -1143,11 +1143,11 @@ async fn database_written_by_an_attacker_grants() {
     // Gained: the session's token for looking, made into one for changing. Its log entry is the operation's, and says
     // which elevation it had: one that was reached with nothing more than a session.
     let change = operation_body(None, None);
-    let operation = json!({ "name": "keys.rotate", "body_sha256": base64url(sha256(&[&change])) });
+    let operation = json!({ "name": "signing_key.rotate", "body_sha256": base64url(sha256(&[&change])) });
     target
         .tamper(&format!("UPDATE elevation_grant SET operation = '{operation}' WHERE id = '{}'", claims(&token).jti))
         .await;
-    let reply = target.carry_out(OperationName::KeysRotate, change, token.expose(), &proof).await;
+    let reply = target.carry_out(OperationName::SigningKeyRotate, change, token.expose(), &proof).await;
     let entry = target.last_entry().await;
     assert_eq!(
         (reply.status, &entry["event"], &entry["elevation"]),
@@ -1355,6 +1355,7 @@ async fn secret_in_debug() {
         sealed_for: None,
         ttl: None,
         salt: String::new(),
+        ..OperationRequest::default()
     };
     let held = elevate::client::elevation::Held {
         grant: stored.clone(),

@@ -186,10 +186,13 @@ pub async fn a_rotation_whose_outcome_is_unknown_leaves_tokens_that_verify() {
         let (mut authority, key) = settled().await;
         let body = crate::harness::operation_body(None, None);
         let proof = proof_key();
-        let ask = Ask::operation(OperationName::KeysRotate, None, &body);
+        let ask = Ask::operation(OperationName::SigningKeyRotate, None, &body);
         let token = authority.elevate(&ask, &proof, &key).await.grant().access_token;
         fails.next_write_of(&authority);
-        assert_eq!(authority.carry_out(OperationName::KeysRotate, body, token.expose(), &proof).await.status, 503);
+        assert_eq!(
+            authority.carry_out(OperationName::SigningKeyRotate, body, token.expose(), &proof).await.status,
+            503
+        );
         let before = authority.ask(&Ask::new("wiki"), &proof_key()).await.grant().access_token;
         assert!(authority.is_active(&before).await);
         recovers(&mut authority, &key).await;

@@ -355,7 +355,7 @@ pub async fn jwks_hold_public_keys_only_and_keep_retired_ones() {
     let before = jwks().await;
     assert_eq!(before.len(), 1);
     let old = authority.ask(&Ask::new("wiki"), &proof_key()).await.grant().access_token;
-    authority.operate(OperationName::KeysRotate, None, None, &key).await.unwrap();
+    authority.operate(OperationName::SigningKeyRotate, None, None, &key).await.unwrap();
     let after = jwks().await;
     assert_eq!(after.len(), 2);
     for jwk in &after {
@@ -557,7 +557,7 @@ pub async fn administration_is_for_administrators() {
     let authority = TestAuthority::with(&config, &policy()).await;
     let key = TestKey::touch_only();
     authority.enrol("blue", &key, None).await.unwrap();
-    for name in [OperationName::UserList, OperationName::KeysRotate, OperationName::GrantList] {
+    for name in [OperationName::UserList, OperationName::SigningKeyRotate, OperationName::GrantList] {
         let no = authority.operate(name, None, None, &key).await.unwrap_err();
         assert_eq!(no.code(), (403, "access_denied"), "{name}");
     }

@@ -474,6 +474,7 @@ impl Wire {
             sealed_for: Some(sealed_for.clone()),
             ttl: None,
             salt: base64url(random::<16>()),
+            ..OperationRequest::default()
         };
         let body = serde_json::to_vec(&request).unwrap();
         self.operate_with(OperationName::SecretSet, Some(resource), body, with).await
@@ -647,6 +648,7 @@ pub fn operation_body(target: Option<&str>, secret: Option<&str>) -> Vec<u8> {
         sealed_for: None,
         ttl: None,
         salt: base64url(random::<16>()),
+        ..OperationRequest::default()
     };
     serde_json::to_vec(&request).unwrap()
 }

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_macros, missing_docs, reason = "tests")]
 #![allow(clippy::missing_panics_doc, clippy::too_many_lines, reason = "tests")]
 
+/// What administrators change, and who may not.
+mod administration;
 /// Every row of the threat table that is built.
 mod attacks;
 /// The store failing under the log, both ways.

@@ -337,7 +337,7 @@ async fn a_signing_key_rotated_on_one_node_is_every_nodes() {
     let kid = |token: &str| jsonwebtoken::decode_header(token).unwrap().kid.unwrap();
     for rotated_at in [0, 2] {
         let old = nodes.node(1).ask(&Ask::new("wiki"), &proof_key()).await.grant().access_token;
-        let new = nodes.node(rotated_at).operate(OperationName::KeysRotate, None, None, &key).await.unwrap();
+        let new = nodes.node(rotated_at).operate(OperationName::SigningKeyRotate, None, None, &key).await.unwrap();
         let (new, rotated) = (new["kid"].as_str().unwrap(), Instant::now());
         let token = nodes.node(rotated_at).ask(&Ask::new("wiki"), &proof_key()).await.grant().access_token;
         assert_eq!(kid(token.expose()), new);
@@ -358,6 +358,33 @@ async fn a_signing_key_rotated_on_one_node_is_every_nodes() {
             assert!(published.contains(new) && published.contains(&kid(old.expose())));
         }
     }
+    nodes.log_is_whole().await;
+}
+
+#[tokio::test]
+async fn an_administrator_is_recovered_while_every_node_runs() {
+    let nodes = Nodes::start(Server::shared()).await;
+    nodes.enrolled().await;
+    let token = nodes.node(1).ask(&Ask::new("wiki"), &proof_key()).await.grant().access_token;
+    let mut recover = Command::new(AUTHORITY_BIN);
+    recover.arg("recover").arg("--data").arg(nodes.home.path().join("0/data"));
+    recover.arg("--config").arg(nodes.home.path().join("config")).arg("--yes").arg(crate::harness::me());
+    let done = recover.output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    // Nobody proved anything: whatever they held is over, and a first key can be enrolled, on whichever node.
+    assert!(!nodes.node(1).is_active(&token).await);
+    for wire in &nodes.wires {
+        assert_eq!(wire.get(&wire.at("/keys")).await.json.unwrap(), json!([]));
+    }
+    nodes.node(2).enrol("green", &TestKey::touch_only(), None).await.unwrap();
+    for wire in &nodes.wires {
+        until(async || {
+            let told = wire.get(&wire.at("/recoveries")).await.json.unwrap();
+            told.as_array().is_some_and(|told| told.len() == 1)
+        })
+        .await;
+    }
+    assert_eq!(nodes.node(1).events().await.iter().filter(|event| *event == "admin.recovered").count(), 1);
     nodes.log_is_whole().await;
 }
 

@@ -211,6 +211,14 @@ macro_rules! once_more {
 }
 
 once_more! {
+    administration {
+        a_key_of_somebody_elses_is_removed_with_a_proof_of_the_administrators_own
+        a_resource_that_is_declared_on_one_node_is_known_to_every_node_within_a_second
+        a_sign_in_that_an_administrator_ends_is_over_on_every_node_at_once
+        only_administrators_hear_who_was_recovered
+        what_is_no_resource_is_not_declared_and_the_file_wins
+        whoever_does_not_administer_ends_removes_and_declares_nothing
+    }
     sign_in {
         a_code_is_for_who_asked_for_it
         a_device_is_refused_is_too_late_or_is_another

@@ -63,7 +63,7 @@ impl Caller {
     pub async fn of_token_request(
         self,
         authority: &Authority,
-        rules: &Rules,
+        rules: &Arc<Rules>,
         jkt: &str,
         request: &TokenRequest,
     ) -> Result<Subject, Refusal> {

@@ -1,4 +1,5 @@
-//! `elevate-authority`: serve, check-config, policy, accept-clock, move, backup, reset. Whatever else changes an authority goes through its own flow.
+//! `elevate-authority`: serve, check-config, policy, accept-clock, move, backup, recover, reset. Whatever else changes an
+//! authority goes through its own flow.
 
 use super::OpenError;
 use super::audit::Entry;
@@ -7,6 +8,7 @@ use super::cases::{CASES, Table};
 use super::elevation::ElevationId;
 use super::founding::Foundation;
 use super::moving::move_store;
+use super::recovery::Recoverable;
 use super::reset::reset;
 use super::rules::{Rules, RulesError};
 use super::server::{Manner, Places, handed_over, lock, serve};
@@ -14,6 +16,8 @@ use super::store::{Faults, Place};
 use crate::clock::Clock;
 use crate::files::own_directory;
 use crate::log::leaf::Event;
+use crate::protocol::messages::Recovery;
+use crate::protocol::secret::Secret;
 use clap::{Parser, Subcommand};
 use serde_json::json;
 use std::io::{IsTerminal as _, Write as _};
@@ -32,6 +36,8 @@ Examples:
                                    whether its policy answers as policy.cases says
   elevate-authority reset --data ~/.local/share/elevate/authority
                                    begin anew after every key was lost
+  elevate-authority recover --data /var/lib/elevate --config /etc/elevate uid:1000
+                                   after an administrator lost the key
   elevate-authority backup --data ~/.local/share/elevate/authority --to elevate.db
                                    a copy of its database
   elevate-authority accept-clock --data ~/.local/share/elevate/authority
@@ -113,6 +119,23 @@ enum Command {
         /// Directory of authority.toml, where it names PostgreSQL
         #[arg(long, value_name = "DIR")]
         config: Option<PathBuf>,
+    },
+    /// Remove the keys of an administrator who lost them, so that a first key can be enrolled again
+    ///
+    /// Also while the authority runs. It is recorded in the log, and every administrator is told; their sign-ins and
+    /// grants end, and what only their keys unseal is lost.
+    Recover {
+        /// Directory of the database, the key and the lock
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// Directory of authority.toml, which says who administers
+        #[arg(long, value_name = "DIR")]
+        config: PathBuf,
+        /// Do so without asking
+        #[arg(long)]
+        yes: bool,
+        /// Who: uid:N, or ISSUER#SUB as `elevate admin user list` has it
+        user: String,
     },
     /// Begin anew after every security key was lost: no key, no grant and no secret comes over
     ///
@@ -210,6 +233,18 @@ pub fn main() -> ExitCode {
             }
             Err(error) => failed(&error.to_string(), 11),
         },
+        Command::Recover { data, config, yes, user } => match runtime.block_on(recovered(&data, &config, &user, yes)) {
+            Ok(Some((recovery, invitation))) => {
+                let mut line = json!({ "recovered": recovery.user, "elevation": recovery.elevation });
+                if let Some(code) = invitation {
+                    line["invitation"] = code.expose().into();
+                }
+                say(&line);
+                ExitCode::SUCCESS
+            }
+            Ok(None) => failed("nothing was changed; --yes does it without asking", 1),
+            Err(error) => failed(&error.to_string(), 11),
+        },
         Command::Reset { data, lose_everything_sealed } => {
             if !lose_everything_sealed && let Err(refused) = confirmed(&data) {
                 return failed(refused, 1);
@@ -240,6 +275,14 @@ fn begin_log(is_service: bool) {
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = if as_json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
     tracing_subscriber::registry().with(lines.with_filter(filter)).init();
+}
+
+/// Whether this word is typed at the terminal, where there is one.
+fn typed(word: &str, explained: &str) -> bool {
+    let stdin = std::io::stdin();
+    let _ = std::io::stderr().write_all(explained.as_bytes());
+    let mut answer = String::new();
+    stdin.is_terminal() && stdin.read_line(&mut answer).is_ok() && answer.trim() == word
 }
 
 /// Asks at the terminal.
@@ -314,6 +357,33 @@ async fn backed_up(data: &Path, to: &Path, config: Option<&Path>) -> Result<u64,
     let place = place(data, config)?;
     own_directory(data)?;
     back_up(data, &place, to).await
+}
+
+/// `None`, where whoever was asked did not want it.
+async fn recovered(
+    data: &Path,
+    config: &Path,
+    user: &str,
+    yes: bool,
+) -> Result<Option<(Recovery, Option<Secret>)>, OpenError> {
+    own_directory(data)?;
+    let recoverable = Recoverable::look(config, data, user).await?;
+    let shown = |names: &[&str]| crate::protocol::display::escaped(&names.join(", "));
+    let sealed: Vec<&str> = recoverable.sealed.iter().map(String::as_str).collect();
+    let lost = match sealed.as_slice() {
+        [] => String::new(),
+        secrets => format!("What is sealed under them in {} can't be opened with them any more.\n", shown(secrets)),
+    };
+    let explained = format!(
+        "The security keys of {} are removed: {}.\n{lost}Their sign-ins and grants end, and their next key is enrolled as \
+         a first one. It is recorded,\nand every administrator is told. Type 'recover' to go on: ",
+        shown(&[user]),
+        shown(&recoverable.keys()),
+    );
+    if !yes && !typed("recover", &explained) {
+        return Ok(None);
+    }
+    recoverable.recover(data, &Clock::system()).await.map(Some)
 }
 
 async fn accept_clock(data: PathBuf, config: Option<&Path>) -> Result<(), OpenError> {

@@ -12,7 +12,7 @@ use crate::protocol::display::escaped;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::messages::ResourceKind;
 use crate::protocol::names::{ResourceName, Scope, Ttl};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -72,34 +72,35 @@ pub struct Config {
     pub resources: BTreeMap<ResourceName, Resource>,
 }
 
-/// One resource.
-#[derive(Debug, Clone, Deserialize)]
+/// One resource. What is not said is not written either.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Resource {
     /// What it gives.
     pub kind: ResourceKind,
     /// For people.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// `aud` of its tokens; required for kind `jwt`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audience: Option<String>,
     /// How bad it would be.
     pub sensitivity: Sensitivity,
     /// Scopes that may be asked; the first use without any gives all of them.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<String>,
     /// As you name them.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub environment: String,
     /// For policies.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub tags: BTreeSet<String>,
     /// Longest grant, whatever policy says.
-    #[serde(default, deserialize_with = "maybe_length_of_time")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "maybe_length_of_time", serialize_with = "as_length_of_time")]
     pub max_ttl: Option<Ttl>,
     /// Whether the service that takes the token checks `DPoP`; if not, a grant lasts 5 minutes at most.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub checks_dpop: bool,
 }
 
@@ -116,7 +117,7 @@ pub enum BackupEligible {
 }
 
 /// How sensitive a resource is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sensitivity {
     /// Reading what everybody may.
@@ -140,6 +141,25 @@ impl Sensitivity {
 }
 
 impl Resource {
+    /// What is wrong with it under this name, beyond what its keys are.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn check(&self, name: &ResourceName) -> Result<(), String> {
+        if name.as_str() == AUTHORITY_RESOURCE {
+            return Err(format!("'{name}' is the authority itself and can't be declared"));
+        }
+        match (self.kind, &self.audience) {
+            (ResourceKind::Jwt, None) => return Err("a resource of kind 'jwt' needs an audience".into()),
+            (ResourceKind::Secret, Some(_)) => return Err("a resource of kind 'secret' has no audience".into()),
+            (ResourceKind::Jwt, Some(_)) | (ResourceKind::Secret, None) => {}
+        }
+        if self.scopes.iter().any(|scope| scope.contains(' ') || scope.parse::<Scope>().is_err()) {
+            return Err("a scope is one word of printable ASCII".into());
+        }
+        Ok(())
+    }
+
     /// Every scope that may be asked.
     #[must_use]
     pub fn scope(&self) -> Scope {
@@ -202,21 +222,7 @@ impl Config {
             RulesError::at(file, place.map(|offset| super::rules::line_of(text, offset)), reason)
         };
         for (name, resource) in &self.resources {
-            if name.as_str() == AUTHORITY_RESOURCE {
-                return Err(at(name.as_str(), format!("'{name}' is the authority itself and can't be declared")));
-            }
-            match (resource.kind, &resource.audience) {
-                (ResourceKind::Jwt, None) => {
-                    return Err(at(name.as_str(), "a resource of kind 'jwt' needs an audience".into()));
-                }
-                (ResourceKind::Secret, Some(_)) => {
-                    return Err(at(name.as_str(), "a resource of kind 'secret' has no audience".into()));
-                }
-                (ResourceKind::Jwt, Some(_)) | (ResourceKind::Secret, None) => {}
-            }
-            if resource.scopes.iter().any(|scope| scope.contains(' ') || scope.parse::<Scope>().is_err()) {
-                return Err(at(name.as_str(), "a scope is one word of printable ASCII".into()));
-            }
+            resource.check(name).map_err(|reason| at(name.as_str(), reason))?;
         }
         let line = |key: &str| text.find(key).map(|offset| super::rules::line_of(text, offset));
         if self.require_attestation && self.attestation.is_empty() {
@@ -263,6 +269,12 @@ fn minutes(count: u64) -> Ttl {
 
 pub(super) fn length_of_time<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Ttl, D::Error> {
     String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+}
+
+/// As it is written in `authority.toml`.
+#[allow(clippy::ref_option, reason = "serde's own shape")]
+fn as_length_of_time<S: serde::Serializer>(time: &Option<Ttl>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.map(|time| format!("{}s", time.seconds())).serialize(serializer)
 }
 
 pub(super) fn maybe_length_of_time<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Ttl>, D::Error> {

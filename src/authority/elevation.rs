@@ -14,6 +14,7 @@ use super::sign_in::How;
 use super::sign_in::config::FirstKey;
 use super::step_up::{self, Answered, StepUp, Waiting};
 use super::store::{Change, GrantRow, SecurityKeyRow, set_of_keys};
+use super::watched::Catalogue;
 use crate::clock::after;
 use crate::log::leaf::Event;
 use crate::protocol::assurance::Assurance;
@@ -76,7 +77,8 @@ pub async fn elevate(
     let rules = authority.rules().await?;
     let now = authority.clock.now();
     let subject = &caller.of_token_request(authority, &rules, jkt, request).await?;
-    let wanted = Wanted::parse(authority, &rules, subject, jkt, request)?;
+    let catalogue = authority.catalogue(&rules).await?;
+    let wanted = Wanted::parse(authority, &catalogue, subject, jkt, request)?;
     let waiting = step_up::resume(authority, &wanted, request, now).await?;
     let elevation = waiting.as_ref().map_or_else(ElevationId::fresh, Waiting::elevation);
     admit(authority, subject, &elevation, &wanted, now).await?;
@@ -107,7 +109,10 @@ pub async fn elevate(
     let reached = step_up::reach(authority, &permitted, &wanted, &context, &keys, waiting, request, now);
     let step_up = match reached.await? {
         Answered::Reached(step_up) => step_up,
-        Answered::Needed(response) => return Ok(Answer::StepUp(elevation, response)),
+        Answered::Needed(mut response) => {
+            response.elevate_recoveries = authority.recoveries_for(&rules, subject).await?;
+            return Ok(Answer::StepUp(elevation, response));
+        }
     };
 
     // record
@@ -165,7 +170,7 @@ pub struct Wanted {
 impl Wanted {
     fn parse(
         authority: &Authority,
-        rules: &Rules,
+        catalogue: &Catalogue,
         subject: &Subject,
         jkt: &str,
         request: &TokenRequest,
@@ -177,7 +182,7 @@ impl Wanted {
             .map_err(|malformed| parameter("invalid_target", malformed.to_string()))?;
         let detail = the_detail(&request.authorization_details)
             .map_err(|says| parameter("invalid_authorization_details", says))?;
-        let (resource, action) = find(authority, rules, &name, &detail)?;
+        let (resource, action) = find(authority, catalogue, &name, &detail)?;
         let scope = narrowed_scope(&name, &resource, &request.scope)?;
         let asked = Asked {
             issuer: authority.issuer.to_string(),
@@ -289,7 +294,7 @@ fn the_detail(text: &str) -> Result<AuthorizationDetail, String> {
 
 fn find(
     authority: &Authority,
-    rules: &Rules,
+    catalogue: &Catalogue,
     name: &ResourceName,
     detail: &AuthorizationDetail,
 ) -> Result<(Resource, Action), Refusal> {
@@ -300,11 +305,7 @@ fn find(
         }
         (None, true) => Err(Refusal::Malformed("an elevation to the authority itself names its one operation".into())),
         (Some(_), false) => Err(Refusal::Malformed("operations are for the authority itself".into())),
-        (None, false) => {
-            let resource = rules.config.resources.get(name);
-            let resource = resource.ok_or_else(|| Refusal::UnknownResource(name.to_string()))?;
-            Ok((resource.clone(), Action::Elevate))
-        }
+        (None, false) => Ok((catalogue.resource(name)?.clone(), Action::Elevate)),
     }
 }
 
@@ -422,14 +423,14 @@ pub struct Foreseen {
 /// Asks policy what it would say to a plain request for one resource. Nothing is recorded: nothing happens.
 ///
 /// # Errors
-/// [`Refusal::UnknownResource`]; [`Refusal::Store`].
+/// [`Refusal::Store`].
 pub async fn foresee(
     authority: &Authority,
     subject: &Subject,
     name: &ResourceName,
+    resource: &Resource,
     rules: &Rules,
 ) -> Result<Foreseen, Refusal> {
-    let resource = rules.config.resources.get(name).ok_or_else(|| Refusal::UnknownResource(name.to_string()))?;
     let keys = authority.store.security_keys(subject.sub()).await?;
     let context = Context {
         observed: Observed::look(&authority.store, subject, name, &keys, authority.clock.now()).await?,

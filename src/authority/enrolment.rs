@@ -210,8 +210,16 @@ pub async fn finish(
 /// # Errors
 /// [`Refusal`].
 pub async fn list(authority: &Authority, subject: &Subject) -> Result<Vec<EnrolledKey>, Refusal> {
+    list_of(authority, subject.sub()).await
+}
+
+/// Anybody's keys, oldest first.
+///
+/// # Errors
+/// [`Refusal`].
+pub(super) async fn list_of(authority: &Authority, sub: &str) -> Result<Vec<EnrolledKey>, Refusal> {
     let rules = authority.rules().await?;
-    let keys = authority.store.security_keys(subject.sub()).await?;
+    let keys = authority.store.security_keys(sub).await?;
     let mut only_one_for = only_ones(&keys, &authority.store.secret_names().await?);
     let listed = |row: SecurityKeyRow| {
         let secrets = only_one_for.remove(&row.credential_id).unwrap_or_default();

@@ -135,6 +135,14 @@ pub enum Refusal {
     /// More requests than the caller's budget holds; in how many seconds there is room again.
     #[error("too many requests from you at once")]
     Flood(u64),
+    /// What is stored of a resource is none that this version knows.
+    #[error("the resource '{}' is stored, and can't be used: {reason}", escaped(name))]
+    BrokenResource {
+        /// Which.
+        name: String,
+        /// Why.
+        reason: String,
+    },
     /// The resource has no secret yet.
     #[error("no secret is stored for '{0}'")]
     NoSecret(String),
@@ -172,8 +180,13 @@ pub enum Refusal {
     #[error("the authority failed on this request")]
     Broken,
     /// `prompt=none`, and policy asks for a touch.
-    #[error("this takes {}", .0.takes())]
-    InteractionRequired(Assurance),
+    #[error("this takes {}", .assurance.takes())]
+    InteractionRequired {
+        /// The rung.
+        assurance: Assurance,
+        /// Whether what comes of it can be kept: an operation is approved each time.
+        kept: bool,
+    },
     /// Sealing, signing or opening failed.
     #[error("the authority's keys can't be used: {0}")]
     Keys(&'static str),
@@ -253,7 +266,7 @@ impl Refusal {
             Self::TooSlow => (408, "invalid_request", ErrorCode::Failed),
             Self::TooLarge => (413, "invalid_request", ErrorCode::Usage),
             Self::Broken => (500, "server_error", ErrorCode::Failed),
-            Self::InteractionRequired(_) => (400, "interaction_required", ErrorCode::InteractionRequired),
+            Self::InteractionRequired { .. } => (400, "interaction_required", ErrorCode::InteractionRequired),
             Self::UnknownResource(_) => (400, "invalid_target", ErrorCode::Usage),
             Self::NotServed { .. } => (403, "invalid_request", ErrorCode::Denied),
             // RFC 8693 section 2.2.2: it is the subject token that is wrong.
@@ -282,9 +295,12 @@ impl Refusal {
             Self::TooMany => (429, "slow_down", ErrorCode::Denied),
             Self::Flood(_) => (429, "slow_down", ErrorCode::Failed),
             Self::NoSecret(_) | Self::Conflict(_) => (409, "invalid_request", ErrorCode::No),
-            Self::Store(_) | Self::Audit(_) | Self::Policy(_) | Self::Keys(_) | Self::Overdue => {
-                (503, "temporarily_unavailable", ErrorCode::Failed)
-            }
+            Self::Store(_)
+            | Self::Audit(_)
+            | Self::Policy(_)
+            | Self::Keys(_)
+            | Self::BrokenResource { .. }
+            | Self::Overdue => (503, "temporarily_unavailable", ErrorCode::Failed),
         }
     }
 
@@ -312,7 +328,13 @@ impl Refusal {
             Self::NoSecret(name) => format!("put it in with `elevate admin secret set {name}`"),
             Self::Store(error) => error.hint().to_owned(),
             Self::Audit(error) => error.hint().to_owned(),
-            Self::InteractionRequired(_) => "run it without -n first: the grant is then kept for a while".to_owned(),
+            Self::InteractionRequired { kept: true, .. } => {
+                "run it without -n first: the grant is then kept for a while".to_owned()
+            }
+            Self::InteractionRequired { kept: false, .. } => "run it without -n".to_owned(),
+            Self::BrokenResource { name, .. } => {
+                format!("an administrator can set it anew with `elevate admin resource set {name}`")
+            }
             Self::SoftwareKey => {
                 "enrol a hardware key, or set `allow_software_keys = true` in authority.toml".to_owned()
             }
@@ -384,7 +406,8 @@ impl Refusal {
             | Self::SoftwareKey
             | Self::NoSuchPath(_)
             | Self::Broken
-            | Self::InteractionRequired(_)
+            | Self::BrokenResource { .. }
+            | Self::InteractionRequired { .. }
             | Self::Keys(_) => None,
         }
     }
@@ -430,7 +453,8 @@ impl Refusal {
             | Self::Policy(_)
             | Self::SoftwareKey
             | Self::Broken
-            | Self::InteractionRequired(_)
+            | Self::BrokenResource { .. }
+            | Self::InteractionRequired { .. }
             | Self::Keys(_) => self.to_string(),
         }
     }

@@ -22,6 +22,7 @@ pub mod moving;
 pub mod operations;
 pub mod policy;
 pub mod proofs;
+pub mod recovery;
 pub mod relying_party;
 pub mod reset;
 pub mod routes;
@@ -32,11 +33,13 @@ pub mod sign_in;
 pub mod signer;
 pub mod step_up;
 pub mod store;
+pub mod watched;
 pub mod workloads;
 
 use crate::clock::Clock;
 use crate::log::leaf::Event;
 use crate::protocol::issuer::Issuer;
+use crate::protocol::messages::Recovery;
 use audit::{Audit, Entry};
 use caller::{Served, Subject};
 use elevation::ElevationId;
@@ -53,6 +56,7 @@ use signer::{KeyError, MasterKey, Signer};
 use std::path::Path;
 use std::sync::Arc;
 use store::{Change, Faults, Place, Store, StoreError};
+use watched::{Catalogue, Watched};
 use workloads::KnownIssuers;
 
 /// Everything one running authority is made of.
@@ -71,6 +75,7 @@ pub struct Authority {
     pub(crate) workloads: KnownIssuers,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
+    pub(crate) watched: Watched,
     rules: LiveRules,
     /// Held while changed rules are recorded and taken up, so that it is done once.
     taking_up: tokio::sync::Mutex<()>,
@@ -121,6 +126,7 @@ impl Authority {
             metrics: Metrics::new(),
             served: Served::Only(crate::files::own_uid()),
             clock,
+            watched: Watched::of(&store).await?,
             store,
             audit,
             master,
@@ -148,6 +154,14 @@ impl Authority {
         Ok(self.rules.current())
     }
 
+    /// The catalogue under these rules; what another node changed in the store is known within a second.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`].
+    pub async fn catalogue(&self, rules: &Arc<Rules>) -> Result<Catalogue, Refusal> {
+        Ok(Catalogue::of(rules.clone(), self.watched.seen().await?))
+    }
+
     /// Why the files on disk are not what is in force, if they are not.
     #[must_use]
     pub fn refused_rules(&self) -> Option<RulesError> {
@@ -162,6 +176,17 @@ impl Authority {
             Served::Only(owner) if admins.is_empty() => subject.uid() == Some(owner),
             Served::Only(_) | Served::Everybody => admins.iter().any(|entry| subject.is_meant_by(entry)),
         }
+    }
+
+    /// Who was recovered on the machine itself, where this subject administers.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`].
+    pub async fn recoveries_for(&self, rules: &Rules, subject: &Subject) -> Result<Vec<Recovery>, Refusal> {
+        if !self.is_admin(rules, subject) {
+            return Ok(Vec::new());
+        }
+        Ok(self.watched.seen().await?.recoveries.clone())
     }
 
     async fn take_up_rules(&self) -> Result<(), Refusal> {

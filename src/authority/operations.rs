@@ -1,30 +1,24 @@
 //! Operations on the authority itself. Each is an elevation of its own: the access token was issued for exactly this
 //! operation and this body, is spent by it, and the change commits with its log entry.
 
+mod people;
+mod resources;
+mod secrets;
+
 use super::Authority;
 use super::audit::Entry;
 use super::caller::Caller;
 use super::elevation::ElevationId;
 use super::error::Refusal;
-use super::issue::secret;
-use super::sign_in::{Person, invitations};
+use super::sign_in::invitations;
 use super::signer::new_signing_key;
-use super::store::{Change, GrantRow, SecretRow, SecurityKeyRow};
+use super::store::{Change, GrantRow};
 use crate::log::leaf::Event;
 use crate::protocol::access_token;
-use crate::protocol::encoding::{base64url, from_base64url, sha256};
-use crate::protocol::messages::{Operation, OperationName, OperationRequest, ResourceKind, SealedFor};
-use crate::protocol::names::ResourceName;
+use crate::protocol::encoding::{base64url, sha256};
+use crate::protocol::messages::{Operation, OperationName, OperationRequest, SealedFor};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
-
-/// Bytes a stored secret may have.
-const SECRET_MAX: usize = 64 << 10;
-/// Bytes that one may have once it is sealed for 32 keys and written in ASCII armor.
-const SEALED_MAX: usize = 128 << 10;
-/// How an age file in ASCII armor begins.
-const AGE_ARMOR: &str = "-----BEGIN AGE ENCRYPTED FILE-----";
 
 /// An operation that somebody may carry out now.
 pub struct Authorized {
@@ -128,29 +122,50 @@ pub async fn carry_out(
         return Err(Refusal::Token("its grant is for another target"));
     }
     let sealed_for = request.sealed_for.as_ref().map(|sealed_for| sealed_for.credential_ids.len());
-    let Effect { event, changes, answer } = effect(authority, name, &authorized, request, now).await?;
+    let Effect { event, changes, answer, about } = effect(authority, name, &authorized, request, now).await?;
     let elevation = ElevationId::stored(authorized.elevation.clone());
     let mut private =
         json!({ "sub": authorized.sub(), "operation": name, "target": target, "grant_id": authorized.grant.id });
     if let Some(keys) = sealed_for {
         private["sealed_for_keys"] = json!(keys);
     }
+    if let (Some(private), Value::Object(about)) = (private.as_object_mut(), about) {
+        private.extend(about);
+    }
     let mut entry = Entry::new(event, elevation, private);
     // A user's or a grant's name is personal; a resource's is not.
-    entry.resource = target.filter(|_| matches!(event, Event::SecretSet | Event::SecretRemoved));
+    let of_resource = [Event::SecretSet, Event::SecretRemoved, Event::ResourceSet, Event::ResourceRemoved];
+    entry.resource = target.filter(|_| of_resource.contains(&event));
     let changes = std::iter::once(authorized.spend(now)).chain(changes).collect();
     authority.audit.record(entry, changes).await?;
-    if name == OperationName::KeysRotate {
+    if name == OperationName::SigningKeyRotate {
         let reloaded = authority.signer.reload().await;
         reloaded.map_err(|_| Refusal::Keys("the new signing key can't be read back"))?;
+    }
+    if matches!(event, Event::ResourceSet | Event::ResourceRemoved) {
+        authority.watched.look_again().await?;
     }
     Ok(answer)
 }
 
+/// What an operation does.
 struct Effect {
     event: Event,
     changes: Vec<Change>,
+    /// What there is to show.
     answer: Value,
+    /// What the log keeps beside who and what: an object, or nothing.
+    about: Value,
+}
+
+impl Effect {
+    const fn read(answer: Value) -> Self {
+        Self { event: Event::AdminRead, changes: Vec::new(), answer, about: Value::Null }
+    }
+
+    fn change(event: Event, changes: Vec<Change>) -> Self {
+        Self { event, changes, answer: json!({}), about: Value::Null }
+    }
 }
 
 async fn effect(
@@ -161,21 +176,19 @@ async fn effect(
     at: Timestamp,
 ) -> Result<Effect, Refusal> {
     let target = || request.target.clone().ok_or_else(|| Refusal::Malformed(format!("{name} needs a target")));
-    let reads = |answer| Effect { event: Event::AdminRead, changes: Vec::new(), answer };
-    let changes = |event, changes| Effect { event, changes, answer: json!({}) };
     Ok(match name {
         OperationName::KeyEnroll => return Err(Refusal::Malformed("keys are enrolled at /keys".into())),
         OperationName::KeyRemove => {
             let sub = authorized.sub().to_owned();
-            changes(Event::KeyRemoved, vec![Change::RemoveSecurityKey { sub, name: target()? }])
+            Effect::change(Event::KeyRemoved, vec![Change::RemoveSecurityKey { sub, name: target()? }])
         }
         OperationName::SecretSet => {
-            let resource = secret_resource(authority, &target()?).await?;
-            let row = secret_row(authority, authorized.sub(), &resource, &request).await?;
-            changes(Event::SecretSet, vec![Change::PutSecret { resource: resource.to_string(), row, at }])
+            let resource = secrets::secret_resource(authority, &target()?).await?;
+            let row = secrets::secret_row(authority, authorized.sub(), &resource, &request).await?;
+            Effect::change(Event::SecretSet, vec![Change::PutSecret { resource: resource.to_string(), row, at }])
         }
         OperationName::SecretRemove => {
-            changes(Event::SecretRemoved, vec![Change::RemoveSecret { resource: target()? }])
+            Effect::change(Event::SecretRemoved, vec![Change::RemoveSecret { resource: target()? }])
         }
         OperationName::SecretList => {
             let names = authority.store.secret_names().await?;
@@ -187,29 +200,21 @@ async fn effect(
                 });
                 json!({ "resource": resource, "set_at": set_at, "sealed_for": names })
             };
-            reads(json!({ "secrets": names.iter().map(row).collect::<Vec<_>>() }))
+            Effect::read(json!({ "secrets": names.iter().map(row).collect::<Vec<_>>() }))
         }
-        OperationName::UserList => {
-            let users = authority.store.users().await?;
-            let people = authority.store.people().await?;
-            let invited = authority.store.open_invitations(at).await?;
-            let person = |sub: &str| serde_json::from_str::<Person>(people.get(sub)?).ok();
-            let name = |sub: &str| person(sub).map(|person| person.name);
-            let row = |user: &super::store::UserRow| json!({ "user": user.sub, "name": name(&user.sub), "created_at": user.created_at, "disabled_at": user.disabled_at, "invited_until": invited.get(&user.sub) });
-            reads(json!({ "users": users.iter().map(row).collect::<Vec<_>>() }))
-        }
+        OperationName::UserList => Effect::read(people::users(authority, at).await?),
         OperationName::UserDisable => {
             let sub = target()?;
             if sub == authorized.sub() {
                 return Err(Refusal::Conflict("you can't shut yourself out"));
             }
             let ends = [Change::RevokeGrantsOf { sub: sub.clone(), at }, Change::EndSignInsOf { sub: sub.clone(), at }];
-            changes(Event::UserDisabled, std::iter::once(Change::DisableUser { sub, at }).chain(ends).collect())
+            Effect::change(Event::UserDisabled, std::iter::once(Change::DisableUser { sub, at }).chain(ends).collect())
         }
-        OperationName::UserEnable => changes(Event::UserEnabled, vec![Change::EnableUser { sub: target()? }]),
+        OperationName::UserEnable => Effect::change(Event::UserEnabled, vec![Change::EnableUser { sub: target()? }]),
         OperationName::UserInvite => {
             let (answer, change) = invitations::invite(authority, &target()?, request.ttl, at).await?;
-            Effect { event: Event::UserInvited, changes: vec![change], answer }
+            Effect { answer, ..Effect::change(Event::UserInvited, vec![change]) }
         }
         OperationName::GrantList => {
             let grants = authority.store.standing_grants(at).await?;
@@ -219,87 +224,32 @@ async fn effect(
                     "acr": grant.acr, "issued_at": grant.issued_at, "expires_at": grant.expires_at,
                 })
             });
-            reads(json!({ "grants": shown.collect::<Vec<_>>() }))
+            Effect::read(json!({ "grants": shown.collect::<Vec<_>>() }))
         }
-        OperationName::GrantRevoke => changes(Event::GrantRevoked, vec![Change::RevokeGrant { id: target()?, at }]),
-        OperationName::KeysList => {
+        OperationName::GrantRevoke => {
+            Effect::change(Event::GrantRevoked, vec![Change::RevokeGrant { id: target()?, at }])
+        }
+        OperationName::SessionList => Effect::read(people::sessions(authority, at).await?),
+        OperationName::SessionEnd => people::end_session(authority, &target()?, at).await?,
+        OperationName::UserKeyList => Effect::read(people::keys(authority, request.target.as_deref()).await?),
+        OperationName::UserKeyRemove => {
+            people::remove_key(authority, authorized.sub(), &target()?, request.key).await?
+        }
+        OperationName::ResourceList => Effect::read(resources::list(authority).await?),
+        OperationName::ResourceSet => resources::set(authority, &target()?, request.definition, at).await?,
+        OperationName::ResourceRemove => resources::remove(authority, &target()?).await?,
+        OperationName::SigningKeyList => {
             let keys = authority.store.signing_keys().await?;
             let row = |key: &super::store::SigningKeyRow| json!({ "kid": key.kid, "created_at": key.created_at, "retired_at": key.retired_at });
-            reads(json!({ "keys": keys.iter().map(row).collect::<Vec<_>>() }))
+            Effect::read(json!({ "keys": keys.iter().map(row).collect::<Vec<_>>() }))
         }
-        OperationName::KeysRotate => {
+        OperationName::SigningKeyRotate => {
             let fresh = new_signing_key(&authority.master, &authority.clock)
                 .map_err(|_| Refusal::Keys("no signing key could be made"))?;
             let retire = Change::RetireSigningKeys { except: fresh.kid.clone(), at };
             let answer = json!({ "kid": fresh.kid });
-            Effect { event: Event::SigningKeyRotated, changes: vec![Change::AddSigningKey(fresh), retire], answer }
+            let changes = vec![Change::AddSigningKey(fresh), retire];
+            Effect { event: Event::SigningKeyRotated, changes, answer, about: Value::Null }
         }
     })
-}
-
-/// A secret as it is stored, after a look at it.
-async fn secret_row(
-    authority: &Authority,
-    sub: &str,
-    resource: &ResourceName,
-    request: &OperationRequest,
-) -> Result<SecretRow, Refusal> {
-    let malformed = |reason: &str| Refusal::Malformed(reason.to_owned());
-    let secret = request.secret.as_ref().ok_or_else(|| malformed("there is no secret to store"))?;
-    let text = secret.expose();
-    if text.contains('\0') {
-        return Err(malformed("a secret holds no NUL: no variable could carry it"));
-    }
-    if let Some(sealed_for) = &request.sealed_for {
-        if text.len() > SEALED_MAX {
-            return Err(malformed("a sealed secret has 128 KiB at most"));
-        }
-        if !text.starts_with(AGE_ARMOR) {
-            return Err(malformed("a sealed secret is an age file in ASCII armor"));
-        }
-        check_sealed_for(sealed_for, &authority.store.security_keys(sub).await?)?;
-    } else if text.is_empty() || text.len() > SECRET_MAX {
-        return Err(malformed("a secret has 1 byte to 64 KiB"));
-    }
-    secret::seal(authority, resource.as_str(), secret, request.sealed_for.as_ref())
-}
-
-fn check_sealed_for(sealed_for: &SealedFor, keys: &[SecurityKeyRow]) -> Result<(), Refusal> {
-    if from_base64url(&sealed_for.salt).is_none_or(|salt| salt.len() != 32) {
-        return Err(Refusal::Malformed("the salt of a sealed secret is base64url of 32 bytes".into()));
-    }
-    let distinct: BTreeSet<&String> = sealed_for.credential_ids.iter().collect();
-    if distinct.is_empty() || distinct.len() != sealed_for.credential_ids.len() {
-        return Err(Refusal::Malformed("a secret is sealed for one key or more, each named once".into()));
-    }
-    for id in distinct {
-        let key = keys.iter().find(|key| key.credential_id == *id);
-        match key {
-            None => return Err(Refusal::Conflict("the secret is sealed for a key that is not one of yours")),
-            Some(key) if !key.verifies_user => {
-                return Err(Refusal::Conflict(
-                    "the secret is sealed for a key that did not check a PIN or biometric when it was enrolled: remove it and \
-                     enrol it again with its PIN",
-                ));
-            }
-            Some(key) if !key.can_seal() => {
-                return Err(Refusal::Conflict(
-                    "the secret is sealed for a key that has no hmac-secret: remove it and enrol it again if its model can",
-                ));
-            }
-            Some(_) => {}
-        }
-    }
-    Ok(())
-}
-
-/// The resource of a secret; it must be in the catalogue, as one of that kind.
-async fn secret_resource(authority: &Authority, name: &str) -> Result<ResourceName, Refusal> {
-    let name: ResourceName = name.parse()?;
-    let rules = authority.rules().await?;
-    match rules.config.resources.get(&name).map(|resource| resource.kind) {
-        Some(ResourceKind::Secret) => Ok(name),
-        Some(ResourceKind::Jwt) => Err(Refusal::Malformed(format!("'{name}' is of kind jwt and holds no secret"))),
-        None => Err(Refusal::UnknownResource(name.to_string())),
-    }
 }

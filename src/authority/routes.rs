@@ -49,6 +49,7 @@ pub fn router(authority: Arc<Authority>) -> Router {
         .route("/resources", get(resources))
         .route("/explain", get(explain))
         .route("/keys", get(keys).post(begin_enrolment))
+        .route("/recoveries", get(recoveries))
         .route("/keys/finish", post(finish_enrolment))
         .route("/operations/{name}", post(operation))
         .route("/log/entries", get(log::entries))
@@ -217,8 +218,9 @@ async fn resources(State(authority): Shared, ConnectInfo(caller): From, headers:
     let rules = authority.rules().await?;
     let subject = onlooker(&authority, &rules, caller, &headers, ("GET", "/resources")).await?;
     let mut entries = Vec::new();
-    for (name, resource) in &rules.config.resources {
-        if let Ok(permitted) = foresee(&authority, &subject, name, &rules).await?.decision {
+    let catalogue = authority.catalogue(&rules).await?;
+    for (name, resource) in catalogue.resources() {
+        if let Ok(permitted) = foresee(&authority, &subject, name, resource, &rules).await?.decision {
             entries.push(CatalogueEntry {
                 resource: name.clone(),
                 description: resource.description.clone(),
@@ -245,8 +247,16 @@ async fn explain(
     let name: ResourceName = query.resource.parse().map_err(Refusal::from)?;
     let rules = authority.rules().await?;
     let subject = onlooker(&authority, &rules, caller, &headers, ("GET", "/explain")).await?;
-    let foreseen = foresee(&authority, &subject, &name, &rules).await?;
+    let catalogue = authority.catalogue(&rules).await?;
+    let foreseen = foresee(&authority, &subject, &name, catalogue.resource(&name)?, &rules).await?;
     ok(&explanation(&name, &foreseen, authority.refused_rules()))
+}
+
+/// Who was recovered on the machine itself: administrators hear of it.
+async fn recoveries(State(authority): Shared, ConnectInfo(caller): From, headers: HeaderMap) -> Answered {
+    let subject = asker(&authority, caller, &headers, ("GET", "/recoveries")).await?;
+    let rules = authority.rules().await?;
+    ok(&authority.recoveries_for(&rules, &subject).await?)
 }
 
 async fn keys(State(authority): Shared, ConnectInfo(caller): From, headers: HeaderMap) -> Answered {

@@ -7,7 +7,7 @@ use super::error::Refusal;
 use super::rules::Rules;
 use super::store::SecurityKeyRow;
 use crate::protocol::assurance::Assurance;
-use crate::protocol::messages::SealedFor;
+use crate::protocol::messages::{KeyNotice, SealedFor};
 use crate::protocol::names::ResourceName;
 use webauthn_rs_core::proto::{Credential, ExtnState};
 
@@ -71,6 +71,7 @@ impl SecurityKeyRow {
 /// The keys that may vouch, under the rules in force.
 pub struct Keys<'a> {
     usable: Vec<SecurityKeyRow>,
+    enrolled: Vec<KeyNotice>,
     rules: &'a Rules,
     sealed_for: Option<&'a SealedFor>,
 }
@@ -79,8 +80,18 @@ impl<'a> Keys<'a> {
     /// Those of a user's `keys` that may be used, for what is sealed for some of them, if it is sealed.
     #[must_use]
     pub fn usable(keys: Vec<SecurityKeyRow>, rules: &'a Rules, sealed_for: Option<&'a SealedFor>) -> Self {
+        let notice = |key: &SecurityKeyRow| {
+            let (credential_id, enrolled_at) = (key.credential_id.clone(), key.enrolled_at);
+            Some(KeyNotice { credential_id, name: key.name.parse().ok()?, enrolled_at })
+        };
+        let enrolled = keys.iter().filter_map(notice).collect();
         let usable = keys.into_iter().filter(|key| rules.config.allow_software_keys || !key.software).collect();
-        Self { usable, rules, sealed_for }
+        Self { usable, enrolled, rules, sealed_for }
+    }
+
+    /// Every key there is, also those that may not be used: so that their person can be told of one they don't know.
+    pub(super) fn enrolled(&self) -> &[KeyNotice] {
+        &self.enrolled
     }
 
     /// The one of this credential id.

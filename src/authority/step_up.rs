@@ -177,7 +177,10 @@ pub async fn reach(
         None if permitted.assurance() == Assurance::Session => {
             Ok(Answered::Reached(Box::new(StepUp::not_asked(permitted))))
         }
-        None if request.prompt.as_deref() == Some("none") => Err(Refusal::InteractionRequired(permitted.assurance())),
+        None if request.prompt.as_deref() == Some("none") => {
+            let kept = wanted.asked.detail.operation.is_none();
+            Err(Refusal::InteractionRequired { assurance: permitted.assurance(), kept })
+        }
         None => ask(authority, permitted, wanted, context, keys, now).await.map(Answered::Needed),
     }
 }
@@ -238,6 +241,8 @@ async fn ask(
         elevate_txn: waiting.transaction,
         elevate_nonce: waiting.nonce,
         elevate_keys: able.into_iter().map(shown).collect::<Result<_, _>>()?,
+        elevate_enrolled: keys.enrolled().to_vec(),
+        elevate_recoveries: Vec::new(),
     }))
 }
 

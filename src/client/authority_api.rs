@@ -14,8 +14,8 @@ use crate::clock::Clock;
 use crate::protocol::dpop::{Expected, ProofKey};
 use crate::protocol::messages::{
     Catalogue, CodeResponse, DeviceResponse, EnrolledKey, EnrolmentChallenge, EnrolmentResponse, ErrorResponse,
-    Explanation, GrantResponse, Introspection, LogCheckpoints, LogPage, OperationName, PushedResponse, SignInChallenge,
-    SignInResponse, StepUpResponse, TokenParameter, TokenRequest,
+    Explanation, GrantResponse, Introspection, LogCheckpoints, LogPage, OperationName, PushedResponse, Recovery,
+    SignInChallenge, SignInResponse, StepUpResponse, TokenParameter, TokenRequest,
 };
 use crate::protocol::names::ResourceName;
 use crate::protocol::secret::Secret;
@@ -251,6 +251,14 @@ impl AuthorityApi {
         let keys: Vec<EnrolledKey> = self.get(&self.at("/keys"))?;
         self.names().keep_keys(&keys);
         Ok(keys)
+    }
+
+    /// `GET /recoveries`: for administrators; nobody else is told of any.
+    ///
+    /// # Errors
+    /// As [`AuthorityApi::token`].
+    pub fn recoveries(&self) -> Result<Vec<Recovery>, Error> {
+        self.get(&self.at("/recoveries"))
     }
 
     /// `POST /keys`: spends the elevation that vouches for the new key.

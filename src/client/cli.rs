@@ -374,6 +374,27 @@ pub enum AdminVerb {
         #[command(subcommand)]
         verb: UserVerb,
     },
+    /// Who is signed in, on which devices
+    #[command(after_help = examples::ADMIN_SESSION)]
+    Session {
+        /// What to do.
+        #[command(subcommand)]
+        verb: SessionVerb,
+    },
+    /// Other people's security keys
+    #[command(after_help = examples::ADMIN_KEY)]
+    Key {
+        /// What to do.
+        #[command(subcommand)]
+        verb: UserKeyVerb,
+    },
+    /// The catalogue: what can be elevated to
+    #[command(after_help = examples::ADMIN_RESOURCE)]
+    Resource {
+        /// What to do.
+        #[command(subcommand)]
+        verb: ResourceVerb,
+    },
     /// Everybody's grants
     #[command(after_help = examples::ADMIN_GRANT)]
     Grant {
@@ -382,11 +403,11 @@ pub enum AdminVerb {
         verb: GrantVerb,
     },
     /// The keys that sign tokens
-    #[command(after_help = examples::ADMIN_KEYS)]
-    Keys {
+    #[command(after_help = examples::ADMIN_SIGNING_KEY)]
+    SigningKey {
         /// What to do.
         #[command(subcommand)]
-        verb: KeysVerb,
+        verb: SigningKeyVerb,
     },
 }
 
@@ -462,14 +483,78 @@ pub enum GrantVerb {
     },
 }
 
-/// `elevate admin keys`.
+/// `elevate admin session`.
+#[derive(Debug, Subcommand)]
+pub enum SessionVerb {
+    /// Sign-ins that stand
+    #[command(after_help = examples::ADMIN_SESSION_LIST)]
+    List,
+    /// Sign a device out; the grants it got end with it
+    #[command(after_help = examples::ADMIN_SESSION_END)]
+    End {
+        /// Which, as in the list
+        id: String,
+    },
+}
+
+/// `elevate admin key`.
+#[derive(Debug, Subcommand)]
+pub enum UserKeyVerb {
+    /// Everybody's keys, or one user's
+    #[command(after_help = examples::ADMIN_KEY_LIST)]
+    List {
+        /// Whose, as `elevate admin user list` has it
+        user: Option<String>,
+    },
+    /// Remove one: it approves nothing any more
+    #[command(after_help = examples::ADMIN_KEY_REMOVE)]
+    Remove {
+        /// Whose
+        user: String,
+        /// Which
+        name: KeyName,
+    },
+}
+
+/// `elevate admin resource`.
+#[derive(Debug, Subcommand)]
+pub enum ResourceVerb {
+    /// Every resource, and where it is declared
+    #[command(after_help = examples::ADMIN_RESOURCE_LIST)]
+    List,
+    /// One resource, as it is declared
+    #[command(after_help = examples::ADMIN_RESOURCE_SHOW)]
+    Show {
+        /// Which
+        #[arg(add = names("resources"))]
+        name: ResourceName,
+    },
+    /// Declare a resource in the store, or declare it anew
+    #[command(after_help = examples::ADMIN_RESOURCE_SET)]
+    Set {
+        /// Which
+        #[arg(add = names("resources"))]
+        name: ResourceName,
+        /// Its table: the keys of authority.toml, in TOML or JSON; stdin where none is named
+        file: Option<PathBuf>,
+    },
+    /// Take a resource out of the store
+    #[command(after_help = examples::ADMIN_RESOURCE_REMOVE)]
+    Remove {
+        /// Which
+        #[arg(add = names("resources"))]
+        name: ResourceName,
+    },
+}
+
+/// `elevate admin signing-key`.
 #[derive(Debug, Clone, Copy, Subcommand)]
-pub enum KeysVerb {
+pub enum SigningKeyVerb {
     /// The keys there are
-    #[command(after_help = examples::ADMIN_KEYS_LIST)]
+    #[command(after_help = examples::ADMIN_SIGNING_KEY_LIST)]
     List,
     /// Sign with a new one; old tokens stay good to their end
-    #[command(after_help = examples::ADMIN_KEYS_ROTATE)]
+    #[command(after_help = examples::ADMIN_SIGNING_KEY_ROTATE)]
     Rotate,
 }
 

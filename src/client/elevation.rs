@@ -4,6 +4,7 @@ use super::Device;
 use super::authority_api::{AuthorityApi, TokenAnswer};
 use super::error::Error;
 use super::grant_store::{KeyringError, StoredGrant};
+use super::known_keys;
 use super::presence::Approval;
 use super::progress::Event;
 use super::sealing::{Identity, unseal};
@@ -48,6 +49,8 @@ pub struct Wanted {
     pub purpose: Purpose,
     /// What to do with the grants that are there.
     pub cache: Cache,
+    /// What an operation does, for the person who approves it.
+    pub does: Option<String>,
 }
 
 impl Wanted {
@@ -63,6 +66,7 @@ impl Wanted {
             command: None,
             purpose: Purpose::Any,
             cache: Cache::Use,
+            does: None,
         }
     }
 }
@@ -241,7 +245,11 @@ pub fn ask(
         TokenAnswer::StepUp(step_up) => {
             tracing::debug!(acr = step_up.elevate_txn.acr_values, "a step-up is asked");
             refuse_useless(wanted, step_up.elevate_kind)?;
-            let approval = approve(device, &asked, &step_up)?;
+            // A step-up takes a key: an authority that lists none is one that does not tell.
+            if !step_up.elevate_enrolled.is_empty() {
+                known_keys::heard(device, &step_up.elevate_enrolled, &step_up.elevate_recoveries);
+            }
+            let approval = approve(device, wanted, &asked, &step_up)?;
             request.auth_session = Some(step_up.auth_session.clone());
             request.authn_response = Some(approval.assertion.clone());
             approved = Some(approval);
@@ -352,7 +360,7 @@ fn token_request(asked: &Asked, seen: Option<TreeHead>, device: &Device) -> Resu
 }
 
 /// Rebuilds the challenge from what *we* asked, shows it, and has it signed. If one byte differs nothing is touched.
-fn approve(device: &Device, asked: &Asked, step_up: &StepUpResponse) -> Result<Approved, Error> {
+fn approve(device: &Device, wanted: &Wanted, asked: &Asked, step_up: &StepUpResponse) -> Result<Approved, Error> {
     let options = &step_up.authn_params_public_key;
     let narrowing =
         rebuild(asked, &step_up.auth_session, &step_up.elevate_txn, &step_up.elevate_nonce, &options.challenge)
@@ -362,7 +370,7 @@ fn approve(device: &Device, asked: &Asked, step_up: &StepUpResponse) -> Result<A
     if options.rp_id != device.known()?.rp_id() {
         return Err(Error::new(ErrorCode::VerificationFailed, "the authority asks for a key of another relying party"));
     }
-    let shown = approval_text(asked, &narrowing, &step_up.error_description);
+    let shown = approval_text(wanted, asked, &narrowing, &step_up.error_description);
     let (assurance, expires_at) = (narrowing.assurance, narrowing.expires);
     device.terminal.progress(&Event::StepUp { assurance, expires_at }, Some(&asked.resource));
     let limit = Duration::from_secs(seconds_between(device.clock.now(), narrowing.expires));
@@ -375,7 +383,7 @@ fn approve(device: &Device, asked: &Asked, step_up: &StepUpResponse) -> Result<A
 }
 
 /// What a touch approves, in full, each value on a line of its own.
-fn approval_text(asked: &Asked, narrowing: &Narrowing, why: &str) -> String {
+fn approval_text(wanted: &Wanted, asked: &Asked, narrowing: &Narrowing, why: &str) -> String {
     let detail = &asked.detail;
     let mut text = String::new();
     let what = match &detail.operation {
@@ -386,6 +394,9 @@ fn approval_text(asked: &Asked, narrowing: &Narrowing, why: &str) -> String {
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "  {name:<9}{}", wrapped(&escaped(value), 68).join("\n           "));
     };
+    if let Some(does) = &wanted.does {
+        line("to", does);
+    }
     if let Some(target) = detail.operation.as_ref().and_then(|operation| operation.target.as_deref()) {
         line("target", target);
     }

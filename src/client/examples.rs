@@ -160,7 +160,8 @@ Examples:
   elevate admin user disable uid:1001
                                    shut somebody out, at once
   elevate admin grant list         everybody's grants
-  elevate admin keys rotate        sign tokens with a new key";
+  elevate admin signing-key rotate
+                                   sign tokens with a new key";
 
 /// `elevate admin secret`.
 pub const ADMIN_SECRET: &str = "\
@@ -240,21 +241,94 @@ Examples:
   elevate admin grant revoke 0b7e3c1a-5d42-4a70-9a51-3f5b6e0c2d11
                                    the id as `elevate admin grant list` has it";
 
-/// `elevate admin keys`.
-pub const ADMIN_KEYS: &str = "\
+/// `elevate admin session`.
+pub const ADMIN_SESSION: &str = "\
 Examples:
-  elevate admin keys list          those in use and those retired
-  elevate admin keys rotate        old tokens stay good to their end";
+  elevate admin session list       who is signed in, and where
+  elevate admin session end hV0n3-b8Qw6dZl2y
+                                   that device is out, on every node at once";
 
-/// `elevate admin keys list`.
-pub const ADMIN_KEYS_LIST: &str = "\
+/// `elevate admin session list`.
+pub const ADMIN_SESSION_LIST: &str = "\
 Examples:
-  elevate admin keys list          those in use and those retired";
+  elevate admin session list       each with its id";
 
-/// `elevate admin keys rotate`.
-pub const ADMIN_KEYS_ROTATE: &str = "\
+/// `elevate admin session end`.
+pub const ADMIN_SESSION_END: &str = "\
 Examples:
-  elevate admin keys rotate        old tokens stay good to their end";
+  elevate admin session end hV0n3-b8Qw6dZl2y
+                                   the id as `elevate admin session list` has it";
+
+/// `elevate admin key`.
+pub const ADMIN_KEY: &str = "\
+Examples:
+  elevate admin key list           everybody's security keys
+  elevate admin key remove uid:1001 blue
+                                   one that was lost";
+
+/// `elevate admin key list`.
+pub const ADMIN_KEY_LIST: &str = "\
+Examples:
+  elevate admin key list           everybody's
+  elevate admin key list uid:1001  one user's";
+
+/// `elevate admin key remove`.
+pub const ADMIN_KEY_REMOVE: &str = "\
+Examples:
+  elevate admin key remove uid:1001 blue
+                                   says first which secrets only it unseals";
+
+/// `elevate admin resource`.
+pub const ADMIN_RESOURCE: &str = "\
+Examples:
+  elevate admin resource list      all there are, and where they are declared
+  elevate admin resource set wiki wiki.toml
+                                   for every node, at once";
+
+/// `elevate admin resource list`.
+pub const ADMIN_RESOURCE_LIST: &str = "\
+Examples:
+  elevate admin resource list      all there are, and where they are declared";
+
+/// `elevate admin resource show`.
+pub const ADMIN_RESOURCE_SHOW: &str = "\
+Examples:
+  elevate admin resource show wiki >wiki.toml
+                                   to be edited, and set again";
+
+/// `elevate admin resource set`.
+pub const ADMIN_RESOURCE_SET: &str = "\
+Examples:
+  elevate admin resource set wiki wiki.toml
+                                   for every node, at once
+  elevate admin resource set wiki <wiki.json
+                                   from stdin, as JSON";
+
+/// `elevate admin resource remove`.
+pub const ADMIN_RESOURCE_REMOVE: &str = "\
+Examples:
+  elevate admin resource remove wiki
+                                   from now on nobody gets it";
+
+/// `elevate admin signing-key`.
+pub const ADMIN_SIGNING_KEY: &str = "\
+Examples:
+  elevate admin signing-key list
+                                   those in use and those retired
+  elevate admin signing-key rotate
+                                   old tokens stay good to their end";
+
+/// `elevate admin signing-key list`.
+pub const ADMIN_SIGNING_KEY_LIST: &str = "\
+Examples:
+  elevate admin signing-key list
+                                   those in use and those retired";
+
+/// `elevate admin signing-key rotate`.
+pub const ADMIN_SIGNING_KEY_ROTATE: &str = "\
+Examples:
+  elevate admin signing-key rotate
+                                   old tokens stay good to their end";
 
 /// `elevate shell`.
 pub const SHELL: &str = "\

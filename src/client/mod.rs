@@ -16,6 +16,7 @@ pub mod examples;
 pub mod grant_store;
 pub mod identity_token;
 pub mod introduction;
+pub mod known_keys;
 pub mod known_names;
 pub mod notification;
 pub mod operation;

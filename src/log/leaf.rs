@@ -73,6 +73,15 @@ pub enum Event {
     /// A clock that had gone back was accepted by whoever runs the machine.
     #[serde(rename = "clock.accepted")]
     ClockAccepted,
+    /// The keys of an administrator were removed on the machine itself, without anybody's proof.
+    #[serde(rename = "admin.recovered")]
+    AdminRecovered,
+    /// A resource was declared in the store, or declared anew.
+    #[serde(rename = "resource.set")]
+    ResourceSet,
+    /// A resource was taken out of the store.
+    #[serde(rename = "resource.removed")]
+    ResourceRemoved,
     /// An administrator read something.
     #[serde(rename = "admin.read")]
     AdminRead,

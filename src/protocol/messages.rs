@@ -131,12 +131,33 @@ pub enum OperationName {
     /// Revoke anybody's grant.
     #[serde(rename = "grant.revoke")]
     GrantRevoke,
+    /// List everybody's sign-ins.
+    #[serde(rename = "session.list")]
+    SessionList,
+    /// End anybody's sign-in, and the grants it gave.
+    #[serde(rename = "session.end")]
+    SessionEnd,
+    /// List other people's security keys.
+    #[serde(rename = "user_key.list")]
+    UserKeyList,
+    /// Remove a security key of somebody else's.
+    #[serde(rename = "user_key.remove")]
+    UserKeyRemove,
+    /// List the catalogue.
+    #[serde(rename = "resource.list")]
+    ResourceList,
+    /// Declare a resource in the store, or declare it anew.
+    #[serde(rename = "resource.set")]
+    ResourceSet,
+    /// Take a resource out of the store.
+    #[serde(rename = "resource.remove")]
+    ResourceRemove,
     /// List signing keys.
-    #[serde(rename = "keys.list")]
-    KeysList,
+    #[serde(rename = "signing_key.list")]
+    SigningKeyList,
     /// Begin signing with a new key; the old one still verifies.
-    #[serde(rename = "keys.rotate")]
-    KeysRotate,
+    #[serde(rename = "signing_key.rotate")]
+    SigningKeyRotate,
 }
 
 impl OperationName {
@@ -155,15 +176,43 @@ impl OperationName {
             Self::UserInvite => "user.invite",
             Self::GrantList => "grant.list",
             Self::GrantRevoke => "grant.revoke",
-            Self::KeysList => "keys.list",
-            Self::KeysRotate => "keys.rotate",
+            Self::SessionList => "session.list",
+            Self::SessionEnd => "session.end",
+            Self::UserKeyList => "user_key.list",
+            Self::UserKeyRemove => "user_key.remove",
+            Self::ResourceList => "resource.list",
+            Self::ResourceSet => "resource.set",
+            Self::ResourceRemove => "resource.remove",
+            Self::SigningKeyList => "signing_key.list",
+            Self::SigningKeyRotate => "signing_key.rotate",
         }
     }
 
     /// Whether nothing changes by it.
     #[must_use]
     pub const fn only_reads(self) -> bool {
-        matches!(self, Self::SecretList | Self::UserList | Self::GrantList | Self::KeysList)
+        match self {
+            Self::SecretList
+            | Self::UserList
+            | Self::GrantList
+            | Self::SessionList
+            | Self::UserKeyList
+            | Self::ResourceList
+            | Self::SigningKeyList => true,
+            Self::KeyEnroll
+            | Self::KeyRemove
+            | Self::SecretSet
+            | Self::SecretRemove
+            | Self::UserDisable
+            | Self::UserEnable
+            | Self::UserInvite
+            | Self::GrantRevoke
+            | Self::SessionEnd
+            | Self::UserKeyRemove
+            | Self::ResourceSet
+            | Self::ResourceRemove
+            | Self::SigningKeyRotate => false,
+        }
     }
 
     /// Whether it concerns the caller's own keys, not the authority.
@@ -324,6 +373,41 @@ pub struct StepUpResponse {
     pub elevate_nonce: String,
     /// The keys that may answer: their names for the person, and what the client checks their answer with.
     pub elevate_keys: Vec<EnrolledKey>,
+    /// Every key of the person's, also those that can't answer this time.
+    #[serde(default)]
+    pub elevate_enrolled: Vec<KeyNotice>,
+    /// For administrators: who was recovered on the machine itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub elevate_recoveries: Vec<Recovery>,
+}
+
+/// That there is a key, so that its person can be told of one they don't know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyNotice {
+    /// base64url credential id.
+    pub credential_id: String,
+    /// What it is called.
+    pub name: KeyName,
+    /// When it was enrolled.
+    pub enrolled_at: Timestamp,
+}
+
+impl From<&EnrolledKey> for KeyNotice {
+    fn from(key: &EnrolledKey) -> Self {
+        let (credential_id, name) = (key.credential_id.clone(), key.name.clone());
+        Self { credential_id, name, enrolled_at: key.enrolled_at }
+    }
+}
+
+/// An administrator's keys were removed on the machine itself, without anybody's proof.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recovery {
+    /// The elevation that its log entry names.
+    pub elevation: String,
+    /// Whose keys.
+    pub user: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// Any other answer that is no success (RFC 6749 section 5.2), with what the CLI needs to say it well.
@@ -537,10 +621,10 @@ pub struct SealedFor {
 }
 
 /// The body of `POST /operations/NAME`, for every operation but `key.enroll`: what it concerns, and a salt that makes its hash unguessable.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OperationRequest {
-    /// Resource, user, grant or key id, as the operation needs.
+    /// What it concerns: a resource, a user, or the id of a grant or sign-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
     /// For `secret.set`.
@@ -549,6 +633,12 @@ pub struct OperationRequest {
     /// For `secret.set`: `secret` is an age file in ASCII armor that these keys unseal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed_for: Option<SealedFor>,
+    /// For `user_key.remove`: which of the user's keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyName>,
+    /// For `resource.set`: the resource's table, as in `authority.toml`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<serde_json::Value>,
     /// For `user.invite`: how long it may be taken up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Ttl>,

@@ -1,5 +1,7 @@
 //! The command line as a person and a script meet it: the real binaries, a real terminal, a home of one's own.
 
+/// Administration, and what a person is told of their keys.
+mod administration;
 /// What is typed, written or planted wrong.
 mod bad_input;
 /// Completion, in real shells.

@@ -33,10 +33,18 @@ const ANSWERS: &[(&str, &str)] = &[
     ("admin user disable", "admin-change"),
     ("admin user enable", "admin-change"),
     ("admin user invite", "admin-user-invite"),
+    ("admin session list", "admin-session-list"),
+    ("admin session end", "admin-change"),
+    ("admin key list", "admin-key-list"),
+    ("admin key remove", "admin-change"),
+    ("admin resource list", "admin-resource-list"),
+    ("admin resource show", "admin-resource-show"),
+    ("admin resource set", "admin-change"),
+    ("admin resource remove", "admin-change"),
     ("admin grant list", "admin-grant-list"),
     ("admin grant revoke", "admin-change"),
-    ("admin keys list", "admin-keys-list"),
-    ("admin keys rotate", "admin-change"),
+    ("admin signing-key list", "admin-signing-key-list"),
+    ("admin signing-key rotate", "admin-change"),
 ];
 
 /// No verb of its own: `elevate RESOURCE`, an option, and what goes to stderr.
@@ -210,6 +218,18 @@ fn what_administrators_do_answers_as_the_schemas_say() {
     let revoked = schemas.answer("admin-change", &json(&["admin", "grant", "revoke", &grant]));
     assert_eq!((&revoked["operation"], &revoked["target"]), (&"grant.revoke".into(), &grant.into()));
 
+    schemas.answer("admin-session-list", &json(&["admin", "session", "list"]));
+    let keys = schemas.answer("admin-key-list", &json(&["admin", "key", "list"]));
+    assert_eq!(keys["keys"][0]["name"], "laptop", "{keys}");
+    let file = home.beside("new.toml").display().to_string();
+    std::fs::write(&file, "kind = \"secret\"\nsensitivity = \"low\"\n").unwrap();
+    let set = schemas.answer("admin-change", &json(&["admin", "resource", "set", "new", &file]));
+    assert_eq!((&set["operation"], &set["target"]), (&"resource.set".into(), &"new".into()));
+    let list = schemas.answer("admin-resource-list", &json(&["admin", "resource", "list"]));
+    assert!(list["resources"].as_array().unwrap().iter().any(|it| it["set_at"].is_string()), "{list}");
+    let shown = schemas.answer("admin-resource-show", &json(&["admin", "resource", "show", "new"]));
+    assert_eq!(shown["resource"]["definition"]["kind"], "secret");
+    schemas.answer("admin-change", &json(&["admin", "resource", "remove", "new"]));
     schemas.answer("admin-user-list", &json(&["admin", "user", "list"]));
     let me = format!("uid:{}", rustix::process::getuid().as_raw());
     schemas.answer("admin-change", &json(&["admin", "user", "enable", &me]));
@@ -217,9 +237,9 @@ fn what_administrators_do_answers_as_the_schemas_say() {
     schemas.answer("admin-user-invite", &json(&["admin", "user", "invite", "anna"]));
     let users = schemas.answer("admin-user-list", &json(&["admin", "user", "list"]));
     assert!(users["users"][0]["invited_until"].is_string(), "{users}");
-    let rotated = schemas.answer("admin-change", &json(&["admin", "keys", "rotate"]));
+    let rotated = schemas.answer("admin-change", &json(&["admin", "signing-key", "rotate"]));
     assert!(rotated["kid"].is_string() && rotated["target"].is_null(), "{rotated}");
-    let keys = schemas.answer("admin-keys-list", &json(&["admin", "keys", "list"]));
+    let keys = schemas.answer("admin-signing-key-list", &json(&["admin", "signing-key", "list"]));
     assert_eq!(keys["keys"].as_array().unwrap().len(), 2, "{keys}");
 }
 

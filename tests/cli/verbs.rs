@@ -438,7 +438,7 @@ fn admin_user_disable_and_enable() {
     assert_eq!(home.approve(&["--json", "admin", "user", "enable", "uid:4242"]).exits(1).error()["code"], "no");
     home.approve(&["admin", "user", "enable", &me]).ok().says(&home, &format!("{me} may ask again\n"));
     let list = home.elevate(&["--json", "admin", "user", "list"]).ok().json();
-    assert_eq!(fields(&list["users"][0]), ["created_at", "disabled_at", "name", "user"]);
+    assert_eq!(fields(&list["users"][0]), ["created_at", "disabled_at", "invited_until", "name", "user"]);
     assert!(list["users"][0]["disabled_at"].is_null());
 }
 
@@ -475,11 +475,11 @@ fn admin_grant_list_and_revoke() {
 fn admin_keys_rotate_keeps_old_tokens_good() {
     let home = Home::set_up();
     let token = home.elevate(&["token", "wiki"]).ok().stdout;
-    home.elevate(&["admin", "keys", "list"]).ok().says(&home, "KID  CREATED AT  RETIRED AT\nID  TIME  -\n");
-    home.approve(&["admin", "keys", "rotate"])
+    home.elevate(&["admin", "signing-key", "list"]).ok().says(&home, "KID  CREATED AT  RETIRED AT\nID  TIME  -\n");
+    home.approve(&["admin", "signing-key", "rotate"])
         .ok()
         .says(&home, "tokens are signed with a new key; the old one still verifies\n");
-    let keys = home.elevate(&["--json", "admin", "keys", "list"]).ok().json();
+    let keys = home.elevate(&["--json", "admin", "signing-key", "list"]).ok().json();
     assert_eq!(keys["keys"].as_array().unwrap().iter().filter(|key| key["retired_at"].is_null()).count(), 1);
     assert_eq!(home.http("/jwks", &[])["keys"].as_array().unwrap().len(), 2, "services can check both");
     assert!(home.is_active(token.trim()));
@@ -494,14 +494,14 @@ fn admin_changes_take_a_touch_and_reading_none() {
         &["admin", "secret", "remove", "prod-db"][..],
         &["admin", "user", "disable", &user],
         &["admin", "grant", "revoke", "none"],
-        &["admin", "keys", "rotate"],
+        &["admin", "signing-key", "rotate"],
         &["key", "remove", "laptop"],
         &["key", "enroll", "--software", "spare"],
     ] {
         home.elevate(change).exits(4);
         assert_eq!(home.elevate(&[&["--json"], change].concat()).exits(4).error()["code"], "interaction_required");
     }
-    for look in ["secret", "user", "grant", "keys"] {
+    for look in ["secret", "user", "grant", "signing-key", "session", "key", "resource"] {
         home.elevate(&["-n", "admin", look, "list"]).ok();
     }
 }

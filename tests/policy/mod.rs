@@ -189,7 +189,7 @@ fn the_ladder_is_climbed_to_its_top() {
 
 // --- what holds for every question -------------------------------------------------------------------------------
 
-const OPERATIONS: [OperationName; 13] = [
+const OPERATIONS: [OperationName; 20] = [
     OperationName::KeyEnroll,
     OperationName::KeyRemove,
     OperationName::SecretSet,
@@ -201,8 +201,15 @@ const OPERATIONS: [OperationName; 13] = [
     OperationName::UserInvite,
     OperationName::GrantList,
     OperationName::GrantRevoke,
-    OperationName::KeysList,
-    OperationName::KeysRotate,
+    OperationName::SessionList,
+    OperationName::SessionEnd,
+    OperationName::UserKeyList,
+    OperationName::UserKeyRemove,
+    OperationName::ResourceList,
+    OperationName::ResourceSet,
+    OperationName::ResourceRemove,
+    OperationName::SigningKeyList,
+    OperationName::SigningKeyRotate,
 ];
 
 prop_compose! {

@@ -105,6 +105,11 @@ impl Company {
         self.server.approve(&[&["--authority", &socket], words].concat()).ok()
     }
 
+    /// The machine of the authority, where its owner administers.
+    pub const fn machine(&self) -> &Home {
+        &self.server
+    }
+
     /// The authority begins to serve.
     pub fn start(&mut self) {
         let mut command = Command::new(AUTHORITY_BIN);

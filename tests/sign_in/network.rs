@@ -272,6 +272,10 @@ pub struct OtherNode {
 }
 
 impl OtherNode {
+    pub const fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
     pub async fn get_as(&self, device: &Device, path: &str) -> Reply {
         get_as(&self.wire, device, path).await
     }

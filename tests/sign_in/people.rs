@@ -1,7 +1,7 @@
 //! `elevate login` and `elevate logout`, as people use them: the real programs, a real provider, a browser that signs in.
 
 use super::company::{Company, login_port};
-use crate::cli::harness::wait_until;
+use crate::cli::harness::{AUTHORITY_BIN, finish, piped, spawn, wait_until};
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -49,6 +49,62 @@ fn a_person_signs_in_with_a_browser_and_out_again() {
     home.elevate(&["token", "wiki"]).exits(10);
     let again = home.elevate(&["logout"]).exits(1);
     assert_eq!(again.stderr, format!("elevate: you are not signed in to {}\n", company.url));
+}
+
+#[test]
+fn an_administrator_signs_a_lost_device_out_and_removes_its_key() {
+    let mut company = Company::found("", "ES256");
+    company.sign_in("anna");
+    company.home.approve(&["key", "enroll", "--software", "laptop"]).ok();
+    company.home.elevate(&["token", "wiki"]).ok();
+    let (admin, anna) = (company.machine(), format!("{}#anna", company.issuer));
+    admin.approve(&["key", "enroll", "--software", "own"]).ok();
+    let list = admin.elevate(&["--json", "admin", "session", "list"]).ok().json();
+    let session = &list["sessions"][0];
+    assert_eq!((&session["user"], &session["name"]), (&anna.as_str().into(), &"Anna Example".into()), "{list}");
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let ended = admin.approve(&["admin", "session", "end", session["id"].as_str().unwrap()]).ok();
+    let host = session["host"].as_str().unwrap();
+    let asked = format!("to end the session of Anna Example ({anna}) on host {host} target");
+    assert!(words(&ended.tty).contains(&asked), "{ended:#?}");
+    let out = company.home.elevate(&["token", "-k", "wiki"]).exits(10);
+    assert!(out.stderr.contains("this device was signed out"), "{out:#?}");
+
+    let listed = admin.elevate(&["admin", "key", "list", &anna]).ok().stdout;
+    assert!(listed.contains("laptop") && !listed.contains("own"), "{listed}");
+    let removed = admin.approve(&["admin", "key", "remove", &anna, "laptop"]).ok();
+    assert!(words(&removed.tty).contains(&format!("remove the security key 'laptop' of {anna}")), "{removed:#?}");
+    // Anna hears of it when this device is next signed in, and once.
+    let again = company.sign_in("anna");
+    assert!(again.stderr.contains("elevate: your security key 'laptop' was removed since this device"), "{again:#?}");
+    let list = company.home.elevate(&["key", "list"]).ok();
+    assert_eq!((list.stderr.as_str(), list.stdout.contains("no keys")), ("", true), "{list:#?}");
+}
+
+#[test]
+fn the_last_administrator_is_recovered_on_the_machine_and_invited() {
+    let mut company = Company::found("", "ES256");
+    company.sign_in("anna");
+    company.home.approve(&["key", "enroll", "--software", "laptop"]).ok();
+    company.home.elevate(&["token", "wiki"]).ok();
+    let (machine, anna) = (company.machine(), format!("{}#anna", company.issuer));
+    let config = fs::read_to_string(machine.config().join("authority.toml")).unwrap();
+    machine.write_config("authority.toml", &format!("admins = [\"{anna}\"]\n{config}"));
+    let (data, rules) =
+        (machine.data().join("authority").display().to_string(), machine.config().display().to_string());
+    let words = ["recover", "--data", &data, "--config", &rules, "--yes", &anna];
+    let done = finish(spawn(piped(&mut machine.program(AUTHORITY_BIN, &words))), b"").ok();
+    let answer: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!(answer["recovered"], anna, "{done:#?}");
+    // A code for the next key, where there is no key to sign in with.
+    assert_eq!(answer["invitation"].as_str().unwrap().len(), 30, "{done:#?}");
+    company.home.elevate(&["token", "-k", "wiki"]).exits(10);
+    let again = company.sign_in("anna").stderr;
+    assert!(
+        again.contains(&format!("elevate: the security keys of {anna} were removed on the authority's machine")),
+        "{again}"
+    );
+    assert!(again.contains("your security key 'laptop' was removed"), "{again}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod invitations;
 mod log;
 mod postgres;
 mod proofs;
+mod resources;
 mod secrets;
 mod security_keys;
 mod sessions;
@@ -22,6 +23,7 @@ pub use invitations::InvitationRow;
 pub use log::{EntryRow, LogRows};
 pub use postgres::PostgresUrl;
 pub use proofs::Spent;
+pub use resources::{RECOVERIES, ResourceRow};
 pub use secrets::{SecretRow, SigningKeyRow};
 pub use security_keys::{SecurityKeyRow, set_of_keys};
 pub use sessions::{SessionRow, TOO_MANY};
@@ -76,6 +78,21 @@ pub enum Change {
     RemoveSecurityKey {
         sub: String,
         name: String,
+    },
+    RemoveSecurityKeysOf {
+        sub: String,
+    },
+    /// Refused where it is not declared as it was `before`.
+    PutResource {
+        name: String,
+        definition: String,
+        before: Option<String>,
+        at: Timestamp,
+    },
+    /// As [`Change::PutResource`].
+    RemoveResource {
+        name: String,
+        before: String,
     },
     /// Refused where `most` of the user's wait for an answer already.
     OpenSession {
@@ -505,6 +522,11 @@ async fn apply(connection: &mut AnyConnection, change: &Change) -> Result<(), St
             security_keys::used(connection, credential_id, credential, *at).await
         }
         Change::RemoveSecurityKey { sub, name } => security_keys::remove(connection, sub, name).await,
+        Change::RemoveSecurityKeysOf { sub } => security_keys::remove_of(connection, sub).await,
+        Change::PutResource { name, definition, before, at } => {
+            resources::put(connection, name, definition, before.as_deref(), *at).await
+        }
+        Change::RemoveResource { name, before } => resources::remove(connection, name, before).await,
         Change::OpenSession { row, at, most } => sessions::open(connection, row, *at, *most).await,
         Change::SpendSession { hash, at } => sessions::spend(connection, hash, *at).await,
         Change::AddGrant(row) => grants::add(connection, row).await,

@@ -65,6 +65,15 @@ impl Store {
         rows.into_iter().map(row).collect()
     }
 
+    /// Who has keys.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn owners_of_keys(&self) -> Result<Vec<String>, StoreError> {
+        let query = sqlx::query_scalar("SELECT DISTINCT sub FROM security_key ORDER BY sub");
+        self.read(query.fetch_all(&self.pool)).await
+    }
+
     /// The key of this credential id, whoever's it is.
     ///
     /// # Errors
@@ -164,5 +173,11 @@ pub(super) async fn remove(connection: &mut AnyConnection, sub: &str, name: &str
         .bind(name)
         .execute(connection)
         .await?;
-    one_row(done.rows_affected(), "you have no key of that name")
+    one_row(done.rows_affected(), "there is no key of that name")
+}
+
+/// Removes every key of a person.
+pub(super) async fn remove_of(connection: &mut AnyConnection, sub: &str) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM security_key WHERE sub = $1").bind(sub).execute(connection).await?;
+    Ok(())
 }

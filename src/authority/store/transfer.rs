@@ -31,7 +31,7 @@ impl Column {
 
 /// Every table, each after those it refers to. What only one kind of store has is not worth moving.
 #[rustfmt::skip]
-const TABLES: [(&str, &[Column]); 16] = [
+const TABLES: [(&str, &[Column]); 17] = [
     ("meta", &[Text("key"), Text("value")]),
     ("\"user\"", &[Text("sub"), Number("created_at"), Number("disabled_at")]),
     ("security_key", &[
@@ -48,6 +48,7 @@ const TABLES: [(&str, &[Column]); 16] = [
     ("failure", &[Text("sub"), Number("at")]),
     ("secret", &[Text("resource"), Bytes("sealed"), Number("set_at"), Text("sealed_for")]),
     ("signing_key", &[Text("kid"), Bytes("sealed"), Number("created_at"), Number("retired_at")]),
+    ("resource", &[Text("name"), Text("definition"), Number("set_at")]),
     ("sign_in", &[
         Text("id"), Text("hash"), Text("sub"), Text("jkt"), Text("host"), Text("person"), Number("created_at"),
         Number("last_used_at"), Number("ended_at"),

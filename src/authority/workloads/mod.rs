@@ -141,7 +141,7 @@ impl KnownIssuers {
 ///
 /// # Errors
 /// [`Refusal::IdentityToken`], with why; [`Refusal::Issuer`], where its keys are not to be had.
-pub async fn asking(authority: &Authority, rules: &Rules, request: &TokenRequest) -> Result<Subject, Refusal> {
+pub async fn asking(authority: &Authority, rules: &Arc<Rules>, request: &TokenRequest) -> Result<Subject, Refusal> {
     let rejected = match identify(authority, rules, request.subject_token.expose()).await {
         Ok(subject) => return Ok(subject),
         Err(rejected) => rejected,
@@ -150,7 +150,8 @@ pub async fn asking(authority: &Authority, rules: &Rules, request: &TokenRequest
         let mut entry = Entry::new(Event::ElevationDenied, ElevationId::fresh(), json!({ "sub": subject }));
         // A name that is none of ours is the caller's own text.
         let named = ResourceName::from_indicator(&request.resource).ok();
-        entry.resource = named.filter(|name| rules.config.resources.contains_key(name)).map(|name| name.to_string());
+        let catalogue = authority.catalogue(rules).await?;
+        entry.resource = named.filter(|name| catalogue.resource(name).is_ok()).map(|name| name.to_string());
         entry.cause = Some(rejected.refusal.cause());
         authority.audit.record(entry, Vec::new()).await?;
     }

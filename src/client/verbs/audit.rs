@@ -126,7 +126,12 @@ fn row(leaf: Option<&Leaf>, private: Option<&Private>) -> Vec<String> {
         (Some(digest), None) if leaf.event == Event::RulesLoaded => digest.chars().take(12).collect(),
         (Some(resource), Some(operation)) => format!("{resource}: {operation}"),
         (Some(resource), None) => resource.to_owned(),
-        (None, _) => own("name"),
+        // A person, a sign-in or a grant.
+        (None, _) => ["name", "target", "user", "grant_id", "host"]
+            .map(own)
+            .into_iter()
+            .find(|it| !it.is_empty())
+            .unwrap_or_default(),
     };
     vec![
         leaf.index.to_string(),

@@ -4,7 +4,8 @@ use crate::client::Device;
 use crate::client::address::Address;
 use crate::client::cli::KeyVerb;
 use crate::client::error::Error;
-use crate::client::operation::{operate, vouch};
+use crate::client::known_keys;
+use crate::client::operation::{operate, request, vouch};
 use crate::client::presence::Approval;
 use crate::client::security_key::hardware::HardwareKeys;
 use crate::client::security_key::{SecurityKey, software::SoftwareKey};
@@ -58,7 +59,8 @@ fn enroll_with(
     let resource = Some(name.to_string());
     let request = EnrolmentRequest { name, salt: base64url(random::<16>()) };
     let body = serde_json::to_vec(&request).map_err(|error| Error::failed(error.to_string()))?;
-    let (grant, proof) = vouch(device, OperationName::KeyEnroll, resource, &body)?;
+    let does = format!("enrol a security key of yours as '{}'", request.name);
+    let (grant, proof) = vouch(device, OperationName::KeyEnroll, resource, &body, &does)?;
     let api = device.api()?;
     let challenge = api.begin_enrolment(&body, &grant.access_token, &proof)?;
     if challenge.public_key.rp.id != device.known()?.rp_id() {
@@ -69,16 +71,25 @@ fn enroll_with(
     let credential_id = credential.id.clone();
     let discoverable = credential.extensions.cred_props.as_ref().and_then(|props| props.rk);
     let finished = api.finish_enrolment(&EnrolmentResponse { enrolment: challenge.enrolment, credential }, &proof);
-    if finished.is_err() {
-        forget(&credential_id)?;
-    } else if matches!(device.authority, Address::Network(_) | Address::Loopback(_)) {
+    match &finished {
+        Ok(key) => {
+            known_keys::enrolled_here(device, key);
+            say_whether_discoverable(device, discoverable);
+        }
+        Err(_) => forget(&credential_id)?,
+    }
+    finished
+}
+
+/// Over the network a key may sign in, too.
+fn say_whether_discoverable(device: &Device, discoverable: Option<bool>) {
+    if matches!(device.authority, Address::Network(_) | Address::Loopback(_)) {
         device.terminal.note(if discoverable == Some(true) {
             "`elevate login --key` signs in with this key, on any device"
         } else {
             "the key has no room to know whose it is: `elevate login --key` signs in with it on this device only"
         });
     }
-    finished
 }
 
 fn enrolled(key: &EnrolledKey) -> String {
@@ -112,6 +123,7 @@ pub fn pin_changed() -> Value {
 
 fn list(device: &Device) -> Result<u8, Error> {
     let keys = device.api()?.keys()?;
+    known_keys::heard_of(device, &keys);
     let rows = keys.iter().map(|key| {
         vec![
             key.name.to_string(),
@@ -146,7 +158,9 @@ fn remove(device: &Device, name: &KeyName) -> Result<u8, Error> {
         let secrets = key.only_one_for.join(", ");
         device.terminal.note(&format!("only {name} opens what is sealed in {secrets}: without it that is lost"));
     }
-    operate(device, OperationName::KeyRemove, Some(name.to_string()), None)?;
+    let does = format!("remove your security key '{name}'");
+    operate(device, OperationName::KeyRemove, request(Some(name.as_str())), &does)?;
+    known_keys::removed_here(device, &key.credential_id);
     SoftwareKey::on(&device.places.device).forget(&key.credential_id)?;
     device.terminal.answer(&json!({ "version": 1, "removed": name }), || format!("{name} removed\n"))?;
     Ok(0)

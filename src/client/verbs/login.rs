@@ -4,6 +4,7 @@ use super::logout::end;
 use crate::client::Device;
 use crate::client::address::Address;
 use crate::client::error::Error;
+use crate::client::known_keys;
 use crate::client::sign_in::{Session, Way, sign_in};
 use crate::protocol::display::escaped;
 use crate::protocol::messages::ErrorCode;
@@ -42,6 +43,8 @@ pub fn run(device: &Device, way: Way) -> Result<u8, Error> {
         // It would end by itself: no reason to say that this one did not begin.
         let _ = end(device, &before);
     }
+    // As who is signed in now.
+    known_keys::ask(&device.with(&device.authority)?);
     let answer = json!({
         "version": 1,
         "authority": device.authority.to_string(),
