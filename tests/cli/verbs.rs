@@ -428,7 +428,7 @@ fn admin_user_disable_and_enable() {
     let me = format!("uid:{}", rustix::process::getuid().as_raw());
     home.elevate(&["admin", "user", "list"])
         .ok()
-        .says(&home, &format!("USER  NAME  CREATED AT  DISABLED AT\n{me}  -  TIME  -\n"));
+        .says(&home, &format!("USER  NAME  CREATED AT  DISABLED AT  INVITED UNTIL\n{me}  -  TIME  -  -\n"));
     let shut_out = home.approve(&["admin", "user", "disable", &me]).exits(1);
     shut_out.complains(&home, "elevate: you can't shut yourself out\n");
     assert!(shut_out.tty.contains("user.disable") && shut_out.tty.contains(&format!("  target   {me}\n")));
@@ -438,7 +438,7 @@ fn admin_user_disable_and_enable() {
     assert_eq!(home.approve(&["--json", "admin", "user", "enable", "uid:4242"]).exits(1).error()["code"], "no");
     home.approve(&["admin", "user", "enable", &me]).ok().says(&home, &format!("{me} may ask again\n"));
     let list = home.elevate(&["--json", "admin", "user", "list"]).ok().json();
-    assert_eq!(fields(&list["users"][0]), ["created_at", "disabled_at", "name", "user"]);
+    assert_eq!(fields(&list["users"][0]), ["created_at", "disabled_at", "invited_until", "name", "user"]);
     assert!(list["users"][0]["disabled_at"].is_null());
 }
 
