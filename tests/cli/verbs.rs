@@ -428,7 +428,7 @@ fn admin_user_disable_and_enable() {
     let me = format!("uid:{}", rustix::process::getuid().as_raw());
     home.elevate(&["admin", "user", "list"])
         .ok()
-        .says(&home, &format!("USER  NAME  CREATED AT  DISABLED AT\n{me}  -  TIME  -\n"));
+        .says(&home, &format!("USER  NAME  CREATED AT  DISABLED AT  INVITED UNTIL\n{me}  -  TIME  -  -\n"));
     let shut_out = home.approve(&["admin", "user", "disable", &me]).exits(1);
     shut_out.complains(&home, "elevate: you can't shut yourself out\n");
     assert!(shut_out.tty.contains("user.disable") && shut_out.tty.contains(&format!("  target   {me}\n")));

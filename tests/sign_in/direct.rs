@@ -28,6 +28,8 @@ fn says(reply: &Reply) -> String {
     no.says().to_owned()
 }
 
+type Lie = fn(&mut Says);
+
 // --- with a key ----------------------------------------------------------------------------------------------------
 
 #[tokio::test]
@@ -69,7 +71,6 @@ async fn a_key_that_is_enrolled_on_a_socket_is_asked_to_keep_nothing() {
 async fn what_a_key_signs_is_this_sign_in_and_nothing_else() {
     let network = Network::start().await;
     let key = annas_key(&network).await;
-    type Lie = fn(&mut Says);
     let lies: [(&str, Lie); 6] = [
         ("the key signed another challenge", |says| says.challenge[0] ^= 1),
         ("the assertion was made for another origin", |says| says.origin = "https://evil.example".into()),
@@ -85,8 +86,8 @@ async fn what_a_key_signs_is_this_sign_in_and_nothing_else() {
     for (cause, lie) in lies {
         let login = Login::new();
         let asked = network.challenge(&login).await;
-        let lied = key.sign_saying(&asked.authn_params_public_key, lie);
-        assert_eq!(says(&network.answer(&login, &asked.auth_session, &lied).await), cause);
+        let signed = key.sign_saying(&asked.authn_params_public_key, lie);
+        assert_eq!(says(&network.answer(&login, &asked.auth_session, &signed).await), cause);
         let entry = network.authority.last_entry().await;
         assert_eq!((&entry["event"], &entry["cause"]), (&json!("sign_in.failed"), &json!(cause)));
         // It is over by it.
@@ -183,8 +184,8 @@ async fn who_may_not_sign_in_may_not_with_a_key_either() {
     network.authority.operate(OperationName::UserEnable, Some(&subject), None, &admin).await.unwrap();
     assert_eq!(signs_in().await.status, 200);
     let allow = |who: &str| {
-        let sign_in = network.provider.config().replace("[\"*\"]", &format!("[\"{who}\"]"));
-        network.authority.write_config(&format!("{}\n{sign_in}", crate::harness::CONFIG));
+        let table = network.provider.config().replace("[\"*\"]", &format!("[\"{who}\"]"));
+        network.authority.write_config(&format!("{}\n{table}", crate::harness::CONFIG));
     };
     allow("group:nobody");
     assert_eq!(says(&signs_in().await), "you are none of those who may sign in here");
