@@ -57,9 +57,9 @@ pub async fn a_sign_in_that_an_administrator_ends_is_over_on_every_node_at_once(
     let grant = network.ask_as(&lost, &Ask::new("wiki")).await.grant();
     assert_eq!(other.get_as(&lost, "/resources").await.status, 200);
 
-    let list = network.authority.operate(OperationName::SessionList, None, None, &admin).await.unwrap();
-    let sessions = list["sessions"].as_array().unwrap();
-    assert_eq!(sessions.len(), 2, "{list}");
+    let standing = network.authority.operate(OperationName::SessionList, None, None, &admin).await.unwrap();
+    let sessions = standing["sessions"].as_array().unwrap();
+    assert_eq!(sessions.len(), 2, "{standing}");
     for session in sessions {
         assert_eq!((&session["user"], &session["host"]), (&json!(lost.subject), &json!("laptop")), "{session}");
         assert!(session["created_at"].is_string() && session["last_used_at"].is_string(), "{session}");
