@@ -9,13 +9,14 @@ use super::rules::{RulesError, line_of};
 use crate::protocol::assurance::Assurance;
 use crate::protocol::names::{ResourceName, Scope, Ttl};
 use cedar_policy::{
-    Authorizer, Decision as CedarDecision, Entities, Entity, EntityUid, PolicySet, Request, Response,
-    RestrictedExpression, Schema, ValidationMode, Validator,
+    Authorizer, Decision as CedarDecision, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicySet, Request,
+    Response, RestrictedExpression, Schema, ValidationMode, Validator,
 };
 use miette::Diagnostic;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::str::FromStr as _;
+use std::sync::LazyLock;
 
 /// A policy set that validates against its schema.
 pub struct Policy {
@@ -243,14 +244,14 @@ impl Policy {
     }
 
     fn ask(&self, question: &Question<'_>, assurance: Assurance, entities: &Entities) -> Result<Response, String> {
-        let action = uid("Action", question.action.name())?;
+        let action = action(question.action)?;
         let context = cedar_policy::Context::from_json_value(
             question.context.to_cedar(question, assurance, self.knows_sign_in),
             Some((&self.schema, &action)),
         )
         .map_err(|error| error.to_string())?;
-        let principal = uid("User", question.subject.sub())?;
-        let resource = uid("Resource", question.name.as_str())?;
+        let principal = user(question.subject.sub())?;
+        let resource = resource_named(question.name)?;
         let request = Request::new(principal, action, resource, context, Some(&self.schema))
             .map_err(|error| error.to_string())?;
         Ok(Authorizer::new().is_authorized(&request, &self.policies, entities))
@@ -284,8 +285,8 @@ impl Policy {
         }
         let entity =
             |uid, attributes, tags| Entity::new_with_tags(uid, attributes, [], tags).map_err(|error| error.to_string());
-        let user = entity(uid("User", question.subject.sub())?, user, tags)?;
-        let resource = entity(uid("Resource", question.name.as_str())?, attributes, Vec::new())?;
+        let user = entity(self::user(question.subject.sub())?, user, tags)?;
+        let resource = entity(resource_named(question.name)?, attributes, Vec::new())?;
         Entities::from_entities([user, resource], Some(&self.schema)).map_err(|error| error.to_string())
     }
 }
@@ -311,9 +312,24 @@ fn code(schema: &str) -> impl Iterator<Item = &str> {
     schema.lines().map(|line| line.split("//").next().unwrap_or_default())
 }
 
-fn uid(kind: &str, id: &str) -> Result<EntityUid, String> {
-    let kind = cedar_policy::EntityTypeName::from_str(kind).map_err(|error| error.to_string())?;
-    Ok(EntityUid::from_type_name_and_id(kind, cedar_policy::EntityId::new(id)))
+/// A type of Cedar's, read once: reading one costs as much as a decision.
+macro_rules! kind {
+    ($name:literal) => {{
+        static KIND: LazyLock<Option<EntityTypeName>> = LazyLock::new(|| $name.parse().ok());
+        KIND.clone().ok_or_else(|| concat!($name, " is no type").to_owned())
+    }};
+}
+
+fn user(sub: &str) -> Result<EntityUid, String> {
+    Ok(EntityUid::from_type_name_and_id(kind!("User")?, EntityId::new(sub)))
+}
+
+fn resource_named(name: &ResourceName) -> Result<EntityUid, String> {
+    Ok(EntityUid::from_type_name_and_id(kind!("Resource")?, EntityId::new(name.as_str())))
+}
+
+fn action(action: Action) -> Result<EntityUid, String> {
+    Ok(EntityUid::from_type_name_and_id(kind!("Action")?, EntityId::new(action.name())))
 }
 
 fn broken(error: impl Into<String>) -> NotPermitted {

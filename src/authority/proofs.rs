@@ -3,7 +3,8 @@
 //!
 //! Where the store is this process's alone, nonces and ids are, too, and a restart makes every older proof worthless.
 //! Nodes of one store take each other's nonces and remember ids there. What is remembered may get lost with the server,
-//! not with a node; every older proof is worthless then as well, because nonces are good for one epoch.
+//! not with a node; every older proof is worthless then as well, because nonces are good for one epoch. A process whose
+//! memory is full ends its own epoch in the same way: whoever floods it costs everybody another round, and nobody a place.
 
 use super::error::Refusal;
 use super::signer::{KeyError, MasterKey};
@@ -13,14 +14,14 @@ use crate::protocol::encoding::{base64url, from_base64url, random, sha256};
 use aws_lc_rs::hmac;
 use jiff::Timestamp;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 /// Seconds a nonce is good for.
 const NONCE_LIFETIME: i64 = 300;
 /// Seconds by which the clock of the node that made a nonce may be ahead.
 const NODES_APART: i64 = 60;
-/// Ids kept in memory at most; further proofs wait until older ones are out of their window.
+/// Ids kept in memory at most; with one more, those that are out of their window are forgotten, or all with their epoch.
 const IDS_MAX: usize = 100_000;
 /// Seconds after which an id is forgotten in the store: no clock is so far off that its proof would be taken again.
 const REMEMBERED: i64 = 900;
@@ -36,9 +37,13 @@ pub enum Proofs {
 }
 
 /// Nonces of one process, and the ids it saw.
-pub struct Own {
+pub struct Own(Mutex<Seen>);
+
+struct Seen {
+    /// How often all was forgotten.
+    epoch: u64,
     nonces: Nonces,
-    spent: Mutex<HashMap<String, i64>>,
+    spent: HashMap<String, i64>,
 }
 
 /// Nonces of one epoch, and ids that the store remembers.
@@ -56,8 +61,7 @@ impl Proofs {
     /// [`KeyError`]: the store does not answer.
     pub async fn of(store: &Store, master: &Arc<MasterKey>) -> Result<Self, KeyError> {
         if !store.is_shared() {
-            let nonces = Nonces { key: hmac::Key::new(hmac::HMAC_SHA256, &random::<32>()), apart: 0 };
-            return Ok(Self::Own(Own { nonces, spent: Mutex::default() }));
+            return Ok(Self::Own(Own::new()));
         }
         let epoch = store.proof_epoch().await?;
         let nonces = Nonces::of(master, &epoch)?;
@@ -69,7 +73,7 @@ impl Proofs {
     #[must_use]
     pub fn nonce(&self, now: Timestamp) -> String {
         match self {
-            Self::Own(own) => own.nonces.make(now),
+            Self::Own(own) => own.seen().nonces.make(now),
             Self::Shared(shared) => shared.current.read().unwrap_or_else(PoisonError::into_inner).1.make(now),
         }
     }
@@ -81,8 +85,13 @@ impl Proofs {
     pub async fn accept(&self, proof: &str, expected: &Expected<'_>) -> Result<Proof, Refusal> {
         match self {
             Self::Own(own) => {
-                let proof = dpop::verify(proof, expected, |nonce| own.nonces.is_fresh(nonce, expected.now))?;
-                own.spend(&proof.jti, expected.now)?;
+                let epoch = AtomicU64::new(0);
+                let proof = dpop::verify(proof, expected, |nonce| {
+                    let seen = own.seen();
+                    epoch.store(seen.epoch, Ordering::Relaxed);
+                    seen.nonces.is_fresh(nonce, expected.now)
+                })?;
+                own.spend(&proof.jti, epoch.into_inner(), expected.now)?;
                 Ok(proof)
             }
             Self::Shared(shared) => {
@@ -95,16 +104,29 @@ impl Proofs {
 }
 
 impl Own {
-    fn spend(&self, jti: &str, now: Timestamp) -> Result<(), DpopError> {
-        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+    fn new() -> Self {
+        Self(Mutex::new(Seen { epoch: 0, nonces: Nonces::fresh(), spent: HashMap::new() }))
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Marks the id of a proof as used whose nonce was good in `epoch`.
+    fn spend(&self, jti: &str, epoch: u64, now: Timestamp) -> Result<(), DpopError> {
+        let mut seen = self.seen();
         let now = now.as_second();
-        if spent.len() >= IDS_MAX {
-            spent.retain(|_, used| now.abs_diff(*used) <= 2 * IAT_WINDOW);
+        if seen.spent.len() >= IDS_MAX {
+            seen.spent.retain(|_, used| now.abs_diff(*used) <= 2 * IAT_WINDOW);
         }
-        if spent.len() >= IDS_MAX {
-            return Err(DpopError::Invalid("too many proofs arrive at once"));
+        if seen.spent.len() >= IDS_MAX {
+            *seen = Seen { epoch: seen.epoch + 1, nonces: Nonces::fresh(), spent: HashMap::new() };
         }
-        match spent.insert(jti.to_owned(), now) {
+        // Its nonce is worth nothing any more, and whether it was used before is forgotten.
+        if seen.epoch != epoch {
+            return Err(DpopError::NonceNeeded);
+        }
+        match seen.spent.insert(jti.to_owned(), now) {
             None => Ok(()),
             Some(_) => Err(USED),
         }
@@ -174,6 +196,11 @@ struct Nonces {
 }
 
 impl Nonces {
+    /// Of this process alone.
+    fn fresh() -> Self {
+        Self { key: hmac::Key::new(hmac::HMAC_SHA256, &random::<32>()), apart: 0 }
+    }
+
     fn of(master: &MasterKey, epoch: &str) -> Result<Self, KeyError> {
         let key = master.derive(&format!("dpop-nonce:{epoch}"))?;
         Ok(Self { key: hmac::Key::new(hmac::HMAC_SHA256, key.as_slice()), apart: NODES_APART })
@@ -190,5 +217,29 @@ impl Nonces {
         let Some((time, tag)) = bytes.split_first_chunk::<8>() else { return false };
         let age = now.as_second() - i64::from_be_bytes(*time);
         hmac::verify(&self.key, time, tag).is_ok() && (-self.apart..=NONCE_LIFETIME).contains(&age)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{IDS_MAX, Own, USED};
+    use crate::protocol::dpop::DpopError;
+    use jiff::Timestamp;
+
+    #[test]
+    fn a_flood_ends_the_epoch_and_shuts_nobody_out() {
+        let (own, now) = (Own::new(), Timestamp::from_second(1_000_000).unwrap());
+        let old = own.seen().nonces.make(now);
+        own.spend("first", 0, now).unwrap();
+        assert_eq!(own.spend("first", 0, now), Err(USED));
+        for number in 1..IDS_MAX {
+            own.spend(&number.to_string(), 0, now).unwrap();
+        }
+        // The one too many, and whoever was verified before it: neither is taken, since nobody knows what was used.
+        assert_eq!(own.spend("one too many", 0, now), Err(DpopError::NonceNeeded));
+        assert_eq!(own.spend("first", 0, now), Err(DpopError::NonceNeeded));
+        assert!(!own.seen().nonces.is_fresh(&old, now), "an older proof would be taken again");
+        own.spend("another", 1, now).unwrap();
+        assert_eq!(own.spend("another", 1, now), Err(USED));
     }
 }

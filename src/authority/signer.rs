@@ -174,6 +174,9 @@ impl MasterKey {
 
 /// How long a node signs and publishes what it read before it looks whether another node rotated.
 const LOOK: Duration = Duration::from_millis(500);
+/// How long after one look for a key that is not known the next may follow: whoever makes up names has nothing read for it
+/// more often, and waits.
+const UNKNOWN: Duration = Duration::from_millis(50);
 /// How old what it read may be at most.
 const OLDEST: Duration = Duration::from_millis(900);
 /// Seconds for which a key verifies after it signed last: the longest grant, and what clocks may be apart.
@@ -257,7 +260,11 @@ impl Signer {
     /// [`KeyError`].
     pub async fn reload(&self) -> Result<(), KeyError> {
         let fresh = read(&self.store, &self.master).await?;
-        *self.state.write().await = fresh;
+        let mut state = self.state.write().await;
+        // Of two at once the one that began first may end last.
+        if fresh.read >= state.read {
+            *state = fresh;
+        }
         Ok(())
     }
 
@@ -307,9 +314,21 @@ impl Signer {
         if let Some(kid) = kid.filter(|_| self.store.is_shared())
             && !self.state.read().await.knows(&kid)
         {
-            self.reload().await?;
+            self.look_for_another().await?;
         }
         self.jwks(now).await
+    }
+
+    /// Takes up what there is by now. One call looks for all that wait.
+    async fn look_for_another(&self) -> Result<(), KeyError> {
+        let asked = Instant::now();
+        let _alone = self.looking.lock().await;
+        let read = self.state.read().await.read;
+        if read >= asked {
+            return Ok(());
+        }
+        tokio::time::sleep_until(read + UNKNOWN).await;
+        self.reload().await
     }
 }
 
