@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::files::own_directory;
 use activity::Activity;
 use connection::{Door, House, until};
+use health::Health;
 use limits::Seats;
 use listen::{CONNECTIONS, Tls};
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -79,7 +80,7 @@ pub async fn serve(places: &Places, manner: Manner, ready: impl FnOnce(&str)) ->
 
     let (ending, is_ending) = watch::channel(false);
     let (end, ended) = watch::channel(false);
-    let app = router(authority.clone()).merge(health::health(authority.clone(), is_ending.clone()));
+    let app = router(authority.clone());
     let house = House { app, authority: authority.clone(), activity: Activity::new(), ended };
     let activity = house.activity.clone();
     ways_in.serve(house, is_ending);
@@ -156,18 +157,19 @@ impl WaysIn {
                 }
             });
         }
-        if let Some(metrics) = self.metrics {
-            let app = health::health(authority.clone(), is_ending).merge(health::metrics(authority.clone()));
-            tokio::spawn(
-                House { app, activity: Activity::new(), ..house.clone() }.serve_network(metrics, Door::loopback()),
-            );
-        }
         if let Some(discovery) = self.discovery {
             let app = discovery_router(authority.clone());
             tokio::spawn(House { app, ..house.clone() }.serve_network(discovery, Door::loopback()));
         }
         if let Some((listener, door)) = self.network {
-            tokio::spawn(house.clone().serve_network(listener, door));
+            let health = Health::watch(authority.clone(), is_ending, house.ended.clone());
+            if let Some(metrics) = self.metrics {
+                let app = health.clone().for_watchers(authority.clone());
+                let house = House { app, activity: Activity::new(), ..house.clone() };
+                tokio::spawn(house.serve_network(metrics, Door::loopback()));
+            }
+            let app = house.app.clone().merge(health.for_everybody(authority.clone()));
+            tokio::spawn(House { app, ..house.clone() }.serve_network(listener, door));
         }
         if let Some(socket) = self.socket {
             let each = match house.authority.served {
