@@ -26,6 +26,7 @@ pub mod routes;
 pub mod rules;
 pub mod security_key;
 pub mod server;
+pub mod shares;
 pub mod sign_in;
 pub mod signer;
 pub mod step_up;

@@ -153,7 +153,7 @@ pub(super) async fn push(
     if !(16..=128).contains(&state.len()) {
         return Err(refused("invalid_request", "state has 16 to 128 characters"));
     }
-    room(authority, caller).await?;
+    room(authority, caller)?;
     let loopback = Loopback {
         redirect_uri: redirect_uri.to_owned(),
         state: state.to_owned(),
