@@ -136,7 +136,7 @@ fn held() -> Option<Vec<(String, String)>> {
     }
     let known = Trust::of(&places, &Address::chosen(None, &config).ok()?).known().ok()??;
     let nobody = || Err(KeyringError::NoPassphrase("completion asks nobody".to_owned()));
-    let store = GrantStore::open(Choice::Kernel, &known.id(), &places.device, Box::new(nobody)).ok()?;
+    let store = GrantStore::open(Choice::Kernel, known.id(), &places.device, Box::new(nobody)).ok()?;
     let now = Clock::system().now();
     let grants = store.reaching(config.grants_reach().ok()?).all(now).ok()?;
     let left = |end| format!("{} left", human(seconds_between(now, end)));
