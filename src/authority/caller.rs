@@ -69,7 +69,7 @@ impl Caller {
         let (kind, token) = (&request.subject_token_type, request.subject_token.expose());
         let account = self.account(authority.served)?;
         if kind == JWT_TYPE {
-            return workloads::asking(authority, request).await;
+            return workloads::asking(authority, self, request).await;
         }
         if let Some(subject) = account {
             subject.must_be(kind, token)?;

@@ -20,6 +20,7 @@ pub mod moving;
 pub mod operations;
 pub mod policy;
 pub mod proofs;
+pub mod refusals;
 pub mod relying_party;
 pub mod reset;
 pub mod routes;
@@ -42,6 +43,7 @@ use elevation::ElevationId;
 use error::Refusal;
 use founding::Foundation;
 use proofs::Proofs;
+use refusals::Refusals;
 use relying_party::RelyingParty;
 use rules::{LiveRules, Rules, RulesError};
 use serde_json::json;
@@ -70,6 +72,7 @@ pub struct Authority {
     pub(crate) workloads: KnownIssuers,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
+    refusals: Refusals,
     rules: LiveRules,
     /// Held while changed rules are recorded and taken up, so that it is done once.
     taking_up: tokio::sync::Mutex<()>,
@@ -118,6 +121,7 @@ impl Authority {
             workloads: KnownIssuers::default(),
             limits: Limits::new(rules.current().config.listen.as_ref()),
             metrics: Metrics::new(),
+            refusals: Refusals::default(),
             served: Served::Only(crate::files::own_uid()),
             clock,
             store,

@@ -7,7 +7,7 @@ use super::enrolment;
 use super::error::Refusal;
 use super::explain::explanation;
 use super::operations;
-use super::server::requests::{Outcome, around};
+use super::server::requests::{OfSignIn, Outcome, around};
 use super::sign_in;
 use crate::authority::audit::{Entry, RecordError};
 use crate::authority::store::Change;
@@ -18,7 +18,8 @@ use crate::protocol::display::escaped;
 use crate::protocol::dpop;
 use crate::protocol::messages::{
     AUTHORIZATION_CODE, Catalogue, CatalogueEntry, DEVICE_CODE, EnrolmentResponse, Introspection, LogCheckpoints,
-    LogEntry, LogPage, Metadata, OperationName, SignInMetadata, TOKEN_EXCHANGE, TokenParameter, TokenRequest,
+    LogEntry, LogPage, Metadata, OperationName, SignInMetadata, SignInResponse, TOKEN_EXCHANGE, TokenParameter,
+    TokenRequest,
 };
 use crate::protocol::names::ResourceName;
 use axum::body::{Body, Bytes};
@@ -147,10 +148,14 @@ async fn token(
 ) -> Answered {
     let RawForm(form) = form.map_err(Refusal::from)?;
     let parameters = sign_in::routes::parameters(&form)?;
-    let jkt = proven(&authority, &headers, ("POST", "/token"), None).await?;
+    let proven = proven(&authority, &headers, ("POST", "/token"), None).await;
+    let jkt = match (parameters.get("grant_type").map(String::as_str), proven) {
+        (Some(AUTHORIZATION_CODE | DEVICE_CODE), Err(refusal)) => return Ok(of_sign_in(Err(refusal))),
+        (_, proven) => proven?,
+    };
     match parameters.get("grant_type").map(String::as_str) {
-        Some(AUTHORIZATION_CODE) => ok(&sign_in::authorization::redeem(&authority, &jkt, &parameters).await?),
-        Some(DEVICE_CODE) => ok(&sign_in::device::redeem(&authority, &jkt, &parameters).await?),
+        Some(AUTHORIZATION_CODE) => Ok(of_sign_in(sign_in::authorization::redeem(&authority, &jkt, &parameters).await)),
+        Some(DEVICE_CODE) => Ok(of_sign_in(sign_in::device::redeem(&authority, &jkt, &parameters).await)),
         Some(_) | None => match elevate(&authority, caller, &jkt, &token_request(form).await?).await? {
             Answer::Grant(elevation, grant) => Ok(told(Json(grant), &elevation, None)),
             Answer::StepUp(elevation, response) => {
@@ -159,6 +164,16 @@ async fn token(
             }
         },
     }
+}
+
+/// An answer about a sign-in, which is counted as such.
+fn of_sign_in(answer: Result<SignInResponse, Refusal>) -> Response {
+    let mut response = match answer {
+        Ok(signed_in) => Json(signed_in).into_response(),
+        Err(refusal) => Refused(refusal).into_response(),
+    };
+    response.extensions_mut().insert(OfSignIn);
+    response
 }
 
 async fn token_request(form: Bytes) -> Result<TokenRequest, Refusal> {

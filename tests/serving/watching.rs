@@ -144,6 +144,15 @@ async fn numbers_count_what_happened_and_name_nobody() {
     is(count("elevate_elevations_total{outcome=\"step_up\",reason=\"\"}").await, 1.0);
     is(count("elevate_elevations_total{outcome=\"denied\",reason=\"access_denied\"}").await, 1.0);
     is(count("elevate_elevations_total{outcome=\"denied\",reason=\"invalid_target\"}").await, 1.0);
+    // Who signs in, asks at the same place, and for something else.
+    let form = [("grant_type", "authorization_code"), ("client_id", "elevate-cli"), ("code", "made-up")];
+    let asked = service.client().post(service.url("/company/token")).form(&form).send().await.unwrap();
+    assert_eq!(asked.status(), 400);
+    is(count("elevate_elevations_total{outcome=\"denied\",reason=\"invalid_dpop_proof\"}").await, 0.0);
+    is(count("elevate_sign_ins_total{outcome=\"refused\",reason=\"invalid_dpop_proof\"}").await, 1.0);
+    wire.ask(&Ask::new("prod-db"), &proof).await.step_up();
+    is(count("elevate_sessions{what=\"step_up\"}").await, 1.0);
+    is(count("elevate_sessions{what=\"sign_in\"}").await, 0.0);
     is(count("elevate_requests_total{endpoint=\"other\",status=\"404\"}").await, 1.0);
     assert!(count("elevate_request_duration_seconds_count{endpoint=\"/token\"}").await >= 5.0);
     is(count("elevate_log_entries").await, f64::from(u32::try_from(wire.log().await.len()).unwrap()));

@@ -79,7 +79,10 @@ impl Health {
 
 async fn numbers(State(authority): State<Arc<Authority>>) -> Response {
     let log_size = timeout(PATIENCE, authority.store.log_size()).await.ok().and_then(Result::ok);
-    ([(header::CONTENT_TYPE, OPEN_METRICS)], authority.metrics.text(log_size)).into_response()
+    let sign_in = authority.rules.current().config.sign_in.as_ref().map(|config| config.length.seconds());
+    let sessions = authority.store.open_sessions(authority.clock.now(), sign_in.unwrap_or_default());
+    let sessions = timeout(PATIENCE, sessions).await.ok().and_then(Result::ok);
+    ([(header::CONTENT_TYPE, OPEN_METRICS)], authority.metrics.text(log_size, sessions)).into_response()
 }
 
 const fn status(is_ready: bool) -> StatusCode {

@@ -6,13 +6,18 @@ use crate::authority::shares::{Full, Shares, caller_network, networks};
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use ipnet::IpNet;
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// How many seconds' worth of requests may come at once.
 const BURST: NonZeroU32 = NonZeroU32::new(4).unwrap();
+/// How often one caller who is refused has a line in the log.
+const LINE_EVERY: Duration = Duration::from_secs(1);
 /// Budgets that are kept before full ones are thrown away.
 const BUDGETS: usize = 4096;
 
@@ -42,6 +47,8 @@ pub struct Limits {
     addresses: DefaultKeyedRateLimiter<Whose>,
     at_a_time: Arc<Seats>,
     clock: DefaultClock,
+    /// When each who is refused last had a line in the log, and how often they were refused since, that time included.
+    refused: Mutex<HashMap<Whose, (Instant, u64)>>,
     /// Requests since full budgets were last thrown away.
     unswept: AtomicUsize,
 }
@@ -58,6 +65,7 @@ impl Limits {
             at_a_time: Seats::new(usize::MAX, listen.map_or(CONNECTIONS, |listen| listen.connections).get()),
             clock: DefaultClock::default(),
             unswept: AtomicUsize::default(),
+            refused: Mutex::default(),
         }
     }
 
@@ -83,6 +91,23 @@ impl Limits {
     /// In how many seconds it is worth trying again.
     pub fn take_of_signed_in(&self, sub: &str) -> Result<(), u64> {
         self.take_one(&self.subjects, &Whose::SignedIn(sub.to_owned()))
+    }
+
+    /// Whether one more refusal is worth a line in the log, which one caller has once a second: how many had none before it.
+    pub(super) fn worth_a_line(&self, caller: Caller) -> Option<u64> {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let is_old = |at: Instant| now.duration_since(at) >= LINE_EVERY;
+        if refused.len() >= BUDGETS {
+            refused.retain(|_, (at, _)| !is_old(*at));
+        }
+        let (at, without) = refused.entry(Whose::of(caller)).or_insert((now, 0));
+        if *without > 0 && !is_old(*at) {
+            *without += 1;
+            return None;
+        }
+        *at = now;
+        Some(std::mem::replace(without, 1).saturating_sub(1))
     }
 
     fn take_one(&self, limiter: &DefaultKeyedRateLimiter<Whose>, whose: &Whose) -> Result<(), u64> {

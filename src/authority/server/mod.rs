@@ -12,6 +12,7 @@ mod socket;
 mod tls;
 
 use super::caller::Served;
+use super::refusals;
 use super::routes::{discovery_router, router};
 use super::store::Faults;
 use super::{Authority, OpenError};
@@ -41,8 +42,11 @@ use tokio_rustls::TlsAcceptor;
 const LAST_CALLS: Duration = Duration::from_millis(250);
 /// How long requests under way may take to their end: longer than any request may.
 const LAST_REQUESTS: Duration = Duration::from_secs(35);
-/// The same where another authority waits for this one's lock.
+/// The same of an account's own, where the next one waits for this one's lock.
 const LAST_REQUESTS_EMBEDDED: Duration = Duration::from_secs(5);
+
+/// How often refusals that were counted are looked at.
+const SETTLE: Duration = Duration::from_secs(60);
 
 /// Where an authority lives.
 #[derive(Debug, Clone)]
@@ -87,7 +91,17 @@ pub async fn serve(places: &Places, manner: Manner, ready: impl FnOnce(&str)) ->
     ready(authority.issuer.as_str());
     tell_service_manager("READY=1");
 
+    let settling = tokio::spawn({
+        let authority = authority.clone();
+        async move {
+            loop {
+                sleep(SETTLE).await;
+                let _ = refusals::settle(&authority, false).await;
+            }
+        }
+    });
     wait_for_the_end(&activity, idle.map(Duration::from_secs)).await?;
+    settling.abort();
     tell_service_manager("STOPPING=1");
     let _ = ending.send(true);
     // New callers start the next authority, which waits for our lock; those that found the socket before are served.
@@ -96,7 +110,13 @@ pub async fn serve(places: &Places, manner: Manner, ready: impl FnOnce(&str)) ->
     }
     sleep(LAST_CALLS).await;
     let _ = end.send(true);
-    let _ = timeout(if idle.is_some() { LAST_REQUESTS_EMBEDDED } else { LAST_REQUESTS }, end.closed()).await;
+    let last = match authority.served {
+        Served::Only(_) if idle.is_some() => LAST_REQUESTS_EMBEDDED,
+        Served::Only(_) | Served::Everybody => LAST_REQUESTS,
+    };
+    let _ = timeout(last, end.closed()).await;
+    // What fails is in our own log.
+    let _ = refusals::settle(&authority, true).await;
     authority.store.close().await;
     Ok(())
 }

@@ -11,6 +11,7 @@ use crate::authority::audit::Entry;
 use crate::authority::caller::{Caller, Subject};
 use crate::authority::elevation::ElevationId;
 use crate::authority::error::Refusal;
+use crate::authority::refusals;
 use crate::authority::rules::Rules;
 use crate::authority::store::Change;
 use crate::log::leaf::Event;
@@ -379,8 +380,7 @@ pub(super) async fn record_failure(
     });
     let mut entry = Entry::new(Event::SignInFailed, ElevationId::fresh(), private);
     entry.cause = Some(cause.to_owned());
-    authority.audit.record(entry, changes).await?;
-    Ok(())
+    refusals::record(authority, asking.address.parse().ok(), entry, changes).await
 }
 
 fn over() -> Shown {

@@ -22,7 +22,7 @@ pub use postgres::PostgresUrl;
 pub use proofs::Spent;
 pub use secrets::{SecretRow, SigningKeyRow};
 pub use security_keys::{SecurityKeyRow, set_of_keys};
-pub use sessions::{SessionRow, TOO_MANY};
+pub use sessions::{OpenSessions, SessionRow, TOO_MANY};
 pub use sign_ins::{SignInRow, StepRow};
 pub use users::UserRow;
 
