@@ -70,7 +70,7 @@ impl Caller {
         let (kind, token) = (&request.subject_token_type, request.subject_token.expose());
         let account = self.account(authority.served)?;
         if kind == JWT_TYPE {
-            return workloads::asking(authority, rules, request).await;
+            return workloads::asking(authority, rules, self, request).await;
         }
         if let Some(subject) = account {
             subject.must_be(kind, token)?;

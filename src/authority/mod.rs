@@ -23,12 +23,14 @@ pub mod operations;
 pub mod policy;
 pub mod proofs;
 pub mod recovery;
+pub mod refusals;
 pub mod relying_party;
 pub mod reset;
 pub mod routes;
 pub mod rules;
 pub mod security_key;
 pub mod server;
+pub mod shares;
 pub mod sign_in;
 pub mod signer;
 pub mod step_up;
@@ -46,6 +48,7 @@ use elevation::ElevationId;
 use error::Refusal;
 use founding::Foundation;
 use proofs::Proofs;
+use refusals::Refusals;
 use relying_party::RelyingParty;
 use rules::{LiveRules, Rules, RulesError};
 use serde_json::json;
@@ -76,6 +79,7 @@ pub struct Authority {
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     pub(crate) watched: Watched,
+    refusals: Refusals,
     rules: LiveRules,
     /// Held while changed rules are recorded and taken up, so that it is done once.
     taking_up: tokio::sync::Mutex<()>,
@@ -124,6 +128,7 @@ impl Authority {
             workloads: KnownIssuers::default(),
             limits: Limits::new(rules.current().config.listen.as_ref()),
             metrics: Metrics::new(),
+            refusals: Refusals::default(),
             served: Served::Only(crate::files::own_uid()),
             clock,
             watched: Watched::of(&store).await?,

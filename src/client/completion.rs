@@ -156,7 +156,7 @@ impl Device {
         }
         let known = self.trust().known().ok()??;
         let nobody = || Err(KeyringError::NoPassphrase("completion asks nobody".to_owned()));
-        let store = GrantStore::open(Choice::Kernel, &known.id(), &self.places.device, Box::new(nobody)).ok()?;
+        let store = GrantStore::open(Choice::Kernel, known.id(), &self.places.device, Box::new(nobody)).ok()?;
         let now = Clock::system().now();
         let grants = store.reaching(self.config.grants_reach().ok()?).all(now).ok()?;
         let left = |end| format!("{} left", human(seconds_between(now, end)));

@@ -51,7 +51,7 @@ pub fn read(address: &Address, reply: &Reply) -> Result<KnownAuthority, Error> {
         .parse()
         .map_err(|_| failed(format!("the authority's issuer is none: {}", escaped(&metadata.issuer))))?;
     speaks(&issuer, &metadata.elevate_protocol_versions)?;
-    Ok(KnownAuthority { issuer, log_key: metadata.elevate_log_key })
+    Ok(KnownAuthority::at(address, issuer, metadata.elevate_log_key))
 }
 
 fn speaks(issuer: &Issuer, versions: &[u32]) -> Result<(), Error> {

@@ -114,7 +114,7 @@ fn seen(device: &Device) -> Option<Seen> {
 /// Where it can't be kept, it will be said again.
 fn keep(device: &Device, before: Option<&Seen>, keys: Vec<KeyNotice>, recoveries: Vec<String>) {
     let (Ok(known), Ok(subject)) = (device.known(), device.subject()) else { return };
-    let now = Seen { authority: known.id(), subject, keys, recoveries };
+    let now = Seen { authority: known.id().to_owned(), subject, keys, recoveries };
     if before == Some(&now) {
         return;
     }

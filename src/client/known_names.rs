@@ -101,7 +101,7 @@ impl KnownNames {
     fn read(&self, of: Of, beginning: &str, mut take: impl FnMut(&str, &str)) -> Option<()> {
         let known = self.trust.known().ok()??;
         let text = read_trusted(&self.path(of), MAX).ok()??;
-        let lines = text.strip_prefix(&known.id())?.strip_prefix('\n')?;
+        let lines = text.strip_prefix(known.id())?.strip_prefix('\n')?;
         for (name, about) in lines.lines().filter_map(|line| line.split_once('\t')) {
             if name.starts_with(beginning) {
                 take(name, about);

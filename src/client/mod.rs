@@ -292,7 +292,7 @@ impl Device {
         if let Some(store) = self.grant_store.get() {
             return store.as_ref().map_err(Clone::clone);
         }
-        let id = self.known()?.id();
+        let id = self.known()?.id().to_owned();
         let open = || {
             let mut store = self.open_store(&id)?.reaching(self.config.grants_reach()?);
             // One that can't be read is refused where it is needed; what is kept for this account is no matter of its.

@@ -17,11 +17,15 @@ use jiff::Timestamp;
 use reqwest::{ClientBuilder, Proxy, RequestBuilder, StatusCode};
 use std::cell::{Cell, RefCell};
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 /// Bytes an answer may have.
 const ANSWER_MAX: usize = 16 << 20;
+
+/// The loopback addresses; the port is the URL's.
+const THIS_MACHINE: [SocketAddr; 2] =
+    [SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0), SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 0)];
 
 /// One answer.
 pub struct Reply {
@@ -77,7 +81,8 @@ impl Transport {
                 system::answering(socket, patience)?;
                 local(builder).unix_socket(socket.clone())
             }
-            Address::Loopback(_) => local(builder),
+            // RFC 6761 section 6.3: whatever a resolver says of that name, it is this machine.
+            Address::Loopback(issuer) => local(builder).resolve_to_addrs(issuer.host(), &THIS_MACHINE),
             Address::Network(issuer) => {
                 let judge = judge.insert(Judge::new(issuer.host(), config.ca_file(issuer, places))?);
                 let builder = builder.tls_backend_preconfigured(judge.configuration()?);

@@ -28,13 +28,27 @@ pub struct KnownAuthority {
     pub issuer: Issuer,
     /// Its log's verifier key (C2SP signed-note).
     pub log_key: String,
+    /// The name it has in keyrings.
+    #[serde(default)]
+    keyring: String,
 }
 
 impl KnownAuthority {
+    /// Whoever answered at `address`. Its keyrings are that address's alone: another one may say that it is the same issuer.
+    #[must_use]
+    pub fn at(address: &Address, issuer: Issuer, log_key: String) -> Self {
+        let keyring = keyring_of(&format!("{issuer}\n{address}"));
+        Self { issuer, log_key, keyring }
+    }
+
     /// The name it has in keyrings.
     #[must_use]
-    pub fn id(&self) -> String {
-        base64url(&sha256(&[self.issuer.as_str().as_bytes()])[..12])
+    pub fn id(&self) -> &str {
+        &self.keyring
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        self.issuer == other.issuer && self.log_key == other.log_key
     }
 
     /// The relying party id of every security key that is enrolled there.
@@ -48,6 +62,10 @@ impl KnownAuthority {
     pub fn path(&self) -> &str {
         self.issuer.path()
     }
+}
+
+fn keyring_of(whose: &str) -> String {
+    base64url(&sha256(&[whose.as_bytes()])[..12])
 }
 
 /// The file that says who answers at an address.
@@ -124,7 +142,22 @@ impl Trust {
         let met: Met = serde_json::from_str(&text).map_err(|_| {
             Error::failed(format!("{} can't be read", path.display())).hint("remove it to trust the authority anew")
         })?;
-        Ok(Some(met.authority))
+        Ok(Some(self.with_keyring(met.authority)))
+    }
+
+    /// One that was met before its keyrings had the address in their name goes on with those that it has. Where two had the
+    /// same, they are those of whoever the issuer's own URL leads to.
+    fn with_keyring(&self, mut known: KnownAuthority) -> KnownAuthority {
+        if !known.keyring.is_empty() {
+            return known;
+        }
+        let url = Address::Network(known.issuer.clone());
+        let is_shared = self.address != url && self.directory.with_file_name(url.id()).join(MET).exists();
+        if is_shared {
+            return KnownAuthority::at(&self.address, known.issuer, known.log_key);
+        }
+        known.keyring = keyring_of(known.issuer.as_str());
+        known
     }
 
     /// Moves the embedded authority's files from where the first release had them; whether there were any. Where this is
@@ -159,7 +192,7 @@ impl Trust {
     /// [`ErrorCode::VerificationFailed`], where it is another authority.
     pub fn check(&self, seen: KnownAuthority) -> Result<KnownAuthority, Error> {
         match self.known()? {
-            Some(known) if known == seen => Ok(known),
+            Some(known) if known.is(&seen) => Ok(known),
             Some(_) => Err(Error::new(
                 ErrorCode::VerificationFailed,
                 "another authority answers than the one this device knows",
@@ -263,4 +296,58 @@ impl Trust {
 
 fn authorities(places: &Places) -> PathBuf {
     places.device.join("authorities")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KnownAuthority, MET, Trust, keyring_of};
+    use crate::client::address::Address;
+    use std::path::Path;
+
+    const URL: &str = "https://elevate.example.com";
+
+    fn trust(device: &Path, address: &str) -> Trust {
+        let address: Address = address.parse().unwrap();
+        let device = device.join("device");
+        Trust { directory: device.join("authorities").join(address.id()), address, device }
+    }
+
+    fn seen(trust: &Trust) -> KnownAuthority {
+        KnownAuthority::at(&trust.address, URL.parse().unwrap(), "key".into())
+    }
+
+    /// As releases before wrote it.
+    fn met_before(trust: &Trust) {
+        std::fs::create_dir_all(&trust.directory).unwrap();
+        let text = format!("{{\"issuer\":\"{URL}\",\"log_key\":\"key\",\"address\":\"{}\"}}", trust.address);
+        std::fs::write(trust.file(MET), text).unwrap();
+    }
+
+    #[test]
+    fn an_issuer_that_is_claimed_at_another_address_has_keyrings_of_its_own() {
+        let device = tempfile::tempdir().unwrap();
+        let (network, socket) = (trust(device.path(), URL), trust(device.path(), "unix:/run/other/authority.sock"));
+        let (one, other) = (network.check(seen(&network)).unwrap(), socket.check(seen(&socket)).unwrap());
+        assert_ne!(one.id(), other.id());
+        assert_eq!(network.known().unwrap().unwrap().id(), one.id(), "also the next time");
+        assert_eq!(socket.check(seen(&socket)).unwrap().id(), other.id());
+    }
+
+    #[test]
+    fn what_was_known_before_keeps_its_keyrings() {
+        for address in ["embedded", "unix:/run/elevate/authority.sock", URL, "http://localhost:8080"] {
+            let device = tempfile::tempdir().unwrap();
+            let known = trust(device.path(), address);
+            met_before(&known);
+            assert_eq!(known.known().unwrap().unwrap().id(), keyring_of(URL), "{address}");
+            assert_eq!(known.check(seen(&known)).unwrap().id(), keyring_of(URL), "{address}");
+        }
+        // Two that shared one: the URL's own goes on with it.
+        let device = tempfile::tempdir().unwrap();
+        let (network, socket) = (trust(device.path(), URL), trust(device.path(), "unix:/run/elevate/authority.sock"));
+        met_before(&network);
+        met_before(&socket);
+        assert_eq!(network.known().unwrap().unwrap().id(), keyring_of(URL));
+        assert_eq!(socket.known().unwrap().unwrap().id(), seen(&socket).id());
+    }
 }

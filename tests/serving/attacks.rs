@@ -47,8 +47,23 @@ async fn a_flood_from_one_address_leaves_others_alone() {
         assert_eq!(ask(&other).await.status(), 200);
     }
     assert!(service.number("elevate_requests_total{endpoint=\"/jwks\",status=\"429\"}").await >= 1.0);
+    // A line a second, not one for each.
+    let began = Instant::now();
+    let refused = refusals_of(&flooder, &service).await;
+    let lines = service.lines().iter().filter(|line| line["status"] == 429).count() as u64;
+    assert!(refused > 50 && lines <= began.elapsed().as_secs() + 3, "{lines} lines about {refused}");
     // The flooder as well, after that time.
     until("there is room again", async || ask(&flooder).await.status() == 200).await;
+}
+
+/// Asks a hundred times; how many were refused.
+async fn refusals_of(client: &reqwest::Client, service: &Service) -> usize {
+    let mut refused = 0;
+    for _ in 0..100 {
+        let answer = client.get(service.url("/company/jwks")).send().await.unwrap();
+        refused += usize::from(answer.status() == 429);
+    }
+    refused
 }
 
 #[tokio::test]

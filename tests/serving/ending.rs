@@ -48,7 +48,7 @@ async fn whoever_watches_hears_of_the_end_before_it_comes() {
     // Until the connection closes, the answer is no.
     while let Ok(answer) = client.get(service.url("/readyz")).send().await {
         if answer.status() == 503 {
-            assert_eq!(answer.text().await.unwrap(), "ending\n");
+            assert_eq!(answer.text().await.unwrap(), "not ready\n");
             break;
         }
     }

@@ -1,4 +1,4 @@
-use super::harness::{ISSUER, Service, Setup};
+use super::harness::{ISSUER, LISTEN, Service, Setup};
 use crate::cli::harness::{DEADLINE, patiently};
 use crate::harness::{Ask, TestKey, Wire, claims, proof_key};
 use elevate::clock::Clock;
@@ -64,10 +64,65 @@ async fn readiness_says_which_part_keeps_everybody_out_and_when_it_is_over() {
     assert!(ready["rules"].as_str().unwrap().contains("policy.cedar"), "{ready}");
     assert_eq!(ready["ready"], true);
     assert!(service.number("elevate_reload_failures_total{what=\"rules\"}").await >= 1.0);
-    // It is reached by whoever balances load as well.
-    assert_eq!(service.status("/readyz").await, 200);
-    assert_eq!(service.status("/livez").await, 200);
     assert_eq!(service.status("/metrics").await, 404, "numbers are not for everybody");
+}
+
+/// Whoever balances load hears yes or no on the public port. So does everybody else: no more than that, and it costs nothing.
+#[tokio::test]
+async fn strangers_who_ask_whether_it_is_ready_are_told_no_more_and_make_it_do_nothing() {
+    let service = Setup::listening(&format!("{LISTEN}requests_per_second = 5\n")).start();
+    let client = service.client();
+    let ask = async |path: &str| {
+        let answer = client.get(service.url(path)).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    assert_eq!(ask("/readyz").await, (200, "ready\n".to_owned()));
+    assert_eq!(ask("/livez").await, (200, "ok\n".to_owned()));
+    service.line("a request", |line| line["endpoint"] == "/readyz" && line["status"] == 200);
+    // Nothing is written on their account.
+    let checked = async || -> String {
+        let mut database = database(&service).await;
+        sqlx::query_scalar("SELECT value FROM meta WHERE key = 'checked'").fetch_one(&mut database).await.unwrap()
+    };
+    let mut written = std::collections::HashSet::from([checked().await]);
+    let began = std::time::Instant::now();
+    while began.elapsed() < std::time::Duration::from_secs(6) {
+        assert!(matches!(ask("/readyz").await.0, 200 | 429));
+        written.insert(checked().await);
+    }
+    assert!(written.len() <= 3, "{written:?}");
+    assert!(service.number("elevate_requests_total{endpoint=\"/readyz\",status=\"429\"}").await >= 1.0, "no limit");
+
+    execute(&service, "UPDATE log_checkpoint SET note = note || ' '").await;
+    readiness(&service, |status, json| status == 503 && json["log"] != "ok").await;
+    let other = service.client_at(2);
+    let answer = other.get(service.url("/readyz")).send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().as_str()), (503, "not ready\n"));
+}
+
+/// A store put back to an older state, in which every signature is good.
+#[tokio::test]
+async fn readiness_notices_that_the_log_went_back() {
+    let service = Setup::new().with_socket().start();
+    let wire = Wire::new(&service.setup.socket(), Clock::system()).await;
+    wire.elevate(&Ask::new("wiki"), &proof_key(), &TestKey::software()).await.grant();
+    readiness(&service, |status, _| status == 200).await;
+    let size = "(SELECT max(size) FROM log_checkpoint)";
+    let size: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT {size}")))
+        .fetch_one(&mut database(&service).await)
+        .await
+        .unwrap();
+    wire.elevate(&Ask::new("wiki"), &proof_key(), &TestKey::software()).await.grant();
+    for statement in [
+        format!("DELETE FROM log_checkpoint WHERE size > {size}"),
+        format!("DELETE FROM log_entry WHERE idx >= {size}"),
+        format!("DELETE FROM log_private WHERE idx >= {size}"),
+        format!("DELETE FROM log_hash WHERE idx >= {}", tlog_tiles::stored_hash_index(0, size.cast_unsigned())),
+    ] {
+        execute(&service, &statement).await;
+    }
+    let not = readiness(&service, |status, _| status == 503).await;
+    assert_eq!(not["log"], "the audit log does not match its last signed checkpoint");
 }
 
 #[tokio::test]
@@ -89,6 +144,15 @@ async fn numbers_count_what_happened_and_name_nobody() {
     is(count("elevate_elevations_total{outcome=\"step_up\",reason=\"\"}").await, 1.0);
     is(count("elevate_elevations_total{outcome=\"denied\",reason=\"access_denied\"}").await, 1.0);
     is(count("elevate_elevations_total{outcome=\"denied\",reason=\"invalid_target\"}").await, 1.0);
+    // Who signs in, asks at the same place, and for something else.
+    let form = [("grant_type", "authorization_code"), ("client_id", "elevate-cli"), ("code", "made-up")];
+    let asked = service.client().post(service.url("/company/token")).form(&form).send().await.unwrap();
+    assert_eq!(asked.status(), 400);
+    is(count("elevate_elevations_total{outcome=\"denied\",reason=\"invalid_dpop_proof\"}").await, 0.0);
+    is(count("elevate_sign_ins_total{outcome=\"refused\",reason=\"invalid_dpop_proof\"}").await, 1.0);
+    wire.ask(&Ask::new("prod-db"), &proof).await.step_up();
+    is(count("elevate_sessions{what=\"step_up\"}").await, 1.0);
+    is(count("elevate_sessions{what=\"sign_in\"}").await, 0.0);
     is(count("elevate_requests_total{endpoint=\"other\",status=\"404\"}").await, 1.0);
     assert!(count("elevate_request_duration_seconds_count{endpoint=\"/token\"}").await >= 5.0);
     is(count("elevate_log_entries").await, f64::from(u32::try_from(wire.log().await.len()).unwrap()));

@@ -17,7 +17,7 @@ use crate::log::receipt::Receipt;
 use crate::protocol::assurance::Assurance;
 use jiff::Timestamp;
 use serde_json::Value;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 use tree::Tree;
 
@@ -160,6 +160,21 @@ pub struct Audit {
     queue: mpsc::Sender<Job>,
     store: Store,
     log_key: Arc<str>,
+    seen: Seen,
+}
+
+/// What was signed last, as far as this node knows: the log never gets behind it.
+#[derive(Clone, Default)]
+struct Seen(Arc<Mutex<Option<TreeHead>>>);
+
+impl Seen {
+    fn get(&self) -> Option<TreeHead> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, head: TreeHead) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
+    }
 }
 
 impl Audit {
@@ -169,9 +184,10 @@ impl Audit {
     pub fn start(store: Store, signer: LogSigner, clock: Clock) -> Self {
         let log_key: Arc<str> = signer.verifier_key().into();
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let writer = Writer { store: store.clone(), signer, clock, tree: None, seen: None };
+        let seen = Seen::default();
+        let writer = Writer { store: store.clone(), signer, clock, tree: None, seen: seen.clone() };
         tokio::spawn(writer.run(jobs));
-        Self { queue, store, log_key }
+        Self { queue, store, log_key, seen }
     }
 
     /// Makes `entry` and `changes` durable, together.
@@ -193,7 +209,7 @@ impl Audit {
         // While this batch is open nobody appends.
         let mut batch = self.store.begin().await.map_err(AuditError::Store)?;
         let newest = batch.newest_checkpoint().await.map_err(AuditError::Store)?;
-        let tree = Tree::load(&self.store, &self.log_key, newest, None).await?;
+        let tree = Tree::load(&self.store, &self.log_key, newest, self.seen.get()).await?;
         let back = tree.last_time().as_second() - now.as_second();
         if back > CLOCK_SLACK {
             return Err(AuditError::Clock(back));
@@ -233,8 +249,7 @@ struct Writer {
     clock: Clock,
     /// `None` at start, and after a commit whose outcome is unknown.
     tree: Option<Tree>,
-    /// What was signed last, as far as is known: the log never gets behind it.
-    seen: Option<TreeHead>,
+    seen: Seen,
 }
 
 impl Writer {
@@ -317,7 +332,7 @@ impl Writer {
             transaction.add_checkpoint(head.size, &note).await.map_err(AuditError::Store)?;
             transaction.commit().await.map_err(AuditError::Store)?;
             tree.committed(note.clone());
-            self.seen = Some(head);
+            self.seen.set(head);
         }
         self.tree = Some(tree);
         Ok((head, note))
@@ -329,8 +344,8 @@ impl Writer {
         match self.tree.take() {
             Some(tree) if tree.ends_with(newest.as_ref()) => Ok(tree),
             Some(_) | None => {
-                let tree = Tree::load(&self.store, self.signer.verifier_key(), newest, self.seen).await?;
-                self.seen = Some(tree.head()?);
+                let tree = Tree::load(&self.store, self.signer.verifier_key(), newest, self.seen.get()).await?;
+                self.seen.set(tree.head()?);
                 Ok(tree)
             }
         }

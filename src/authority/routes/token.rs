@@ -1,13 +1,15 @@
 //! `POST /token`: three grants. A code and a device's code sign a device in, a token exchange elevates.
 
-use super::{Answered, From, Shared, ok, proven};
+use super::{Answered, From, Refused, Shared, proven};
 use crate::authority::elevation::{Answer, ElevationId, elevate};
 use crate::authority::error::Refusal;
-use crate::authority::server::requests::Outcome;
+use crate::authority::server::requests::{OfSignIn, Outcome};
 use crate::authority::sign_in;
 use crate::authority::sign_in::authorization::Parameters;
 use crate::authority::sign_in::routes::{check_public, parameters};
-use crate::protocol::messages::{ACCESS_TOKEN_TYPE, AUTHORIZATION_CODE, DEVICE_CODE, TOKEN_EXCHANGE, TokenRequest};
+use crate::protocol::messages::{
+    ACCESS_TOKEN_TYPE, AUTHORIZATION_CODE, DEVICE_CODE, SignInResponse, TOKEN_EXCHANGE, TokenRequest,
+};
 use crate::protocol::names::Scope;
 use crate::protocol::secret::Secret;
 use axum::Json;
@@ -24,8 +26,13 @@ pub(super) async fn token(
 ) -> Answered {
     let parameters = parameters(&form.map_err(Refusal::from)?.0)?;
     check_public(&headers, &parameters)?;
-    let jkt = proven(&authority, &headers, ("POST", "/token"), None).await?;
-    match parameters.get("grant_type").map(String::as_str) {
+    let proven = proven(&authority, &headers, ("POST", "/token"), None).await;
+    let grant_type = parameters.get("grant_type").cloned();
+    let jkt = match (grant_type.as_deref(), proven) {
+        (Some(AUTHORIZATION_CODE | DEVICE_CODE), Err(refusal)) => return Ok(of_sign_in(Err(refusal))),
+        (_, proven) => proven?,
+    };
+    match grant_type.as_deref() {
         Some(TOKEN_EXCHANGE) => match elevate(&authority, caller, &jkt, &exchange(parameters)?).await? {
             Answer::Grant(elevation, grant) => Ok(told(Json(grant), &elevation, None)),
             Answer::StepUp(elevation, response) => {
@@ -33,11 +40,21 @@ pub(super) async fn token(
                 Ok(told((StatusCode::FORBIDDEN, Json(response)), &elevation, Some(error)))
             }
         },
-        Some(AUTHORIZATION_CODE) => ok(&sign_in::authorization::redeem(&authority, &jkt, &parameters).await?),
-        Some(DEVICE_CODE) => ok(&sign_in::device::redeem(&authority, &jkt, &parameters).await?),
+        Some(AUTHORIZATION_CODE) => Ok(of_sign_in(sign_in::authorization::redeem(&authority, &jkt, &parameters).await)),
+        Some(DEVICE_CODE) => Ok(of_sign_in(sign_in::device::redeem(&authority, &jkt, &parameters).await)),
         Some(_) => Err(parameter("unsupported_grant_type", "there is no such grant_type here").into()),
         None => Err(Refusal::Malformed("there is no 'grant_type'".into()).into()),
     }
+}
+
+/// An answer about a sign-in, which is counted as such.
+fn of_sign_in(answer: Result<SignInResponse, Refusal>) -> Response {
+    let mut response = match answer {
+        Ok(signed_in) => Json(signed_in).into_response(),
+        Err(refusal) => Refused(refusal).into_response(),
+    };
+    response.extensions_mut().insert(OfSignIn);
+    response
 }
 
 fn parameter(error: &'static str, says: &str) -> Refusal {

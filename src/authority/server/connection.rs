@@ -5,12 +5,13 @@
 //! and bodies have a size.
 
 use super::activity::{Activity, UnderWay};
-use super::limits::{Full, Seat, Seats, Whose};
+use super::limits::{Seat, Seats, Whose};
 use super::listen::Listen;
 use super::metrics::Metrics;
 use super::proxies::address_behind;
 use crate::authority::Authority;
 use crate::authority::caller::{Caller, Served};
+use crate::authority::shares::Full;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};

@@ -1,19 +1,27 @@
 //! For whoever watches: `/livez` (the process answers), `/readyz` (it could decide, record and issue now), `/metrics`.
+//!
+//! The authority looks by itself, whoever asks: what strangers ask for on the public port costs no write and no read, and
+//! they hear yes or no. Which part it is stands in the log and on the metrics address.
 
+use super::connection::until;
+use super::requests::around;
 use crate::authority::Authority;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, watch};
-use tokio::time::{Instant, timeout};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
 
-/// How long an answer to `/readyz` is good: many may ask.
-const GOOD_FOR: Duration = Duration::from_secs(2);
+/// How often it looks.
+const LOOK: Duration = Duration::from_secs(1);
+/// How often it proves that the log takes a write, which is one. While something is wrong, at every look.
+const PROVE: Duration = Duration::from_secs(5);
 /// How long store and log may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The media type of what `prometheus-client` writes.
@@ -28,55 +36,105 @@ struct Readiness {
     rules: String,
 }
 
-/// State of these endpoints.
+/// What was found at the last look; `None` before the first.
 #[derive(Clone)]
-struct Watched {
-    authority: Arc<Authority>,
+pub(super) struct Health {
+    found: watch::Receiver<Option<Readiness>>,
     ending: watch::Receiver<bool>,
-    known: Arc<Mutex<Option<(Instant, Readiness)>>>,
 }
 
-/// `/livez` and `/readyz`; `ending` becomes true when requests should go elsewhere.
-pub(super) fn health(authority: Arc<Authority>, ending: watch::Receiver<bool>) -> Router {
-    let watched = Watched { authority, ending, known: Arc::default() };
-    Router::new().route("/livez", get(async || "ok\n")).route("/readyz", get(readyz)).with_state(watched)
-}
+impl Health {
+    /// Looks from now on until `ended`; `ending` becomes true when requests should go elsewhere.
+    pub(super) fn watch(
+        authority: Arc<Authority>,
+        ending: watch::Receiver<bool>,
+        ended: watch::Receiver<bool>,
+    ) -> Self {
+        let (tell, found) = watch::channel(None);
+        tokio::spawn(async move {
+            tokio::select! {
+                () = keep_looking(&authority, &tell) => {}
+                () = until(ended) => {}
+            }
+        });
+        Self { found, ending }
+    }
 
-/// `/metrics`.
-pub(super) fn metrics(authority: Arc<Authority>) -> Router {
-    Router::new().route("/metrics", get(numbers)).with_state(authority)
+    async fn now(mut self) -> Option<Readiness> {
+        self.found.wait_for(Option::is_some).await.ok()?.clone()
+    }
+
+    /// `/livez` and `/readyz` for everybody: within limits, and no more than a status.
+    pub(super) fn for_everybody(self, authority: Arc<Authority>) -> Router {
+        let app = Router::new().route("/livez", get(async || "ok\n")).route("/readyz", get(yes_or_no));
+        app.with_state(self).layer(from_fn_with_state(authority, around))
+    }
+
+    /// The same for whoever watches, with which part it is, and `/metrics`.
+    pub(super) fn for_watchers(self, authority: Arc<Authority>) -> Router {
+        let app = Router::new().route("/livez", get(async || "ok\n")).route("/readyz", get(details));
+        app.with_state(self).merge(Router::new().route("/metrics", get(numbers)).with_state(authority))
+    }
 }
 
 async fn numbers(State(authority): State<Arc<Authority>>) -> Response {
     let log_size = timeout(PATIENCE, authority.store.log_size()).await.ok().and_then(Result::ok);
-    ([(header::CONTENT_TYPE, OPEN_METRICS)], authority.metrics.text(log_size)).into_response()
+    let sign_in = authority.rules.current().config.sign_in.as_ref().map(|config| config.length.seconds());
+    let sessions = authority.store.open_sessions(authority.clock.now(), sign_in.unwrap_or_default());
+    let sessions = timeout(PATIENCE, sessions).await.ok().and_then(Result::ok);
+    ([(header::CONTENT_TYPE, OPEN_METRICS)], authority.metrics.text(log_size, sessions)).into_response()
 }
 
-async fn readyz(State(watched): State<Watched>) -> Response {
-    if *watched.ending.borrow() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "ending\n").into_response();
+const fn status(is_ready: bool) -> StatusCode {
+    if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+async fn yes_or_no(State(health): State<Health>) -> Response {
+    let is_ready = !*health.ending.borrow() && health.now().await.is_some_and(|found| found.ready);
+    (status(is_ready), if is_ready { "ready\n" } else { "not ready\n" }).into_response()
+}
+
+async fn details(State(health): State<Health>) -> Response {
+    if *health.ending.borrow() {
+        return (status(false), "ending\n").into_response();
     }
-    let mut known = watched.known.lock().await;
-    let readiness = match &*known {
-        Some((when, readiness)) if when.elapsed() < GOOD_FOR => readiness.clone(),
-        Some(_) | None => {
-            let readiness = look(&watched.authority).await;
-            if !readiness.ready {
-                let Readiness { store, log, rules, .. } = &readiness;
-                tracing::error!(store, log, rules, "not ready: nobody gets in");
-            }
-            *known = Some((Instant::now(), readiness.clone()));
-            readiness
-        }
-    };
-    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(readiness)).into_response()
+    match health.now().await {
+        Some(found) => (status(found.ready), Json(found)).into_response(),
+        None => (status(false), "ending\n").into_response(),
+    }
 }
 
-async fn look(authority: &Authority) -> Readiness {
-    let store = said(timeout(PATIENCE, authority.store.log_size()).await.map(|size| size.map(drop)));
-    let log = said(timeout(PATIENCE, authority.audit.check(authority.clock.now())).await);
-    let rules = said(timeout(PATIENCE, authority.rules()).await.map(|rules| rules.map(drop)));
+async fn keep_looking(authority: &Authority, tell: &watch::Sender<Option<Readiness>>) {
+    let mut proven: Option<Instant> = None;
+    loop {
+        let is_proven = proven.is_some_and(|at| at.elapsed() < PROVE);
+        let found = look(authority, is_proven).await;
+        proven = match (found.ready, is_proven) {
+            (false, _) => None,
+            (true, true) => proven,
+            (true, false) => Some(Instant::now()),
+        };
+        let was = tell.send_replace(Some(found.clone()));
+        if !found.ready && was.as_ref() != Some(&found) {
+            let Readiness { store, log, rules, .. } = &found;
+            tracing::error!(store, log, rules, "not ready: nobody gets in");
+        } else if found.ready && was.is_some_and(|was| !was.ready) {
+            tracing::info!("ready again");
+        }
+        sleep(LOOK).await;
+    }
+}
+
+async fn look(authority: &Authority, log_is_proven: bool) -> Readiness {
+    let log = async {
+        if log_is_proven {
+            return OK.to_owned();
+        }
+        said(timeout(PATIENCE, authority.audit.check(authority.clock.now())).await)
+    };
+    let store = async { said(timeout(PATIENCE, authority.store.log_size()).await.map(|size| size.map(drop))) };
+    let rules = async { said(timeout(PATIENCE, authority.rules()).await.map(|rules| rules.map(drop))) };
+    let (store, log, rules) = tokio::join!(store, log, rules);
     let ready = [&store, &log, &rules].iter().all(|part| *part == OK);
     // The ones before are in force: no reason to send callers away, and one to look.
     let rules = authority.refused_rules().map_or(rules, |error| format!("as before, for {error}"));

@@ -2,15 +2,22 @@
 
 use super::listen::{CONNECTIONS, Listen, REQUESTS};
 use crate::authority::caller::{Caller, Served};
+use crate::authority::shares::{Full, Shares, caller_network, networks};
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use ipnet::IpNet;
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// How many seconds' worth of requests may come at once.
 const BURST: NonZeroU32 = NonZeroU32::new(4).unwrap();
+/// How often one caller who is refused has a line in the log.
+const LINE_EVERY: Duration = Duration::from_secs(1);
 /// Budgets that are kept before full ones are thrown away.
 const BUDGETS: usize = 4096;
 
@@ -29,10 +36,7 @@ impl Whose {
     pub(super) fn of(caller: Caller) -> Self {
         match caller {
             Caller::Peer(uid) => Self::Account(uid),
-            Caller::Remote(address) => Self::Address(match address.to_canonical() {
-                v4 @ IpAddr::V4(_) => v4,
-                IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
-            }),
+            Caller::Remote(address) => Self::Address(caller_network(address)),
         }
     }
 }
@@ -43,6 +47,10 @@ pub struct Limits {
     addresses: DefaultKeyedRateLimiter<Whose>,
     at_a_time: Arc<Seats>,
     clock: DefaultClock,
+    /// When each who is refused last had a line in the log, and how often they were refused since, that time included.
+    refused: Mutex<HashMap<Whose, (Instant, u64)>>,
+    /// Requests since full budgets were last thrown away.
+    unswept: AtomicUsize,
 }
 
 impl Limits {
@@ -56,6 +64,8 @@ impl Limits {
             addresses: limiter(listen.map_or(REQUESTS, |listen| listen.requests_per_second)),
             at_a_time: Seats::new(usize::MAX, listen.map_or(CONNECTIONS, |listen| listen.connections).get()),
             clock: DefaultClock::default(),
+            unswept: AtomicUsize::default(),
+            refused: Mutex::default(),
         }
     }
 
@@ -83,78 +93,81 @@ impl Limits {
         self.take_one(&self.subjects, &Whose::SignedIn(sub.to_owned()))
     }
 
+    /// Whether one more refusal is worth a line in the log, which one caller has once a second: how many had none before it.
+    pub(super) fn worth_a_line(&self, caller: Caller) -> Option<u64> {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let is_old = |at: Instant| now.duration_since(at) >= LINE_EVERY;
+        if refused.len() >= BUDGETS {
+            refused.retain(|_, (at, _)| !is_old(*at));
+        }
+        let (at, without) = refused.entry(Whose::of(caller)).or_insert((now, 0));
+        if *without > 0 && !is_old(*at) {
+            *without += 1;
+            return None;
+        }
+        *at = now;
+        Some(std::mem::replace(without, 1).saturating_sub(1))
+    }
+
     fn take_one(&self, limiter: &DefaultKeyedRateLimiter<Whose>, whose: &Whose) -> Result<(), u64> {
-        if limiter.len() > BUDGETS {
-            limiter.retain_recent();
+        // One look at each for every one: whoever has many addresses makes nobody's request a long one.
+        if self.unswept.fetch_add(1, Ordering::Relaxed) >= limiter.len().max(BUDGETS) {
+            self.unswept.store(0, Ordering::Relaxed);
+            self.subjects.retain_recent();
+            self.addresses.retain_recent();
         }
         limiter.check_key(whose).map_err(|not_yet| not_yet.wait_time_from(self.clock.now()).as_secs() + 1)
     }
 }
 
-/// Places: so many in all, and so many for each.
+/// Places: so many in all, so many for each, and none for whoever has their share ([`Shares`]).
 pub(super) struct Seats {
-    taken: Mutex<Taken>,
-    in_all: usize,
+    taken: Mutex<Shares<Group>>,
     each: usize,
 }
 
-#[derive(Default)]
-struct Taken {
-    in_all: usize,
-    by_each: HashMap<Whose, usize>,
+/// Whom a place is counted for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Group {
+    Whose(Whose),
+    Network(IpNet),
 }
 
 /// One place, given back when it is dropped.
 pub(super) struct Seat {
     seats: Arc<Seats>,
-    whose: Whose,
-}
-
-/// Who already has all the places.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Full {
-    /// Everybody together.
-    InAll,
-    /// The one caller.
-    Each,
+    groups: Vec<Group>,
 }
 
 impl Seats {
     pub(super) fn new(in_all: usize, each: usize) -> Arc<Self> {
-        Arc::new(Self { taken: Mutex::default(), in_all, each })
+        Arc::new(Self { taken: Mutex::new(Shares::new(in_all)), each })
     }
 
-    /// A place; `exempt` of the caller's own limit where many stand behind them.
+    /// A place; `exempt` of limits of their own where many stand behind them.
     pub(super) fn take(self: &Arc<Self>, whose: Whose, exempt: bool) -> Result<Seat, Full> {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if taken.in_all >= self.in_all {
-            return Err(Full::InAll);
-        }
-        let count = taken.by_each.get(&whose).copied().unwrap_or_default();
-        if count >= self.each && !exempt {
-            return Err(Full::Each);
-        }
-        taken.in_all += 1;
-        taken.by_each.insert(whose.clone(), count + 1);
-        Ok(Seat { seats: self.clone(), whose })
+        let groups: Vec<Group> = match whose {
+            _ if exempt => Vec::new(),
+            Whose::Address(address) => networks(address).into_iter().map(Group::Network).collect(),
+            whose @ (Whose::Account(_) | Whose::SignedIn(_)) => vec![Group::Whose(whose)],
+        };
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).take(&groups, self.each)?;
+        Ok(Seat { seats: self.clone(), groups })
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut taken = self.seats.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.in_all -= 1;
-        match taken.by_each.get_mut(&self.whose) {
-            Some(count) if *count > 1 => *count -= 1,
-            Some(_) | None => drop(taken.by_each.remove(&self.whose)),
-        }
+        self.seats.taken.lock().unwrap_or_else(PoisonError::into_inner).give_back(&self.groups);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Full, Limits, Seats, Whose};
+    use super::{Limits, Seats, Whose};
     use crate::authority::caller::{Caller, Served};
+    use crate::authority::shares::Full;
 
     fn remote(address: &str) -> Caller {
         Caller::Remote(address.parse().unwrap())
@@ -179,17 +192,25 @@ mod tests {
 
     #[test]
     fn places_are_given_back() {
-        let seats = Seats::new(3, 2);
-        let (a, b) = (Whose::of(remote("192.0.2.1")), Whose::of(remote("192.0.2.2")));
+        let seats = Seats::new(12, 2);
+        let (a, b) = (Whose::of(remote("192.0.2.1")), Whose::of(remote("198.51.100.2")));
         let first = seats.take(a.clone(), false).ok();
         let second = seats.take(a.clone(), false).ok();
         assert!(matches!(seats.take(a.clone(), false), Err(Full::Each)));
-        let third = seats.take(b.clone(), false).ok();
-        assert!(first.is_some() && second.is_some() && third.is_some());
+        let many: Vec<_> = (0..10).map(|_| seats.take(b.clone(), true).ok()).collect();
+        assert!(first.is_some() && second.is_some() && many.iter().all(Option::is_some));
         assert!(matches!(seats.take(b.clone(), false), Err(Full::InAll)));
-        drop((first, third));
+        drop((first, many));
         assert!(seats.take(a.clone(), false).is_ok());
-        drop(second);
-        assert!(seats.taken.lock().unwrap().by_each.is_empty());
+    }
+
+    #[test]
+    fn one_who_has_a_site_leaves_places_for_others() {
+        let seats = Seats::new(1000, 256);
+        let site = |network: u16| Whose::of(remote(&format!("2001:db8:1:{network:x}::1")));
+        let held: Vec<_> = (0..2000).filter_map(|network| seats.take(site(network), false).ok()).collect();
+        assert!((200..=700).contains(&held.len()), "{}", held.len());
+        let other: Vec<_> = (0..50).map_while(|_| seats.take(Whose::of(remote("192.0.2.1")), false).ok()).collect();
+        assert!(other.len() >= 8, "{}", other.len());
     }
 }

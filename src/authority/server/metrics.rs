@@ -1,6 +1,7 @@
 //! What is counted, for Prometheus (`OpenMetrics` text). Labels come from short lists: never a user, a resource or
 //! anything else that a caller could make up.
 
+use crate::authority::store::OpenSessions;
 use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -19,7 +20,9 @@ pub struct Metrics {
     registry: Registry,
     requests: Family<Request, Counter>,
     durations: Family<Endpoint, Histogram, Buckets>,
-    elevations: Family<Elevation, Counter>,
+    elevations: Family<Outcome, Counter>,
+    sign_ins: Family<Outcome, Counter>,
+    sessions: Family<What, Gauge>,
     under_way: Gauge,
     connections: Gauge,
     refused: Family<Refused, Counter>,
@@ -40,7 +43,7 @@ struct Endpoint {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Elevation {
+struct Outcome {
     outcome: &'static str,
     reason: String,
 }
@@ -73,6 +76,8 @@ impl Metrics {
             requests: Family::default(),
             durations: Family::new_with_constructor(Buckets),
             elevations: Family::default(),
+            sign_ins: Family::default(),
+            sessions: Family::default(),
             under_way: Gauge::default(),
             connections: Gauge::default(),
             refused: Family::default(),
@@ -87,7 +92,12 @@ impl Metrics {
             "From the head of a request to its answer",
             metrics.durations.clone(),
         );
-        registry.register("elevations", "Answers of POST /token, by outcome and reason", metrics.elevations.clone());
+        let elevations = metrics.elevations.clone();
+        registry.register("elevations", "Answers of POST /token to elevations, by outcome and reason", elevations);
+        let sign_ins = metrics.sign_ins.clone();
+        registry.register("sign_ins", "Answers of POST /token to sign-ins, by outcome and reason", sign_ins);
+        let sessions = metrics.sessions.clone();
+        registry.register("sessions", "Step-ups that wait for an answer, devices that are signed in", sessions);
         registry.register(
             "requests_under_way",
             "Requests that were taken and not answered yet",
@@ -110,7 +120,12 @@ impl Metrics {
 
     /// One elevation was answered.
     pub(super) fn elevation(&self, outcome: &'static str, reason: &str) {
-        self.elevations.get_or_create(&Elevation { outcome, reason: reason.to_owned() }).inc();
+        self.elevations.get_or_create(&Outcome { outcome, reason: reason.to_owned() }).inc();
+    }
+
+    /// Somebody who signs in was answered.
+    pub(super) fn sign_in(&self, outcome: &'static str, reason: &str) {
+        self.sign_ins.get_or_create(&Outcome { outcome, reason: reason.to_owned() }).inc();
     }
 
     /// A connection, counted until it is dropped.
@@ -137,8 +152,12 @@ impl Metrics {
         self.certificate_ends.set(at.as_second());
     }
 
-    /// As text; `log_size` where the store could say it.
-    pub(super) fn text(&self, log_size: Option<u64>) -> String {
+    /// As text; `log_size` and sessions where the store could say them.
+    pub(super) fn text(&self, log_size: Option<u64>, sessions: Option<OpenSessions>) -> String {
+        if let Some(OpenSessions { step_ups, sign_ins }) = sessions {
+            self.sessions.get_or_create(&What { what: "step_up" }).set(step_ups);
+            self.sessions.get_or_create(&What { what: "sign_in" }).set(sign_ins);
+        }
         if let Some(size) = log_size {
             self.log_size.set(i64::try_from(size).unwrap_or(i64::MAX));
         }

@@ -13,6 +13,7 @@ mod socket;
 mod tls;
 
 use super::caller::Served;
+use super::refusals;
 use super::routes::{discovery_router, router};
 use super::store::Faults;
 use super::{Authority, OpenError};
@@ -20,6 +21,7 @@ use crate::clock::Clock;
 use crate::files::own_directory;
 use activity::Activity;
 use connection::{Door, House, until};
+use health::Health;
 use limits::Seats;
 use listen::{CONNECTIONS, Tls};
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -41,8 +43,11 @@ use tokio_rustls::TlsAcceptor;
 const LAST_CALLS: Duration = Duration::from_millis(250);
 /// How long requests under way may take to their end: longer than any request may.
 const LAST_REQUESTS: Duration = Duration::from_secs(35);
-/// The same where another authority waits for this one's lock.
+/// The same of an account's own, where the next one waits for this one's lock.
 const LAST_REQUESTS_EMBEDDED: Duration = Duration::from_secs(5);
+
+/// How often refusals that were counted are looked at.
+const SETTLE: Duration = Duration::from_secs(60);
 
 /// Where an authority lives.
 #[derive(Debug, Clone)]
@@ -80,14 +85,24 @@ pub async fn serve(places: &Places, manner: Manner, ready: impl FnOnce(&str)) ->
 
     let (ending, is_ending) = watch::channel(false);
     let (end, ended) = watch::channel(false);
-    let app = router(authority.clone()).merge(health::health(authority.clone(), is_ending.clone()));
+    let app = router(authority.clone());
     let house = House { app, authority: authority.clone(), activity: Activity::new(), ended };
     let activity = house.activity.clone();
     ways_in.serve(house, is_ending);
     ready(authority.issuer.as_str());
     tell_service_manager("READY=1");
 
+    let settling = tokio::spawn({
+        let authority = authority.clone();
+        async move {
+            loop {
+                sleep(SETTLE).await;
+                let _ = refusals::settle(&authority, false).await;
+            }
+        }
+    });
     wait_for_the_end(&activity, idle.map(Duration::from_secs)).await?;
+    settling.abort();
     tell_service_manager("STOPPING=1");
     let _ = ending.send(true);
     // New callers start the next authority, which waits for our lock; those that found the socket before are served.
@@ -96,7 +111,13 @@ pub async fn serve(places: &Places, manner: Manner, ready: impl FnOnce(&str)) ->
     }
     sleep(LAST_CALLS).await;
     let _ = end.send(true);
-    let _ = timeout(if idle.is_some() { LAST_REQUESTS_EMBEDDED } else { LAST_REQUESTS }, end.closed()).await;
+    let last = match authority.served {
+        Served::Only(_) if idle.is_some() => LAST_REQUESTS_EMBEDDED,
+        Served::Only(_) | Served::Everybody => LAST_REQUESTS,
+    };
+    let _ = timeout(last, end.closed()).await;
+    // What fails is in our own log.
+    let _ = refusals::settle(&authority, true).await;
     authority.store.close().await;
     Ok(())
 }
@@ -157,18 +178,19 @@ impl WaysIn {
                 }
             });
         }
-        if let Some(metrics) = self.metrics {
-            let app = health::health(authority.clone(), is_ending).merge(health::metrics(authority.clone()));
-            tokio::spawn(
-                House { app, activity: Activity::new(), ..house.clone() }.serve_network(metrics, Door::loopback()),
-            );
-        }
         if let Some(discovery) = self.discovery {
             let app = discovery_router(authority.clone());
             tokio::spawn(House { app, ..house.clone() }.serve_network(discovery, Door::loopback()));
         }
         if let Some((listener, door)) = self.network {
-            tokio::spawn(house.clone().serve_network(listener, door));
+            let health = Health::watch(authority.clone(), is_ending, house.ended.clone());
+            if let Some(metrics) = self.metrics {
+                let app = health.clone().for_watchers(authority.clone());
+                let house = House { app, activity: Activity::new(), ..house.clone() };
+                tokio::spawn(house.serve_network(metrics, Door::loopback()));
+            }
+            let app = house.app.clone().merge(health.for_everybody(authority.clone()));
+            tokio::spawn(House { app, ..house.clone() }.serve_network(listener, door));
         }
         if let Some(socket) = self.socket {
             let each = match house.authority.served {

@@ -30,6 +30,10 @@ pub struct Outcome {
     pub cause: Option<String>,
 }
 
+/// An answer of `/token` to somebody who signs in: no elevation.
+#[derive(Debug, Clone, Copy)]
+pub struct OfSignIn;
+
 /// Every answer carries a nonce for the next proof and is kept by nobody; no request takes for ever.
 pub async fn around(State(authority): State<Arc<Authority>>, request: Request, next: Next) -> Response {
     let seen = Seen::of(&authority, &request);
@@ -97,12 +101,25 @@ impl Seen {
         let outcome = response.extensions().get::<Outcome>().cloned().unwrap_or_default();
         authority.metrics.answered(&self.endpoint, status, took);
         if self.endpoint == "/token" {
-            match (status, outcome.error.as_deref()) {
-                (200, _) => authority.metrics.elevation("granted", ""),
-                (_, Some("insufficient_authorization")) => authority.metrics.elevation("step_up", ""),
-                (_, error) => authority.metrics.elevation("denied", error.unwrap_or("")),
+            let is_sign_in = response.extensions().get::<OfSignIn>().is_some();
+            match (is_sign_in, status, outcome.error.as_deref()) {
+                (false, 200, _) => authority.metrics.elevation("granted", ""),
+                (false, _, Some("insufficient_authorization")) => authority.metrics.elevation("step_up", ""),
+                (false, _, error) => authority.metrics.elevation("denied", error.unwrap_or("")),
+                (true, 200, _) => authority.metrics.sign_in("done", ""),
+                (true, _, Some(error @ ("authorization_pending" | "slow_down"))) => {
+                    authority.metrics.sign_in("waiting", error);
+                }
+                (true, _, error) => authority.metrics.sign_in("refused", error.unwrap_or("")),
             }
         }
+        let without = match (self.caller, status) {
+            (Some(caller), 429) => match authority.limits.worth_a_line(caller) {
+                Some(without) => (without > 0).then_some(without),
+                None => return,
+            },
+            (Some(_), _) | (None, _) => None,
+        };
         let caller = match self.caller {
             Some(Caller::Peer(Some(uid))) => Cow::Owned(format!("uid:{uid}")),
             Some(Caller::Remote(address)) => Cow::Owned(address.to_string()),
@@ -118,6 +135,7 @@ impl Seen {
             elevation = outcome.elevation,
             error = outcome.error,
             cause = outcome.cause,
+            refused_before = without,
             "request"
         );
     }

@@ -8,6 +8,7 @@ use crate::authority::audit::Entry;
 use crate::authority::caller::Caller;
 use crate::authority::elevation::ElevationId;
 use crate::authority::error::Refusal;
+use crate::authority::refusals;
 use crate::authority::rules::Rules;
 use crate::authority::store::Change;
 use crate::log::leaf::Event;
@@ -116,7 +117,7 @@ pub(super) async fn push(
     if !(16..=128).contains(&state.len()) {
         return Err(refused("invalid_request", "state has 16 to 128 characters"));
     }
-    room(authority, caller).await?;
+    room(authority, caller)?;
     let loopback = Loopback { redirect_uri: redirect_uri.to_owned(), state: state.to_owned(), code_challenge };
     let step = Step::Pushed { asking: asking(authority, caller, Some(jkt), form), loopback };
     let request_uri = format!("{REQUEST_URI}{}", secret_name());
@@ -159,8 +160,7 @@ pub(super) async fn record_failure(
     });
     let mut entry = Entry::new(Event::SignInFailed, ElevationId::fresh(), private);
     entry.cause = Some(cause.to_owned());
-    authority.audit.record(entry, changes).await?;
-    Ok(())
+    refusals::record(authority, asking.address.parse().ok(), entry, changes).await
 }
 
 /// RFC 6749 section 4.1.3: the device exchanges its code, which is bound to its key (RFC 9449 section 10), for its sign-in.

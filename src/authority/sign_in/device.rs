@@ -24,8 +24,8 @@ const ALPHABET: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
 const LETTERS: usize = 8;
 /// Wrong codes that one address may type in ten minutes (RFC 8628 section 5.1).
 const WRONG_MAX: usize = 10;
-/// Wrong codes that everybody together may.
-const WRONG_MAX_OF_ALL: usize = 200;
+/// Wrong codes that everybody together may, at one node.
+pub(super) const WRONG_MAX_OF_ALL: usize = 2000;
 
 /// `BCDF-GHJK`.
 fn user_code() -> String {
@@ -58,7 +58,7 @@ pub(super) async fn authorize(
 ) -> Result<DeviceResponse, Refusal> {
     rules_with_provider(authority).await?;
     check_client(form)?;
-    room(authority, caller).await?;
+    room(authority, caller)?;
     let now = authority.clock.now();
     let (device_code, user_code) = (secret_name(), user_code());
     let device = Step::Device { asking: asking(authority, caller, jkt, form), state: DeviceState::Waiting };
@@ -103,7 +103,8 @@ pub(super) async fn typed(
 ) -> Result<Shown, Refusal> {
     let now = authority.clock.now();
     let again = |typed: &str, wrong| Ok(Shown::Page(Page::user_code(&action(authority), typed, Some(wrong))));
-    if authority.sign_in.mistyped.is_full(caller, now, WRONG_MAX, WRONG_MAX_OF_ALL) {
+    // Wrong until it is found: many at once count as many.
+    if !authority.sign_in.mistyped.take(caller, now, WRONG_MAX) {
         return again("", "Too many wrong codes were typed. Wait ten minutes.");
     }
     let typed = form.get("user_code").map_or("", String::as_str);
@@ -112,9 +113,9 @@ pub(super) async fn typed(
         None => None,
     };
     let Some(Found { step: Step::UserCode { device }, row }) = found else {
-        authority.sign_in.mistyped.add(caller, now);
         return again("", "There is no such code, or its ten minutes have passed.");
     };
+    authority.sign_in.mistyped.give_back(caller);
     let taken = Change::SpendSignInStep { hash: row.hash, at: now };
     match find_hash(authority, &device).await?.map(|found| found.step) {
         Some(Step::Device { asking, state: DeviceState::Waiting }) => {

@@ -32,7 +32,7 @@ use webauthn_rs_proto::{PublicKeyCredentialRequestOptions, UserVerificationPolic
 /// Wrong invitations that one address may bring in ten minutes.
 const WRONG_MAX: usize = 10;
 /// Wrong invitations of everybody together after which whoever brought one already waits; others do not.
-const WRONG_MAX_OF_ALL: usize = 1000;
+pub(super) const WRONG_MAX_OF_ALL: usize = 1000;
 
 /// What `POST /authorize-challenge` answers when it does not refuse.
 pub(super) enum Answer {
@@ -73,7 +73,7 @@ async fn ask(
     asking: Asking,
     code_challenge: String,
 ) -> Result<Answer, Refusal> {
-    room(authority, caller).await?;
+    room(authority, caller)?;
     let now = authority.clock.now();
     let (auth_session, nonce) = (secret_name(), random::<32>());
     let expires = after(now, CHALLENGE_LIFETIME);
@@ -204,9 +204,8 @@ async fn by_invitation(
 ) -> Result<Answer, Refusal> {
     let now = authority.clock.now();
     let wrong = &authority.sign_in.uninvited;
-    // Whoever floods us locks nobody else out: a code can't be guessed, and who brought no wrong one yet is heard.
-    let flooded = wrong.is_full(caller, now, usize::MAX, WRONG_MAX_OF_ALL);
-    if wrong.is_full(caller, now, if flooded { 1 } else { WRONG_MAX }, usize::MAX) {
+    // Wrong until it is found: many at once count as many.
+    if !wrong.take(caller, now, WRONG_MAX) {
         return Err(Refusal::Flood(600));
     }
     let row = match invitations::hash_of(typed) {
@@ -214,9 +213,9 @@ async fn by_invitation(
         None => None,
     };
     let Some(row) = row else {
-        wrong.add(caller, now);
         return Err(no(authority, &asking, None, "there is no such invitation", Vec::new()).await?);
     };
+    wrong.give_back(caller);
     let sub = row.sub;
     if row.spent_at.is_some() {
         return Err(no(authority, &asking, Some(&sub), USED, Vec::new()).await?);

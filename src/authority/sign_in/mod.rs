@@ -24,12 +24,22 @@ use std::collections::BTreeSet;
 use tally::Tally;
 
 /// What one process remembers: the provider's metadata and keys, who begins how often, and who mistypes codes.
-#[derive(Default)]
 pub struct SignIn {
     provider: upstream::Known,
     begun: Tally,
     mistyped: Tally,
     uninvited: Tally,
+}
+
+impl Default for SignIn {
+    fn default() -> Self {
+        Self {
+            provider: upstream::Known::default(),
+            begun: Tally::new(steps::BEGUN_MAX_OF_ALL),
+            mistyped: Tally::new(device::WRONG_MAX_OF_ALL),
+            uninvited: Tally::new(direct::WRONG_MAX_OF_ALL),
+        }
+    }
 }
 
 /// What the provider says of a person. Kept for people and for policies; none of it is a step-up of ours.

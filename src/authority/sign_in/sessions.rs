@@ -7,6 +7,7 @@ use crate::authority::audit::{Entry, RecordError};
 use crate::authority::caller::Subject;
 use crate::authority::elevation::{ElevationId, make_known};
 use crate::authority::error::Refusal;
+use crate::authority::refusals;
 use crate::authority::rules::Rules;
 use crate::authority::store::{Change, SignInRow};
 use crate::clock::{after, human, seconds_between};
@@ -99,6 +100,14 @@ pub async fn holder(authority: &Authority, rules: &Rules, token: &str, jkt: &str
         None
     };
     if let Some(over) = over {
+        // Somebody has a token that is not theirs, or goes on after they were shut out.
+        if matches!(over, Over::OtherKey | Over::Disabled) {
+            tracing::warn!(sign_in = row.id, cause = %over, "a sign-in was used that must not be");
+            let private = json!({ "sub": row.sub, "sign_in": row.id });
+            let mut entry = Entry::new(Event::SignInFailed, ElevationId::fresh(), private);
+            entry.cause = Some(over.to_string());
+            refusals::record(authority, None, entry, Vec::new()).await?;
+        }
         return Err(Refusal::SignInOver(over));
     }
     let subject = Subject::signed_in(row.sub, SignedIn { id: row.id.clone(), person });

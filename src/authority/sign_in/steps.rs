@@ -12,8 +12,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Steps that wait at most, over everybody: nobody has to be signed in to begin one.
-const OPEN_MAX: i64 = 10_000;
+/// How often everybody together may begin in ten minutes, at one node: nobody has to be signed in to do so, and each is a
+/// row or two.
+pub(super) const BEGUN_MAX_OF_ALL: usize = 40_000;
 /// How often one address may begin in ten minutes: many people may be behind it.
 const BEGUN_MAX: usize = 300;
 
@@ -114,18 +115,13 @@ pub(super) fn secret_name() -> String {
     base64url(random::<32>())
 }
 
-/// Refuses to begin where too many wait already, or the caller begins too often.
+/// Refuses to begin where the caller, or a network that they are in, began too often.
 ///
 /// # Errors
 /// [`Refusal::Flood`].
-pub(super) async fn room(authority: &Authority, caller: Caller) -> Result<(), Refusal> {
-    let now = authority.clock.now();
-    let begun = &authority.sign_in.begun;
-    if begun.is_full(caller, now, BEGUN_MAX, usize::MAX) || authority.store.open_sign_in_steps(now).await? >= OPEN_MAX {
-        return Err(Refusal::Flood(60));
-    }
-    begun.add(caller, now);
-    Ok(())
+pub(super) fn room(authority: &Authority, caller: Caller) -> Result<(), Refusal> {
+    let is_free = authority.sign_in.begun.take(caller, authority.clock.now(), BEGUN_MAX);
+    if is_free { Ok(()) } else { Err(Refusal::Flood(60)) }
 }
 
 /// A step as it stands in the store.

@@ -166,15 +166,6 @@ impl Store {
         };
         columns.map(row).transpose()
     }
-
-    /// How many steps wait to be taken.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn open_sign_in_steps(&self, now: Timestamp) -> Result<i64, StoreError> {
-        let query = sqlx::query_scalar("SELECT count(*) FROM sign_in_step WHERE expires_at > $1 AND spent_at IS NULL");
-        self.read(query.bind(now.as_second()).fetch_one(&self.pool)).await
-    }
 }
 
 pub(super) async fn add(connection: &mut Connection, row: &SignInRow) -> Result<(), StoreError> {

@@ -9,12 +9,13 @@ pub mod config;
 
 use super::Authority;
 use super::audit::Entry;
-use super::caller::Subject;
+use super::caller::{Caller, Subject};
 use super::elevation::ElevationId;
 use super::error::Refusal;
 use super::issuer_keys::{
     self, NEW_KEYS_AFTER, NotSigned, Published, REFRESHED_AFTER, Unavailable, answer, certificates, client, signed,
 };
+use super::refusals;
 use super::rules::Rules;
 use crate::clock::human;
 use crate::log::leaf::Event;
@@ -141,7 +142,12 @@ impl KnownIssuers {
 ///
 /// # Errors
 /// [`Refusal::IdentityToken`], with why; [`Refusal::Issuer`], where its keys are not to be had.
-pub async fn asking(authority: &Authority, rules: &Arc<Rules>, request: &TokenRequest) -> Result<Subject, Refusal> {
+pub async fn asking(
+    authority: &Authority,
+    rules: &Arc<Rules>,
+    caller: Caller,
+    request: &TokenRequest,
+) -> Result<Subject, Refusal> {
     let rejected = match identify(authority, rules, request.subject_token.expose()).await {
         Ok(subject) => return Ok(subject),
         Err(rejected) => rejected,
@@ -153,7 +159,11 @@ pub async fn asking(authority: &Authority, rules: &Arc<Rules>, request: &TokenRe
         let catalogue = authority.catalogue(rules).await?;
         entry.resource = named.filter(|name| catalogue.resource(name).is_ok()).map(|name| name.to_string());
         entry.cause = Some(rejected.refusal.cause());
-        authority.audit.record(entry, Vec::new()).await?;
+        let source = match caller {
+            Caller::Peer(_) => None,
+            Caller::Remote(address) => Some(address),
+        };
+        refusals::record(authority, source, entry, Vec::new()).await?;
     }
     Err(rejected.refusal)
 }

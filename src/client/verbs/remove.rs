@@ -194,7 +194,7 @@ fn remove_grants_of(address: &Address, found: &Found, done: &mut Done) {
         let ask = || Err(KeyringError::NoPassphrase("they are removed unread".to_owned()));
         Ok::<_, Error>(GrantStore::open(found.config.keyring()?, id, &places.device, Box::new(ask))?)
     };
-    let stores = open(&known.id()).and_then(|store| Ok((store, open(&sign_in::store_id(&known))?)));
+    let stores = open(known.id()).and_then(|store| Ok((store, open(&sign_in::store_id(&known))?)));
     let (store, sign_ins) = match stores {
         Ok(stores) => stores,
         Err(error) => return done.left.push(format!("grants in the keyring, if there are any: {error}")),

@@ -73,7 +73,7 @@ pub fn keyring(here: &Here) -> Finding {
     const NAME: &str = "keyring";
     let Here { places, config, authority } = here;
     let known = Trust::of(places, authority).known().ok().flatten();
-    let id = known.map_or_else(|| "none".to_owned(), |known| known.id());
+    let id = known.map_or_else(|| "none".to_owned(), |known| known.id().to_owned());
     let ask = || Err(KeyringError::NoPassphrase("doctor asks nobody".to_owned()));
     let open = |choice| Ok(GrantStore::open(choice, &id, &places.device, Box::new(ask))?);
     match config.keyring().and_then(open) {
