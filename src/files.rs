@@ -30,6 +30,19 @@ fn fault(path: &Path, reason: impl fmt::Display) -> FileFault {
     FileFault { path: path.to_owned(), reason: reason.to_string() }
 }
 
+/// How a file stood on disk: time of change, of its rights as well, length and inode.
+#[cfg(feature = "authority")]
+pub type FileStamp = (i64, i64, u64, u64);
+
+/// The stamp of a file; `None` where it is not there.
+#[cfg(feature = "authority")]
+#[must_use]
+pub fn file_stamp(file: &Path) -> Option<FileStamp> {
+    use std::os::unix::fs::MetadataExt as _;
+    let metadata = std::fs::metadata(file).ok()?;
+    Some((metadata.ctime(), metadata.ctime_nsec(), metadata.len(), metadata.ino()))
+}
+
 /// Reads a text file that only this account or root can change; `None` where there is none.
 ///
 /// # Errors

@@ -163,7 +163,23 @@ pub async fn a_key_of_somebody_elses_is_removed_with_a_proof_of_the_administrato
     let log = network.authority.log().await;
     let entry = &log.last().unwrap().private.as_ref().unwrap().clear;
     assert_eq!((&entry["user"], &entry["name"]), (&json!(device.subject), &json!("blue")), "{entry}");
-    assert_eq!(network.get_as(&device, "/keys").await.json.unwrap(), json!([]));
+    // What the key may have got is over with it.
+    assert_eq!(network.get_as(&device, "/keys").await.no().code(), (401, "invalid_token"));
+    let left = network.authority.count("SELECT count(*) FROM security_key").await;
+    assert_eq!(left, 1, "the administrator's own");
+}
+
+#[tokio::test]
+pub async fn what_the_file_protects_is_not_declared_anew_for_less() {
+    let network = Network::start().await;
+    let admin = administrator(&network).await;
+    let taken = network.authority.authority.rules().await.unwrap().config.resources.clone();
+    let taken = taken.values().find_map(|resource| resource.audience.clone()).unwrap();
+    for audience in [taken, network.issuer.clone()] {
+        let weaker = definition("new", json!({ "kind": "jwt", "audience": audience, "sensitivity": "low" }));
+        let no = carry_out(&network.authority, OperationName::ResourceSet, "new", weaker, &admin).await.no();
+        assert!(no.says().ends_with("is the audience of another, which asks for what its tokens take"), "{no:?}");
+    }
 }
 
 #[tokio::test]

@@ -1060,11 +1060,30 @@ async fn invitation_replayed_or_for_somebody_else() {
     assert_eq!(device.subject, format!("{}#mallory", network.issuer));
     let mut request = device.request(&Ask::new("wiki"));
     request.subject_token = Secret::new(subject);
-    assert_eq!(network.token(&request, &device.key).await.no().code(), (401, "invalid_token"));
+    assert_eq!(network.token(&request, &device.key).await.no().code(), (400, "invalid_request"));
     // Who is invited administers nothing, whatever their name.
     let body = operation_body(Some("anna"), None);
     let no = network.ask_as(&device, &Ask::operation(OperationName::UserInvite, Some("anna"), &body)).await.no();
     assert_eq!(no.body.error, "access_denied");
+}
+
+/// The thief has somebody's only key and its PIN: once it is removed, neither what it signed in nor what it began gets in, and
+/// its thief enrols no first key.
+#[tokio::test]
+async fn first_key_enrolled_with_a_stolen_key_that_was_removed() {
+    let network = Network::start().await;
+    let key = TestKey::with_pin();
+    let owner = network.sign_in().await;
+    network.first_key(&owner, "blue", &key).await.unwrap();
+    let thief = network.sign_in_with(&key).await;
+    let login = Login::new();
+    let asked = network.challenge(&login).await;
+    let code = network.answer(&login, &asked.auth_session, &key.sign(&asked.authn_params_public_key)).await;
+    network.authority.tamper("DELETE FROM security_key").await;
+    let no = network.begin_first_key(&thief, "thief's").await.unwrap_err();
+    assert!(no.says().starts_with("the key that signed in was removed"), "{no:?}");
+    let no = network.redeem_direct(&login, &code).await.no();
+    assert_eq!((no.code(), no.says()), ((400, "invalid_grant"), "the key that signed in was removed meanwhile"));
 }
 
 /// The thief has the token of somebody's sign-in and its key: no key of theirs gets in, but within the minutes that policy

@@ -95,6 +95,20 @@ async fn a_workload_can_look_at_what_it_gets() {
     }
 }
 
+/// Over the network a service has nobody to sign in: it says who it is as workloads do.
+#[tokio::test]
+async fn a_service_asks_of_a_token_with_an_identity_token() {
+    let pipeline = Pipeline::start().await;
+    let grant = pipeline.network.token(&pipeline.request("wiki", json!({})), &proof_key()).await.grant();
+    let token = &grant.access_token;
+    let seen = pipeline.introspects(token, json!({})).await.json.unwrap();
+    assert_eq!((&seen["active"], &seen["jti"]), (&true.into(), &grant.grant_id.clone().into()));
+    let no = pipeline.introspects(token, json!({ "aud": "another" })).await.no();
+    assert_eq!(no.code(), (401, "invalid_token"));
+    assert_eq!(pipeline.network.revoke(token).await.status, 200);
+    assert_eq!(pipeline.introspects(token, json!({})).await.json.unwrap(), json!({ "active": false }));
+}
+
 #[tokio::test]
 async fn a_workload_enrols_no_keys_whatever_policy_says() {
     let everything = "@id(\"all\") permit (principal, action, resource);";

@@ -136,8 +136,12 @@ fn within_sign_in(rules: &Rules, question: &Question<'_>, permitted: Permitted) 
         (How::Provider | How::Key, true, Some(FirstKey::Invitation) | None) => {
             "a first key takes an invitation here: ask an administrator for one, then run `elevate login --invitation`"
         }
+        // The key that signed in is gone: whoever has it may be the reason.
+        (How::Key, true, Some(FirstKey::FreshSignIn)) => {
+            "the key that signed in was removed: a first key takes a sign-in with the provider, or an invitation"
+        }
         (How::Invitation, true, _)
-        | (How::Provider | How::Key, true, Some(FirstKey::FreshSignIn))
+        | (How::Provider, true, Some(FirstKey::FreshSignIn))
         | (How::Provider | How::Key, false, _) => return Ok(permitted),
     };
     Err(NotPermitted { cause: cause.to_owned(), policies: permitted.policies().to_vec() })

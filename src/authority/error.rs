@@ -286,7 +286,6 @@ impl Refusal {
                 (_, (_, _, code)) => (401, "invalid_token", code),
             },
             Self::SignIn { error, .. } => (400, error, sign_in_code(error)),
-            Self::Provider(_) | Self::Issuer { .. } => (503, "temporarily_unavailable", ErrorCode::Failed),
             Self::Dpop(DpopError::NonceNeeded) => (400, "use_dpop_nonce", ErrorCode::Failed),
             Self::Dpop(DpopError::Invalid(_) | DpopError::Clock { .. }) => {
                 (400, "invalid_dpop_proof", ErrorCode::Failed)
@@ -295,7 +294,9 @@ impl Refusal {
             Self::TooMany => (429, "slow_down", ErrorCode::Denied),
             Self::Flood(_) => (429, "slow_down", ErrorCode::Failed),
             Self::NoSecret(_) | Self::Conflict(_) => (409, "invalid_request", ErrorCode::No),
-            Self::Store(_)
+            Self::Provider(_)
+            | Self::Issuer { .. }
+            | Self::Store(_)
             | Self::Audit(_)
             | Self::Policy(_)
             | Self::Keys(_)

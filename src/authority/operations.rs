@@ -143,7 +143,8 @@ pub async fn carry_out(
         reloaded.map_err(|_| Refusal::Keys("the new signing key can't be read back"))?;
     }
     if matches!(event, Event::ResourceSet | Event::ResourceRemoved) {
-        authority.watched.look_again().await?;
+        // It is done: where this look fails, the next one is soon.
+        let _ = authority.watched.look_again().await;
     }
     Ok(answer)
 }
@@ -233,7 +234,7 @@ async fn effect(
         OperationName::SessionEnd => people::end_session(authority, &target()?, at).await?,
         OperationName::UserKeyList => Effect::read(people::keys(authority, request.target.as_deref()).await?),
         OperationName::UserKeyRemove => {
-            people::remove_key(authority, authorized.sub(), &target()?, request.key).await?
+            people::remove_key(authority, authorized.sub(), &target()?, request.key, at).await?
         }
         OperationName::ResourceList => Effect::read(resources::list(authority).await?),
         OperationName::ResourceSet => resources::set(authority, &target()?, request.definition, at).await?,

@@ -7,7 +7,7 @@
 //! of this authority each kind is. What a node has counted it writes when it ends; one that crashes loses counts only.
 
 use super::Authority;
-use super::audit::Entry;
+use super::audit::{Entry, RecordError};
 use super::error::Refusal;
 use super::shares::{Shares, caller_network, networks};
 use super::store::Change;
@@ -32,6 +32,14 @@ struct Kind {
     who: Option<String>,
     resource: Option<String>,
     cause: Option<String>,
+}
+
+impl Kind {
+    fn of(entry: &Entry, source: Option<IpAddr>) -> Self {
+        let sub = entry.private["sub"].as_str().map(str::to_owned);
+        let who = sub.or_else(|| source.map(|address| caller_network(address).to_string()));
+        Self { event: entry.event, who, resource: entry.resource.clone(), cause: entry.cause.clone() }
+    }
 }
 
 struct Counted {
@@ -62,9 +70,7 @@ impl Refusals {
     /// Whether this one is an entry of its own now; else it is counted.
     fn is_first(&self, entry: &Entry, source: Option<IpAddr>, is_user: bool, now: Timestamp) -> bool {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let sub = entry.private["sub"].as_str().map(str::to_owned);
-        let who = sub.or_else(|| source.map(|address| caller_network(address).to_string()));
-        let kind = Kind { event: entry.event, who, resource: entry.resource.clone(), cause: entry.cause.clone() };
+        let kind = Kind::of(entry, source);
         if let Some(counted) = state.kinds.get_mut(&kind) {
             counted.more += 1;
             counted.entry = entry.clone();
@@ -83,6 +89,15 @@ impl Refusals {
         }
         state.kinds.insert(kind, Counted { entry: entry.clone(), since: now, more: 0, source });
         true
+    }
+
+    /// It was not recorded: the next of its kind is the first.
+    fn forget(&self, entry: &Entry, source: Option<IpAddr>) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let counted = state.kinds.remove(&Kind::of(entry, source));
+        if let Some(source) = counted.and_then(|counted| counted.source) {
+            state.strangers.give_back(&source);
+        }
     }
 
     /// Those whose time is over at `now`, or all: entries for those that were counted.
@@ -121,7 +136,18 @@ pub async fn record(
         None => false,
     };
     if authority.refusals.is_first(&entry, source, is_user, authority.clock.now()) {
-        authority.audit.record(entry, changes).await?;
+        match authority.audit.record(entry.clone(), changes).await {
+            Ok(_) => {}
+            // Its changes were made by another; that it was refused is still to be said.
+            Err(RecordError::Conflict(what)) => {
+                authority.audit.record(entry, Vec::new()).await?;
+                return Err(Refusal::Conflict(what));
+            }
+            Err(error) => {
+                authority.refusals.forget(&entry, source);
+                return Err(error.into());
+            }
+        }
     } else if !changes.is_empty() {
         authority.store.write(&changes).await?;
     }

@@ -4,7 +4,7 @@
 use super::attestation::TrustAnchors;
 use super::config::Config;
 use super::policy::Policy;
-use crate::files::{FileFault, check_trusted, read_trusted};
+use crate::files::{FileFault, FileStamp, check_trusted, file_stamp, read_trusted};
 use crate::protocol::encoding::{base64url, sha256};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -151,9 +151,6 @@ struct State {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Stamp(Vec<(PathBuf, Option<FileStamp>)>);
 
-/// Time of change, of its rights as well, length and inode.
-type FileStamp = (i64, i64, u64, u64);
-
 impl Stamp {
     /// Of every file of the set. The configuration is stamped before it is read for the names of others.
     fn of(directory: &Path) -> Self {
@@ -179,12 +176,6 @@ impl Stamp {
     fn is_current(&self) -> bool {
         self.0.iter().all(|(file, stamp)| *stamp == file_stamp(file))
     }
-}
-
-fn file_stamp(file: &Path) -> Option<FileStamp> {
-    use std::os::unix::fs::MetadataExt as _;
-    let metadata = std::fs::metadata(file).ok()?;
-    Some((metadata.ctime(), metadata.ctime_nsec(), metadata.len(), metadata.ino()))
 }
 
 impl LiveRules {

@@ -446,12 +446,6 @@ pub enum UserVerb {
     /// Who has asked
     #[command(after_help = examples::ADMIN_USER_LIST)]
     List,
-    /// Shut out; grants end at once
-    #[command(after_help = examples::ADMIN_USER_DISABLE)]
-    Disable {
-        /// Who, as uid:N
-        user: String,
-    },
     /// Invite to enrol a first key; prints the invitation
     #[command(after_help = examples::ADMIN_USER_INVITE)]
     Invite {
@@ -459,6 +453,12 @@ pub enum UserVerb {
         #[arg(long, value_name = "TIME")]
         ttl: Option<Ttl>,
         /// Who, as `elevate admin user list` has it; or a name, for whom no identity provider knows
+        user: String,
+    },
+    /// Shut out; grants end at once
+    #[command(after_help = examples::ADMIN_USER_DISABLE)]
+    Disable {
+        /// Who, as uid:N
         user: String,
     },
     /// Let in again

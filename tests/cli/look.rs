@@ -78,7 +78,7 @@ fn what_is_missing_or_too_much_is_named_with_what_to_write() {
     let ttl = "'5x' is no length of time: write LEFT, LEFT, 1h30m or LEFT";
     for (words, fact, hint) in [
         (&["key"][..], "`elevate key` needs a verb", "one of: enroll, list, pin, remove"),
-        (&["admin", "user"], "`elevate admin user` needs a verb", "one of: list, disable, enable"),
+        (&["admin", "user"], "`elevate admin user` needs a verb", "one of: list, invite, disable, enable"),
         (&["key", "frob"], "`elevate key` has no verb 'frob'", "one of: enroll, list, pin, remove"),
         (&["audit", "verfy"], "`elevate audit` has no verb 'verfy'", "did you mean `elevate audit verify`?"),
         (&["key", "enroll"], "<NAME> is missing", "write: elevate key enroll <NAME>"),

@@ -46,7 +46,7 @@ async fn an_attested_key_reaches_the_highest_rung() {
     let proof = proof_key();
     let challenge = authority.begin_enrolment("green", &proof, None).await.unwrap();
     let extensions = challenge.public_key.extensions.clone().unwrap();
-    assert_eq!((extensions.hmac_create_secret, extensions.cred_props), (Some(true), None));
+    assert_eq!((extensions.hmac_create_secret, extensions.cred_props), (Some(true), Some(true)));
     let enrolled = authority.finish_enrolment(&challenge, key.make(&challenge.public_key), &proof).await.unwrap();
     assert_eq!(enrolled.attested.as_deref(), Some(MODEL));
     assert!(enrolled.can_seal && enrolled.verifies_user && !enrolled.backup_eligible && !enrolled.software);
@@ -243,7 +243,7 @@ async fn a_database_of_version_1_is_brought_up_to_date() {
     as_version_1(&before.data().join("authority.db"), &database).await;
 
     let after = TestAuthority::over(home).await;
-    assert_eq!(after.count("PRAGMA user_version").await, 3);
+    assert_eq!(after.count("PRAGMA user_version").await, 5);
     assert_eq!(after.issuer, before.issuer);
     assert_eq!(after.get(&after.at("/keys")).await.json.unwrap()[0]["name"], "green");
     let secret = grant(&after, &Ask::new("deploy-key"), &key).await;
@@ -256,11 +256,11 @@ async fn a_database_of_version_1_is_brought_up_to_date() {
     let open =
         async || Store::open(&Place::File(database.clone()), Faults::default()).await.err().map(|e| e.to_string());
     assert_eq!(open().await, None);
-    after.tamper("PRAGMA user_version = 4").await;
+    after.tamper("PRAGMA user_version = 6").await;
     assert_eq!(open().await, None);
-    assert_eq!(after.tamper("UPDATE meta SET value = '4' WHERE key = 'schema_needs'").await, 1);
+    assert_eq!(after.tamper("UPDATE meta SET value = '6' WHERE key = 'schema_needs'").await, 1);
     let error = open().await.unwrap();
-    assert!(error.contains("its schema is version 4, and this program knows 3"), "{error}");
+    assert!(error.contains("its schema is version 6, and this program knows 5"), "{error}");
 }
 
 #[tokio::test]

@@ -365,7 +365,7 @@ async fn an_invitation_is_taken_up_once_in_time_and_replaced_by_the_next() {
         .operate(OperationName::UserDisable, Some(&format!("{}#anna", network.issuer)), None, &admin)
         .await
         .unwrap();
-    assert_eq!(says(&brought(&fourth).await), "your account was disabled");
+    assert_eq!(says(&brought(&fourth).await), "there is no such invitation", "it ended with that");
 }
 
 #[tokio::test]

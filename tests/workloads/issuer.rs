@@ -109,6 +109,13 @@ impl Pipeline {
         TokenRequest { subject_token: token, subject_token_type: JWT_TYPE.into(), ..ask.request() }
     }
 
+    /// A service asks of a token, as who its identity token says.
+    pub async fn introspects(&self, token: &Secret, change: Value) -> Reply {
+        let bearer = format!("Bearer {}", self.key().sign(&self.claims(change)));
+        let request = self.network.request("POST", &self.network.at("/introspect")).form(&[("token", token.expose())]);
+        self.network.send(request.header("Authorization", bearer)).await
+    }
+
     /// A job looks.
     pub async fn look(&self, path: &str, change: Value) -> Reply {
         let bearer = format!("Bearer {}", self.key().sign(&self.claims(change)));

@@ -82,12 +82,13 @@ async fn known(authority: &Authority, sub: &str) -> Result<String, Refusal> {
     Ok(user.sub)
 }
 
-/// Removes a key of somebody else's. What it alone unsealed is lost with it, and recorded.
+/// Removes a key of somebody else's, and ends what it may have got. What it alone unsealed is lost with it, and recorded.
 pub(super) async fn remove_key(
     authority: &Authority,
     admin: &str,
     sub: &str,
     name: Option<KeyName>,
+    at: Timestamp,
 ) -> Result<Effect, Refusal> {
     let name = name.ok_or_else(|| Refusal::Malformed("user_key.remove needs a key".into()))?;
     if sub == admin {
@@ -99,6 +100,11 @@ pub(super) async fn remove_key(
     let about = json!({
         "user": sub, "name": key.name, "credential_id": key.credential_id, "only_one_for": key.only_one_for,
     });
-    let remove = Change::RemoveSecurityKey { sub: sub.to_owned(), name: name.to_string() };
-    Ok(Effect { about, ..Effect::change(Event::KeyRemoved, vec![remove]) })
+    let sub = sub.to_owned();
+    let changes = vec![
+        Change::RemoveSecurityKey { sub: sub.clone(), name: name.to_string() },
+        Change::RevokeGrantsOf { sub: sub.clone(), at },
+        Change::EndSignInsOf { sub, at },
+    ];
+    Ok(Effect { about, ..Effect::change(Event::KeyRemoved, changes) })
 }

@@ -47,6 +47,11 @@ pub(super) async fn set(
     let definition = definition.ok_or_else(|| malformed("there is no definition".into()))?;
     let resource: Resource = serde_json::from_value(definition).map_err(|error| malformed(error.to_string()))?;
     resource.check(&name).map_err(malformed)?;
+    if let Some(audience) = &resource.audience
+        && (*audience == authority.issuer.as_str() || is_in_the_file(authority, audience).await?)
+    {
+        return Err(malformed(format!("'{audience}' is the audience of another, which asks for what its tokens take")));
+    }
     let definition = canonical_json(&resource).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let definition = definition.ok_or(Refusal::Broken)?;
     if definition.len() > DEFINITION_MAX {
@@ -66,6 +71,12 @@ pub(super) async fn remove(authority: &Authority, target: &str) -> Result<Effect
     let about = json!({ "before": recorded(&before) });
     let remove = Change::RemoveResource { name: name.to_string(), before };
     Ok(Effect { about, ..Effect::change(Event::ResourceRemoved, vec![remove]) })
+}
+
+/// Whether authority.toml declares a resource with this audience: under another name it could be had for less.
+async fn is_in_the_file(authority: &Authority, audience: &str) -> Result<bool, Refusal> {
+    let rules = authority.rules().await?;
+    Ok(rules.config.resources.values().any(|resource| resource.audience.as_deref() == Some(audience)))
 }
 
 /// A name that the store may declare.

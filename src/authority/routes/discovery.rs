@@ -34,6 +34,8 @@ pub(super) async fn metadata(State(authority): Shared) -> Answered {
         Some(SignInMetadata { browser: None, .. }) => (list(&[TOKEN_EXCHANGE, AUTHORIZATION_CODE]), list(&["code"])),
         None => (list(&[TOKEN_EXCHANGE]), Vec::new()),
     };
+    // A person shows a sign-in, a service its identity token.
+    let introspecting: &[&str] = if rules.config.trusted_issuers.is_empty() { &["DPoP"] } else { &["DPoP", "Bearer"] };
     ok(&Metadata {
         issuer: authority.issuer.to_string(),
         token_endpoint: at("/token"),
@@ -45,7 +47,7 @@ pub(super) async fn metadata(State(authority): Shared) -> Answered {
         sign_in,
         token_endpoint_auth_methods_supported: list(&["none"]),
         revocation_endpoint_auth_methods_supported: list(&["none"]),
-        introspection_endpoint_auth_methods_supported: list(&["DPoP"]),
+        introspection_endpoint_auth_methods_supported: list(introspecting),
         dpop_signing_alg_values_supported: list(&["ES256"]),
         authorization_details_types_supported: list(&["elevate"]),
         acr_values_supported: Assurance::LADDER.iter().map(|rung| rung.acr().to_owned()).collect(),

@@ -1,6 +1,6 @@
 //! What becomes of a token that was issued: revoked (RFC 7009), or looked up (RFC 7662).
 
-use super::{Answered, From, Shared, asker, ok};
+use super::{Answered, From, Shared, ok, onlooker};
 use crate::authority::Authority;
 use crate::authority::audit::{Entry, RecordError};
 use crate::authority::caller::Subject;
@@ -67,7 +67,9 @@ pub(super) async fn introspect(
     form: Result<Form<TokenParameter>, FormRejection>,
 ) -> Answered {
     let Form(request) = form.map_err(Refusal::from)?;
-    asker(&authority, caller, &headers, ("POST", "/introspect")).await?;
+    // A service has no hands to sign in with: its identity token says who it is.
+    let rules = authority.rules().await?;
+    onlooker(&authority, &rules, caller, &headers, ("POST", "/introspect")).await?;
     let now = authority.clock.now();
     let keys = authority.signer.keys_for(request.token.expose(), now).await?;
     let inactive = Introspection { active: false, claims: None };

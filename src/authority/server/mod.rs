@@ -47,7 +47,7 @@ const LAST_REQUESTS: Duration = Duration::from_secs(35);
 const LAST_REQUESTS_EMBEDDED: Duration = Duration::from_secs(5);
 
 /// How often refusals that were counted are looked at.
-const SETTLE: Duration = Duration::from_secs(60);
+const SETTLE: Duration = Duration::from_mins(1);
 
 /// Where an authority lives.
 #[derive(Debug, Clone)]

@@ -118,7 +118,7 @@ impl Seen {
                 Some(without) => (without > 0).then_some(without),
                 None => return,
             },
-            (Some(_), _) | (None, _) => None,
+            (Some(_) | None, _) => None,
         };
         let caller = match self.caller {
             Some(Caller::Peer(Some(uid))) => Cow::Owned(format!("uid:{uid}")),

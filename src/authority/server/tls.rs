@@ -3,10 +3,9 @@
 
 use super::metrics::Metrics;
 use crate::clock::{Clock, human, seconds_between};
-use crate::files::{FileFault, read_private, read_trusted};
+use crate::files::{FileFault, FileStamp, file_stamp, read_private, read_trusted};
 use jiff::Timestamp;
 use std::fmt;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -70,8 +69,8 @@ pub(super) struct LiveCertificate {
     current: RwLock<Certificate>,
 }
 
-/// Both files as they stood on disk: time of change, length, inode.
-type Stamp = [Option<(i64, i64, u64, u64)>; 2];
+/// Both files as they stood on disk.
+type Stamp = [Option<FileStamp>; 2];
 
 impl Source {
     fn load(&self, now: Timestamp) -> Result<Certificate, CertificateError> {
@@ -117,10 +116,7 @@ impl Source {
     }
 
     fn stamp(&self) -> Stamp {
-        [&self.certificate, &self.key].map(|path| {
-            let metadata = std::fs::metadata(path).ok()?;
-            Some((metadata.ctime(), metadata.ctime_nsec(), metadata.len(), metadata.ino()))
-        })
+        [&self.certificate, &self.key].map(|path| file_stamp(path))
     }
 }
 

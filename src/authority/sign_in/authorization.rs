@@ -206,6 +206,12 @@ pub(in crate::authority) async fn redeem(
         record_failure(authority, asking, Some(&identity.sub), cause, vec![taken]).await?;
         return Err(refused("invalid_grant", cause));
     }
+    if let Some(evidence) = &code.evidence {
+        let keys = authority.store.security_keys(&identity.sub).await?;
+        if !keys.iter().any(|key| evidence["credential_id"] == key.credential_id) {
+            return Err(refused("invalid_grant", "the key that signed in was removed meanwhile"));
+        }
+    }
     let device = sessions::Device { jkt, host: &asking.host, id: sign_in.clone(), evidence: code.evidence.as_ref() };
     match sessions::begin(authority, identity.clone(), device, vec![taken]).await {
         // Two at once: only one device has the key, so somebody copies requests.

@@ -109,7 +109,10 @@ pub(super) async fn typed(
     }
     let typed = form.get("user_code").map_or("", String::as_str);
     let found = match normal(typed) {
-        Some(code) => find(authority, &named(&code)).await?.filter(|found| found.stands(now)),
+        Some(code) => {
+            let found = find(authority, &named(&code)).await;
+            found.inspect_err(|_| authority.sign_in.mistyped.give_back(caller))?.filter(|found| found.stands(now))
+        }
         None => None,
     };
     let Some(Found { step: Step::UserCode { device }, row }) = found else {

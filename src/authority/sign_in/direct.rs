@@ -22,7 +22,6 @@ use crate::protocol::assurance::Assurance;
 use crate::protocol::challenge::SignInTransaction;
 use crate::protocol::encoding::{base64url, from_base64url, random};
 use crate::protocol::messages::{CodeResponse, SignInChallenge};
-use crate::protocol::names::Ttl;
 use crate::protocol::secret::Secret;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -209,7 +208,7 @@ async fn by_invitation(
         return Err(Refusal::Flood(600));
     }
     let row = match invitations::hash_of(typed) {
-        Some(hash) => authority.store.invitation(&hash).await?,
+        Some(hash) => authority.store.invitation(&hash).await.inspect_err(|_| wrong.give_back(caller))?,
         None => None,
     };
     let Some(row) = row else {
@@ -260,8 +259,9 @@ pub(super) async fn person(
         }
     }
     let fresh = |person: &Person| {
-        let max_age = config.provider.as_ref().and_then(|provider| provider.max_age).map_or(u64::MAX, Ttl::seconds);
-        Timestamp::from_second(person.auth_time).is_ok_and(|at| seconds_between(at, now) <= max_age)
+        // Without one of its own it is good as long as a sign-in: whom the provider removed goes on no longer.
+        let max_age = config.provider.as_ref().and_then(|provider| provider.max_age).unwrap_or(config.length);
+        Timestamp::from_second(person.auth_time).is_ok_and(|at| seconds_between(at, now) <= max_age.seconds())
     };
     if known_by == KnownBy::Provider && how == How::Key && !said.as_ref().is_some_and(fresh) {
         return Ok(Err(

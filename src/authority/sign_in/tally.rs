@@ -10,7 +10,7 @@ use crate::authority::shares::{Shares, networks};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 
 /// Seconds that count.
@@ -60,10 +60,10 @@ impl Tally {
     }
 }
 
-/// Whoever is on a socket calls from this machine.
-const fn address_of(caller: Caller) -> IpAddr {
+/// Each account on a socket has a network of its own.
+fn address_of(caller: Caller) -> IpAddr {
     match caller {
-        Caller::Peer(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        Caller::Peer(uid) => IpAddr::V6(Ipv6Addr::from_bits(0xfd << 120 | u128::from(uid.unwrap_or(u32::MAX)) << 80)),
         Caller::Remote(address) => address,
     }
 }

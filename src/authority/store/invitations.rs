@@ -58,6 +58,12 @@ pub(super) async fn put(connection: &mut AnyConnection, row: &InvitationRow) -> 
     Ok(())
 }
 
+/// What nobody took up is good no more: they are shut out, have a key, or begin anew.
+pub(super) async fn withdraw(connection: &mut AnyConnection, sub: &str) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM invitation WHERE sub = $1 AND spent_at IS NULL").bind(sub).execute(connection).await?;
+    Ok(())
+}
+
 pub(super) async fn spend(connection: &mut AnyConnection, hash: &str, at: Timestamp) -> Result<(), StoreError> {
     let done =
         sqlx::query("UPDATE invitation SET spent_at = $1 WHERE hash = $2 AND spent_at IS NULL AND expires_at > $1")

@@ -514,15 +514,24 @@ async fn apply(connection: &mut AnyConnection, change: &Change) -> Result<(), St
         Change::SetMeta { key, value } => set_meta(connection, key, value).await,
         Change::Found { issuer, key_id } => found(connection, issuer, key_id).await,
         Change::CreateUser { sub, at } => users::create(connection, sub, *at).await,
-        Change::DisableUser { sub, at } => users::set_disabled(connection, sub, Some(*at)).await,
+        Change::DisableUser { sub, at } => {
+            invitations::withdraw(connection, sub).await?;
+            users::set_disabled(connection, sub, Some(*at)).await
+        }
         Change::EnableUser { sub } => users::set_disabled(connection, sub, None).await,
         Change::AddFailure { sub, at } => users::add_failure(connection, sub, *at).await,
-        Change::AddSecurityKey { row, among } => security_keys::add(connection, row, among).await,
+        Change::AddSecurityKey { row, among } => {
+            invitations::withdraw(connection, &row.sub).await?;
+            security_keys::add(connection, row, among).await
+        }
         Change::UseSecurityKey { credential_id, credential, at } => {
             security_keys::used(connection, credential_id, credential, *at).await
         }
         Change::RemoveSecurityKey { sub, name } => security_keys::remove(connection, sub, name).await,
-        Change::RemoveSecurityKeysOf { sub } => security_keys::remove_of(connection, sub).await,
+        Change::RemoveSecurityKeysOf { sub } => {
+            invitations::withdraw(connection, sub).await?;
+            security_keys::remove_of(connection, sub).await
+        }
         Change::PutResource { name, definition, before, at } => {
             resources::put(connection, name, definition, before.as_deref(), *at).await
         }

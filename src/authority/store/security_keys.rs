@@ -142,7 +142,12 @@ pub(super) async fn used(
     credential: &str,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    // Read again here, where nobody else writes: of two answers at once the later one may be the first to be recorded.
+    // Read again here, where nobody else writes once the row is held: of two answers at once the later one may be the first
+    // to be recorded.
+    sqlx::query("UPDATE security_key SET last_used_at = last_used_at WHERE credential_id = $1")
+        .bind(credential_id)
+        .execute(&mut *connection)
+        .await?;
     let before: Option<String> = sqlx::query_scalar("SELECT credential FROM security_key WHERE credential_id = $1")
         .bind(credential_id)
         .fetch_optional(&mut *connection)

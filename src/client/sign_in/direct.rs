@@ -15,6 +15,9 @@ use crate::protocol::encoding::{base64url, from_base64url, random, sha256};
 use crate::protocol::messages::{AUTHORIZATION_CODE, ErrorCode, SignInChallenge, SignInResponse};
 use crate::protocol::secret::Secret;
 use std::time::Duration;
+use webauthn_rs_proto::{
+    AuthenticationExtensionsClientOutputs, PublicKeyCredentialRequestOptions, UserVerificationPolicy,
+};
 
 /// Bytes of an invitation with whatever is around it.
 const INVITATION_MAX: usize = 256;
@@ -91,11 +94,12 @@ impl<'a> Flow<'a> {
 
 /// Rebuilds the challenge from what *we* asked, shows it, and has it signed. If one byte differs nothing is touched.
 fn assert(device: &Device, api: &AuthorityApi, key: &ProofKey, challenge: &SignInChallenge) -> Result<String, Error> {
-    let SignInChallenge { auth_session, authn_params_public_key: options, elevate_txn, elevate_nonce, .. } = challenge;
+    let SignInChallenge { auth_session, authn_params_public_key: asked, elevate_txn, elevate_nonce, .. } = challenge;
     let issuer = api.known().issuer.as_str();
     let expires = elevate_txn
-        .rebuild(issuer, key.jkt(), auth_session, elevate_nonce, &options.challenge)
+        .rebuild(issuer, key.jkt(), auth_session, elevate_nonce, &asked.challenge)
         .map_err(|error| Error::new(ErrorCode::VerificationFailed, error.to_string()).hint("nothing was touched"))?;
+    let options = &own_options(asked);
     if options.rp_id != api.known().rp_id() {
         return Err(Error::new(ErrorCode::VerificationFailed, "the authority asks for a key of another relying party"));
     }
@@ -104,10 +108,25 @@ fn assert(device: &Device, api: &AuthorityApi, key: &ProofKey, challenge: &SignI
     let known: Vec<Vec<u8>> = api.names().credentials().iter().filter_map(|(id, _)| from_base64url(id)).collect();
     let security_key = for_sign_in(device, &options.rp_id, &known);
     let assertion = security_key.get_discoverable_assertion(options, &known, &Approval::new(device, shown, limit));
-    let assertion =
+    let mut assertion =
         assertion.map_err(|error| if error.code == ErrorCode::NoSecurityKey { error.hint(NO_KEY) } else { error })?;
     check_sign_in(device, options, &assertion)?;
+    assertion.extensions = AuthenticationExtensionsClientOutputs::default();
     serde_json::to_string(&assertion).map_err(|error| Error::failed(error.to_string()))
+}
+
+/// What a key is asked for to sign in, whatever the authority writes: who it is, and nothing else. An authority that could ask
+/// for `hmac-secret` here would have what secrets are sealed with.
+fn own_options(asked: &PublicKeyCredentialRequestOptions) -> PublicKeyCredentialRequestOptions {
+    PublicKeyCredentialRequestOptions {
+        challenge: asked.challenge.clone(),
+        timeout: None,
+        rp_id: asked.rp_id.clone(),
+        allow_credentials: Vec::new(),
+        user_verification: UserVerificationPolicy::Required,
+        hints: None,
+        extensions: None,
+    }
 }
 
 const NO_KEY: &str = "a key that was enrolled elsewhere and has no room to know whose it is signs in only where this device \
@@ -128,4 +147,25 @@ fn read_invitation(device: &Device) -> Result<Secret, Error> {
         );
     }
     Ok(invitation)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::own_options;
+    use serde_json::json;
+
+    #[test]
+    fn an_authority_can_not_ask_a_key_for_more_than_who_it_is() {
+        let asked = json!({
+            "challenge": "AAAA", "rpId": "localhost", "userVerification": "discouraged",
+            "allowCredentials": [{ "type": "public-key", "id": "AAAA" }],
+            "extensions": { "hmacGetSecret": { "output1": "AAAA" } },
+        });
+        let asked = serde_json::from_value(asked).unwrap();
+        let options = serde_json::to_value(own_options(&asked)).unwrap();
+        let expected = json!({
+            "challenge": "AAAA", "rpId": "localhost", "allowCredentials": [], "userVerification": "required",
+        });
+        assert_eq!(options, expected);
+    }
 }
