@@ -54,7 +54,6 @@ pub const SCENARIO: Scenario = Scenario {
     documented: true,
 };
 
-#[expect(dead_code, reason = "the words that the table is written in, whether or not an entry uses each today")]
 #[derive(Clone, Copy)]
 pub enum Given {
     /// A virtual key of this number is plugged in, with these options.
