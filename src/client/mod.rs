@@ -14,6 +14,7 @@ pub mod embedded;
 pub mod error;
 pub mod examples;
 pub mod grant_store;
+pub mod hidden_input;
 pub mod identity_token;
 pub mod introduction;
 pub mod known_keys;
@@ -63,7 +64,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, OnceLock};
-use terminal::{Terminal, Tty};
+use terminal::Terminal;
 use trust::{KnownAuthority, Trust};
 
 /// This user on this machine: what every verb works with. Opens things when they are first needed.
@@ -343,10 +344,6 @@ impl Device {
 }
 
 fn ask_passphrase(may_ask: bool) -> Result<Secret, KeyringError> {
-    let absent = |reason: &str| KeyringError::NoPassphrase(reason.to_owned());
-    if !may_ask {
-        return Err(absent("it has to be typed, and -n forbids to ask for it"));
-    }
-    let mut tty = Tty::open().ok_or_else(|| absent("there is no terminal to ask at"))?;
-    tty.secret("Passphrase of elevate's encrypted grants").map_err(|error| absent(&error.message))
+    let passphrase = hidden_input::typed("Passphrase of elevate's encrypted grants", !may_ask);
+    passphrase.map_err(|error| KeyringError::NoPassphrase(error.message))
 }

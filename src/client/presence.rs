@@ -218,7 +218,7 @@ impl Person {
             Error::new(ErrorCode::InteractionRequired, "a PIN has to be typed, and there is no terminal to type it at")
                 .hint("run it in a terminal, or with -A and a program in ELEVATE_ASKPASS that asks for it")
         })?;
-        tty.pin(&format!("{}: ", escaped(prompt)), left)?.filter(|pin| !pin.expose().is_empty()).ok_or_else(none)
+        tty.secret(&format!("{}: ", escaped(prompt)), left)?.filter(|pin| !pin.expose().is_empty()).ok_or_else(none)
     }
 
     /// Whether `yes` is typed in full: for what can't be undone. Nobody but a person at a terminal can.

@@ -241,6 +241,9 @@ pub fn read_stdin(max: usize, within: Duration) -> Result<Secret, Error> {
 /// How often a line that only counts down is said where it can't be rewritten.
 const COUNTDOWN: Duration = Duration::from_secs(30);
 
+/// Bytes of a line that can be typed: the kernel drops what is beyond (`N_TTY`).
+const LINE_MAX: usize = 4095;
+
 /// The terminal a person is at.
 pub struct Tty {
     file: File,
@@ -364,23 +367,27 @@ impl Tty {
         })
     }
 
-    /// Asks for a PIN, which is not shown; `None` where none came within `limit`, or before we were stopped.
+    /// Asks for a text that is not shown: by the time the question stands there, nothing that is typed is. `None` where none
+    /// came within `limit`, or before we were stopped.
     ///
     /// # Errors
-    /// Where the terminal went away.
-    pub fn pin(&mut self, prompt: &str, limit: Duration) -> Result<Option<Secret>, Error> {
+    /// Where the terminal went away; where what was typed is no text, or longer than a line can be.
+    pub fn secret(&mut self, question: &str, limit: Duration) -> Result<Option<Secret>, Error> {
         let gone = |error: &dyn std::fmt::Display| Error::failed(format!("the terminal can't be read: {error}"));
         let before = rustix::termios::tcgetattr(&self.file).map_err(|error| gone(&error))?;
         let mut silent = before.clone();
         silent.local_modes.remove(LocalModes::ECHO);
         rustix::termios::tcsetattr(&self.file, OptionalActions::Flush, &silent).map_err(|error| gone(&error))?;
-        let typed = self.ask(prompt, limit);
+        let typed = self.ask(question, limit);
         let _ = rustix::termios::tcsetattr(&self.file, OptionalActions::Now, &before);
         self.show("\n");
         match typed.map_err(|error| gone(&error))? {
+            Typed::Line(line) if line.len() >= LINE_MAX => {
+                Err(Error::usage("that is more than can be typed").hint("pipe it in"))
+            }
             Typed::Line(mut line) => {
-                let pin = Secret::from_utf8(std::mem::take(&mut *line));
-                Ok(Some(pin.ok_or_else(|| Error::usage("what was typed is no text"))?))
+                let text = Secret::from_utf8(std::mem::take(&mut *line));
+                Ok(Some(text.ok_or_else(|| Error::usage("what was typed is no text"))?))
             }
             Typed::End | Typed::TimedOut | Typed::Stopped => Ok(None),
         }
@@ -413,7 +420,7 @@ impl Tty {
                 Ok(_) => {}
                 Err(error) => return Err(error.into()),
             }
-            let mut line = Zeroizing::new(vec![0; 1024]);
+            let mut line = Zeroizing::new(vec![0; LINE_MAX + 1]);
             let count = self.file.read(&mut line)?;
             line.truncate(count);
             return Ok(match line.last() {
@@ -425,19 +432,6 @@ impl Tty {
                 Some(_) => Typed::Line(line),
             });
         }
-    }
-
-    /// Asks for a text that is not shown.
-    ///
-    /// # Errors
-    /// Where the terminal went away.
-    pub fn secret(&mut self, prompt: &str) -> Result<Secret, Error> {
-        let gone = |error: &dyn std::fmt::Display| Error::failed(format!("the terminal can't be read: {error}"));
-        let (read, write) = (self.file.try_clone(), self.file.try_clone());
-        let (read, write) = (read.map_err(|error| gone(&error))?, write.map_err(|error| gone(&error))?);
-        let term = dialoguer::console::Term::read_write_pair(read, write);
-        let text = dialoguer::Password::new().with_prompt(prompt).report(false).interact_on(&term);
-        text.map(Secret::new).map_err(|error| gone(&error))
     }
 }
 

@@ -113,7 +113,7 @@ fn ctrl_c_while_something_is_typed_unseen_restores_the_echo() {
     let script = r#"stty echo; trap : INT; stty -a >"$0/before"; elevate admin secret set prod-db; echo "status $?"; stty -a >"$0/after"; cmp "$0/before" "$0/after" && echo same modes"#;
     let mut tty = home.prompting_script(script, &[]);
     tty.wait_for("Secret of prod-db (not shown)");
-    wait_until("the echo is off", || !tty.echoes());
+    assert!(!tty.echoes(), "nothing is shown from the moment it is asked for");
     tty.send("half a sec");
     tty.send("\u{3}");
     tty.wait_for("status 130");
@@ -128,7 +128,7 @@ fn a_secret_typed_at_the_prompt_is_not_shown() {
     let home = Home::set_up();
     let mut tty = home.sh_at_terminal("stty echo; exec elevate admin secret set tv");
     tty.wait_for("Secret of tv (not shown)");
-    wait_until("the echo is off", || !tty.echoes());
+    assert!(!tty.echoes(), "nothing is shown from the moment it is asked for");
     tty.send("correct horse\n");
     tty.approve();
     let done = tty.end().ok();

@@ -269,6 +269,7 @@ fn an_invitation_is_typed_at_a_prompt() {
     let invited = company.at_the_machine(&["admin", "user", "invite", "--ttl", "1h", "ben"]);
     let mut tty = company.home.at_terminal(&["login", "--invitation"]);
     tty.wait_for("Invitation (not shown)");
+    assert!(!tty.echoes(), "nothing is shown from the moment it is asked for");
     tty.send(&format!("{}\r", invited.stdout.trim_end()));
     let ended = tty.end().ok();
     assert!(!ended.tty.contains(invited.stdout.trim_end()) && ended.tty.contains("as ben, until "), "{ended:#?}");

@@ -4,9 +4,9 @@
 use crate::client::Device;
 use crate::client::authority_api::{AuthorityApi, Authorization};
 use crate::client::error::Error;
+use crate::client::hidden_input;
 use crate::client::presence::Approval;
 use crate::client::security_key::{check_sign_in, for_sign_in};
-use crate::client::terminal::{Tty, read_stdin, stdin_is_terminal};
 use crate::clock::seconds_between;
 use crate::protocol::CLIENT_ID;
 use crate::protocol::display::escaped;
@@ -132,15 +132,8 @@ fn own_options(asked: &PublicKeyCredentialRequestOptions) -> PublicKeyCredential
 const NO_KEY: &str = "a key that was enrolled elsewhere and has no room to know whose it is signs in only where this device \
                       heard of it: sign in another way, then `elevate key list`";
 
-/// From a prompt at a terminal, else from stdin; never from an argument, which everybody on the machine could read.
 fn read_invitation(device: &Device) -> Result<Secret, Error> {
-    let invitation = if stdin_is_terminal() {
-        let mut tty =
-            Tty::open().ok_or_else(|| Error::new(ErrorCode::InteractionRequired, "there is no terminal to ask at"))?;
-        tty.secret("Invitation (not shown)")?
-    } else {
-        read_stdin(INVITATION_MAX, device.patience().stdin())?
-    };
+    let invitation = hidden_input::read(device, "Invitation", INVITATION_MAX)?;
     if invitation.expose().trim().is_empty() {
         return Err(
             Error::usage("the invitation is empty").hint("an administrator makes one with `elevate admin user invite`")

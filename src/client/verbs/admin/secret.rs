@@ -3,12 +3,12 @@
 use super::done;
 use crate::client::Device;
 use crate::client::error::Error;
+use crate::client::hidden_input;
 use crate::client::operation::{operate, request};
 use crate::client::presence::Approval;
 use crate::client::sealing::{Identity, Recipient, seal};
 use crate::client::security_key::hardware::HardwareKeys;
 use crate::client::security_key::{SecurityKey as _, check_assertion};
-use crate::client::terminal::{Tty, read_stdin, stdin_is_terminal};
 use crate::protocol::encoding::{base64url, from_base64url, random};
 use crate::protocol::messages::{EnrolledKey, ErrorCode, OperationName, OperationRequest, SealedFor};
 use crate::protocol::names::{KeyName, ResourceName};
@@ -99,27 +99,10 @@ fn recipient(device: &Device, resource: &ResourceName, key: &EnrolledKey, salt: 
     Ok(identity.recipient())
 }
 
-/// From a prompt at a terminal, else from stdin to its end without the last line break.
 fn read_secret(device: &Device, resource: &ResourceName) -> Result<Secret, Error> {
-    let secret = if stdin_is_terminal() {
-        if device.non_interactive {
-            return Err(Error::new(
-                ErrorCode::InteractionRequired,
-                "the secret is to be typed, and -n forbids to ask for it",
-            )
-            .hint("pipe it in"));
-        }
-        let tty = Tty::open();
-        let mut tty =
-            tty.ok_or_else(|| Error::new(ErrorCode::InteractionRequired, "there is no terminal to ask at"))?;
-        tty.secret(&format!("Secret of {resource} (not shown)"))?
-    } else {
-        read_stdin(SECRET_MAX, device.patience().stdin())?
-    };
-    let text = secret.expose();
-    let text = text.strip_suffix('\n').unwrap_or(text);
-    if text.is_empty() {
+    let secret = hidden_input::read(device, &format!("Secret of {resource}"), SECRET_MAX)?;
+    if secret.expose().is_empty() {
         return Err(Error::usage("the secret is empty").hint("nothing was changed"));
     }
-    Ok(Secret::new(text.to_owned()))
+    Ok(secret)
 }
