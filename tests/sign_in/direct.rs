@@ -164,6 +164,26 @@ async fn only_sound_questions_are_answered() {
     assert_eq!(no2(&network, &login, &form).await.1, "invalid_request", "without an answer");
 }
 
+/// RFC 6749 section 2.3, and the same at each endpoint of a device.
+#[tokio::test]
+async fn a_client_that_shows_credentials_is_refused_and_not_taken_for_another() {
+    let network = Network::start().await;
+    for path in ["/par", "/authorize-challenge", "/device_authorization"] {
+        let login = Login::new();
+        for (name, value) in [("client_secret", "hunter2"), ("client_assertion", "e30.e30.x")] {
+            let mut form = login.form();
+            form.push((name, value));
+            let no = no(&network.post(path, &login.key, &form).await);
+            assert_eq!(no.code(), (400, "invalid_client"), "{path} {name}: {no:?}");
+        }
+        let request = network.request("POST", &network.at(path)).header("DPoP", network.prove(path, &login.key, None));
+        let reply = network.send(request.basic_auth("elevate-cli", Some("hunter2")).form(&login.form())).await;
+        assert_eq!(no(&reply).code(), (401, "invalid_client"), "{path}: {reply:?}");
+        let reply = network.post(path, &login.key, &login.form()).await;
+        assert!([200, 201, 403].contains(&reply.status), "{path}: {reply:?}");
+    }
+}
+
 async fn no2(network: &Network, login: &Login, form: &[(&str, &str)]) -> (u16, String) {
     let no = no(&network.post("/authorize-challenge", &login.key, form).await);
     (no.status, no.body.error)
