@@ -48,6 +48,20 @@ pub async fn low_risk_is_granted_in_one_exchange() {
     assert!(authority.is_active(&grant.access_token).await);
 }
 
+/// On a socket the kernel says who asks, and what a token is worth stands in the store.
+#[tokio::test]
+pub async fn introspection_on_a_socket_does_not_look_at_the_files() {
+    let authority = TestAuthority::start().await;
+    let token = authority.ask(&Ask::new("wiki"), &proof_key()).await.grant().access_token;
+    let loaded = async || authority.events().await.iter().filter(|event| *event == "rules.loaded").count();
+    authority.write_policy(&format!("{}// another\n", policy()));
+    let before = loaded().await;
+    assert!(authority.is_active(&token).await);
+    assert_eq!(loaded().await, before, "they were looked at");
+    authority.ask(&Ask::new("wiki"), &proof_key()).await.grant();
+    assert_eq!(loaded().await, before + 1, "they did change");
+}
+
 #[tokio::test]
 pub async fn a_sensitive_resource_takes_a_touch() {
     let (authority, key) = with_a_key().await;
