@@ -21,7 +21,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use webauthn_rs_proto::UserVerificationPolicy;
 
-const RULES: &str = "[resource.low]\nkind = \"jwt\"\naudience = \"https://low.invalid\"\nsensitivity = \"low\"\n";
+const RULES: &str = include_str!("../resources.toml");
 
 pub fn print(home: &Path) {
     let (decide, decide_touch) = policy(&home.join("floor"));
