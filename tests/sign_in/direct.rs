@@ -184,6 +184,23 @@ async fn a_client_that_shows_credentials_is_refused_and_not_taken_for_another() 
     }
 }
 
+/// The trigger removes the key where nothing can be looked at any more: within the write that signs in.
+#[tokio::test]
+async fn a_key_that_is_removed_while_its_code_is_exchanged_signs_nobody_in() {
+    let network = Network::start().await;
+    let key = annas_key(&network).await;
+    let login = Login::new();
+    let asked = network.challenge(&login).await;
+    let code = network.answer(&login, &asked.auth_session, &key.sign(&asked.authn_params_public_key)).await;
+    let removes = "CREATE TRIGGER removal BEFORE UPDATE OF spent_at ON sign_in_step \
+                   BEGIN DELETE FROM security_key WHERE name = 'blue'; END";
+    network.authority.tamper(removes).await;
+    let no = no(&network.redeem_direct(&login, &code).await);
+    assert_eq!((no.code(), no.says()), ((400, "invalid_grant"), "the key that signed in was removed meanwhile"));
+    let own = network.authority.count("SELECT count(*) FROM sign_in WHERE person LIKE '%\"key\"%'").await;
+    assert_eq!(own, 0, "nobody is signed in");
+}
+
 async fn no2(network: &Network, login: &Login, form: &[(&str, &str)]) -> (u16, String) {
     let no = no(&network.post("/authorize-challenge", &login.key, form).await);
     (no.status, no.body.error)
