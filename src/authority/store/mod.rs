@@ -26,7 +26,7 @@ pub use proofs::Spent;
 pub use resources::{RECOVERIES, ResourceRow};
 pub use secrets::{SecretRow, SigningKeyRow};
 pub use security_keys::{KEY_REMOVED, SecurityKeyRow, set_of_keys};
-pub use sessions::{OpenSessions, SessionRow, TOO_MANY};
+pub use sessions::{SessionRow, TOO_MANY};
 pub use sign_ins::{SignInRow, StepRow};
 pub use users::UserRow;
 
