@@ -435,6 +435,48 @@ async fn invitations_are_not_guessed_and_guessing_locks_nobody_else_out() {
     assert_eq!(reply.await.status, 200);
 }
 
+/// The first of a network is an entry, those like it are one more with their number, whoever guesses how often.
+#[tokio::test]
+async fn refusals_of_strangers_are_counted_and_not_each_written() {
+    let network = Network::without_provider().await;
+    let (elsewhere, _serving) = network.from("198.51.100.9").await;
+    let login = Login::new();
+    let challenge = login.challenge();
+    let brought = async |wire: &crate::harness::Wire, guess: u32| {
+        let guess = format!("{guess:0>26}");
+        let form = [
+            ("client_id", "elevate-cli"),
+            ("code_challenge", challenge.as_str()),
+            ("code_challenge_method", "S256"),
+            ("invitation", guess.as_str()),
+        ];
+        let request = wire.request("POST", &wire.at("/authorize-challenge"));
+        let reply = wire.send(request.header("DPoP", wire.prove("/authorize-challenge", &login.key, None)).form(&form));
+        assert_eq!(says(&reply.await), "there is no such invitation");
+    };
+    let causes = async || -> Vec<String> {
+        let leaves = network.authority.log().await.into_iter().map(|entry| entry.leaf.unwrap());
+        let leaves = leaves.map(|leaf| serde_json::from_str::<Value>(&leaf).unwrap());
+        let failed = leaves.filter(|leaf| leaf["event"] == "sign_in.failed");
+        failed.map(|leaf| leaf["cause"].as_str().unwrap().to_owned()).collect()
+    };
+    let one = "there is no such invitation";
+    for guess in 0..5 {
+        brought(&network, guess).await;
+    }
+    assert_eq!(causes().await, [one]);
+    brought(&elsewhere, 5).await;
+    assert_eq!(causes().await, [one, one], "another network is another stranger");
+    network.clock.advance(599);
+    brought(&network, 6).await;
+    assert_eq!(causes().await, [one, one]);
+    network.clock.advance(1);
+    brought(&network, 7).await;
+    let counted = format!("{one} (5 more times since 2026-01-01T12:00:00Z)");
+    assert_eq!(causes().await, [one, one, &counted, one]);
+    assert!(network.authority.faults_of_the_log().await.is_empty());
+}
+
 #[tokio::test]
 async fn who_is_invited_is_somebody() {
     let network = Network::start().await;
