@@ -137,7 +137,7 @@ async fn look(authority: &Authority, log_is_proven: bool) -> Readiness {
         if log_is_proven {
             return OK.to_owned();
         }
-        said(timeout(PATIENCE, authority.audit.check(authority.clock.now())).await)
+        said(timeout(PATIENCE, authority.audit.check(&authority.clock)).await)
     };
     let store = async { said(timeout(PATIENCE, authority.store.log_size()).await.map(|size| size.map(drop))) };
     let rules = async { said(timeout(PATIENCE, authority.rules()).await.map(|rules| rules.map(drop))) };

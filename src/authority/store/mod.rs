@@ -20,7 +20,7 @@ mod users;
 pub use fault::StoreError;
 pub use grants::GrantRow;
 pub use invitations::InvitationRow;
-pub use log::{EntryRow, LogRows};
+pub use log::{EntryRow, LogRows, Newest};
 pub use postgres::PostgresUrl;
 pub use proofs::Spent;
 pub use resources::{RECOVERIES, ResourceRow};

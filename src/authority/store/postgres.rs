@@ -27,6 +27,9 @@ pub(super) const BEGIN_NOTE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET L
 pub(super) const BEGIN_LOG: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(731031089, 1)";
 /// Begins a transaction that brings the schema up to date: one at a time, over all nodes.
 pub(super) const BEGIN_MIGRATION: &str = "BEGIN; SELECT pg_advisory_xact_lock(731031089, 2)";
+/// The newest checkpoint, and the time now rather than that of the transaction, which waited for others.
+pub(super) const NEWEST_AND_TIME: &str = "SELECT (SELECT note FROM log_checkpoint ORDER BY size DESC LIMIT 1), \
+                                          floor(extract(epoch FROM clock_timestamp()))::BIGINT";
 
 /// How long a connection is waited for.
 const CONNECT: Duration = Duration::from_secs(5);
