@@ -431,10 +431,12 @@ pub async fn an_entry_of_a_decision_keeps_the_question_and_it_is_answered_the_sa
             None => drop(authority.ask(&Ask::new(resource), &proof_key()).await.no()),
         }
         let log = authority.log().await;
-        let kept = &log.last().unwrap().private.as_ref().unwrap().clear["question"];
+        let clear = &log.last().unwrap().private.as_ref().unwrap().clear;
+        let kept = &clear["question"];
         let question: Question = serde_json::from_value(kept.clone()).unwrap();
         assert_eq!(question.resource.name.as_str(), resource);
         let rules = authority.authority.rules().await.unwrap();
+        assert_eq!(clear["rules"], rules.digest, "under which rules, as `rules.loaded` names them");
         let again = rules.policy.decide(&ElevationId::fresh(), &question);
         assert_eq!(again.ok().map(|permitted| permitted.assurance()), assurance, "{resource}");
     }
