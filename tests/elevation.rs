@@ -50,6 +50,20 @@ pub async fn low_risk_is_granted_in_one_exchange() {
     assert!(authority.is_active(&grant.access_token).await);
 }
 
+/// On a socket the kernel says who asks, and what a token is worth stands in the store.
+#[tokio::test]
+pub async fn introspection_on_a_socket_does_not_look_at_the_files() {
+    let authority = TestAuthority::start().await;
+    let token = authority.ask(&Ask::new("wiki"), &proof_key()).await.grant().access_token;
+    let loaded = async || authority.events().await.iter().filter(|event| *event == "rules.loaded").count();
+    authority.write_policy(&format!("{}// another\n", policy()));
+    let before = loaded().await;
+    assert!(authority.is_active(&token).await);
+    assert_eq!(loaded().await, before, "they were looked at");
+    authority.ask(&Ask::new("wiki"), &proof_key()).await.grant();
+    assert_eq!(loaded().await, before + 1, "they did change");
+}
+
 #[tokio::test]
 pub async fn a_sensitive_resource_takes_a_touch() {
     let (authority, key) = with_a_key().await;
@@ -410,7 +424,7 @@ pub async fn the_catalogue_shows_what_the_caller_may_ask_for() {
 pub async fn an_entry_of_a_decision_keeps_the_question_and_it_is_answered_the_same_again() {
     let (authority, key) = with_a_key().await;
     for (resource, assurance) in
-        [("wiki", Some(Assurance::Session)), ("prod-db", Some(Assurance::Touch)), ("closed", None)]
+        [("wiki", Some(Assurance::Session)), ("prod-db", Some(Assurance::Touch)), ("bunker", None)]
     {
         match assurance {
             Some(_) => drop(grant(&authority, &Ask::new(resource), &key).await),

@@ -167,6 +167,33 @@ async fn numbers_count_what_happened_and_name_nobody() {
     }
 }
 
+/// Those that a request would be let in with, and no others.
+#[tokio::test]
+async fn devices_that_are_signed_in_are_counted_while_their_sign_in_is_good() {
+    let setup = Setup::listening(&format!("{LISTEN}[sign_in]\nallow = [\"*\"]\nlength = \"10h\"\nidle = \"1h\"\n"));
+    let service = setup.start();
+    let signed_in = async || service.number("elevate_sessions{what=\"sign_in\"}").await;
+    assert!(signed_in().await.abs() < 0.1);
+    let now = Clock::system().now().as_second();
+    let row = async |id: &str, sub: &str, how: &str, [began, used]: [i64; 2], ended: &str| {
+        let person = format!("{{\"name\":\"x\",\"groups\":[],\"auth_time\":{now},\"how\":\"{how}\"}}");
+        let (began, used) = (now - began, now - used);
+        execute(&service, &format!("INSERT OR IGNORE INTO \"user\" (sub, created_at) VALUES ('{sub}', 0)")).await;
+        let row = format!("'{id}', '{id}', '{sub}', 'jkt', 'host', '{person}', {began}, {used}, {ended}");
+        execute(&service, &format!("INSERT INTO sign_in VALUES ({row})")).await;
+    };
+    let anna = format!("{ISSUER}#anna");
+    row("good", &anna, "key", [36_000 - 300, 0], "NULL").await;
+    row("idle", &anna, "key", [7200, 3600], "NULL").await;
+    row("old", &anna, "key", [36_000, 0], "NULL").await;
+    row("ended", &anna, "key", [60, 60], "1").await;
+    row("over", &anna, "invitation", [600, 0], "NULL").await;
+    row("disabled", &format!("{ISSUER}#ben"), "key", [60, 0], "NULL").await;
+    row("of-a-provider-of-before", "https://idp.example#anna", "provider", [60, 0], "NULL").await;
+    execute(&service, &format!("UPDATE \"user\" SET disabled_at = 1 WHERE sub = '{ISSUER}#ben'")).await;
+    assert!((signed_in().await - 1.0).abs() < 0.1, "{}", signed_in().await);
+}
+
 #[tokio::test]
 async fn a_request_is_a_line_and_no_line_holds_a_secret() {
     let mut setup = Setup::new().with_socket();

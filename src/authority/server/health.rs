@@ -4,8 +4,11 @@
 //! they hear yes or no. Which part it is stands in the log and on the metrics address.
 
 use super::connection::until;
+use super::metrics::OpenSessions;
 use super::requests::around;
 use crate::authority::Authority;
+use crate::authority::error::Refusal;
+use crate::authority::sign_in::sessions;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::middleware::from_fn_with_state;
@@ -79,10 +82,14 @@ impl Health {
 
 async fn numbers(State(authority): State<Arc<Authority>>) -> Response {
     let log_size = timeout(PATIENCE, authority.store.log_size()).await.ok().and_then(Result::ok);
-    let sign_in = authority.rules.current().config.sign_in.as_ref().map(|config| config.length.seconds());
-    let sessions = authority.store.open_sessions(authority.clock.now(), sign_in.unwrap_or_default());
-    let sessions = timeout(PATIENCE, sessions).await.ok().and_then(Result::ok);
+    let sessions = timeout(PATIENCE, open_sessions(&authority)).await.ok().and_then(Result::ok);
     ([(header::CONTENT_TYPE, OPEN_METRICS)], authority.metrics.text(log_size, sessions)).into_response()
+}
+
+async fn open_sessions(authority: &Authority) -> Result<OpenSessions, Refusal> {
+    let now = authority.clock.now();
+    let signed_in = sessions::standing(authority, &authority.rules.current(), now).await?;
+    Ok(OpenSessions { step_ups: authority.store.open_sessions(now).await?, sign_ins: signed_in.len() })
 }
 
 const fn status(is_ready: bool) -> StatusCode {

@@ -1,7 +1,6 @@
 //! What is counted, for Prometheus (`OpenMetrics` text). Labels come from short lists: never a user, a resource or
 //! anything else that a caller could make up.
 
-use crate::authority::store::OpenSessions;
 use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -14,6 +13,14 @@ use std::time::Duration;
 
 /// Upper bounds in seconds: from a cached answer to one that took too long.
 const BUCKETS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+/// What waits for an answer or stands.
+pub(super) struct OpenSessions {
+    /// Step-ups and enrolments that wait for an answer.
+    pub(super) step_ups: i64,
+    /// Devices that are signed in.
+    pub(super) sign_ins: usize,
+}
 
 /// Every number there is.
 pub struct Metrics {
@@ -156,6 +163,7 @@ impl Metrics {
     pub(super) fn text(&self, log_size: Option<u64>, sessions: Option<OpenSessions>) -> String {
         if let Some(OpenSessions { step_ups, sign_ins }) = sessions {
             self.sessions.get_or_create(&What { what: "step_up" }).set(step_ups);
+            let sign_ins = i64::try_from(sign_ins).unwrap_or(i64::MAX);
             self.sessions.get_or_create(&What { what: "sign_in" }).set(sign_ins);
         }
         if let Some(size) = log_size {

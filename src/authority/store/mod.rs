@@ -25,8 +25,8 @@ pub use postgres::PostgresUrl;
 pub use proofs::Spent;
 pub use resources::{RECOVERIES, ResourceRow};
 pub use secrets::{SecretRow, SigningKeyRow};
-pub use security_keys::{SecurityKeyRow, set_of_keys};
-pub use sessions::{OpenSessions, SessionRow, TOO_MANY};
+pub use security_keys::{KEY_REMOVED, SecurityKeyRow, set_of_keys};
+pub use sessions::{SessionRow, TOO_MANY};
 pub use sign_ins::{SignInRow, StepRow};
 pub use users::UserRow;
 
@@ -74,6 +74,11 @@ pub enum Change {
         credential_id: String,
         credential: String,
         at: Timestamp,
+    },
+    /// Refused where it is not the user's any more: what is recorded with it rests on it.
+    HoldSecurityKey {
+        sub: String,
+        credential_id: String,
     },
     RemoveSecurityKey {
         sub: String,
@@ -527,6 +532,7 @@ async fn apply(connection: &mut AnyConnection, change: &Change) -> Result<(), St
         Change::UseSecurityKey { credential_id, credential, at } => {
             security_keys::used(connection, credential_id, credential, *at).await
         }
+        Change::HoldSecurityKey { sub, credential_id } => security_keys::hold(connection, sub, credential_id).await,
         Change::RemoveSecurityKey { sub, name } => security_keys::remove(connection, sub, name).await,
         Change::RemoveSecurityKeysOf { sub } => {
             invitations::withdraw(connection, sub).await?;
