@@ -37,7 +37,7 @@ async fn readiness_says_which_part_keeps_everybody_out_and_when_it_is_over() {
     let service = Setup::new().with_socket().start();
     assert_eq!(service.watched("/livez").await, (200, "ok\n".to_owned()));
     let ready = readiness(&service, |status, _| status == 200).await;
-    assert_eq!(ready, serde_json::json!({ "ready": true, "store": "ok", "log": "ok", "rules": "ok" }));
+    assert_eq!(ready, serde_json::json!({ "ready": true, "store": "ok", "log": "ok", "rules": "ok", "nodes": "ok" }));
 
     // Somebody else's hand in the log.
     execute(&service, "UPDATE log_checkpoint SET note = note || ' '").await;

@@ -8,6 +8,7 @@ use super::metrics::OpenSessions;
 use super::requests::around;
 use crate::authority::Authority;
 use crate::authority::error::Refusal;
+use crate::authority::nodes;
 use crate::authority::sign_in::sessions;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -37,6 +38,8 @@ struct Readiness {
     store: String,
     log: String,
     rules: String,
+    /// Whether they are those of the other nodes; a difference keeps nobody out.
+    nodes: String,
 }
 
 /// What was found at the last look; `None` before the first.
@@ -83,6 +86,7 @@ impl Health {
 async fn numbers(State(authority): State<Arc<Authority>>) -> Response {
     let log_size = timeout(PATIENCE, authority.store.log_size()).await.ok().and_then(Result::ok);
     let sessions = timeout(PATIENCE, open_sessions(&authority)).await.ok().and_then(Result::ok);
+    authority.metrics.nodes_differ(authority.nodes.differing().len());
     ([(header::CONTENT_TYPE, OPEN_METRICS)], authority.metrics.text(log_size, sessions)).into_response()
 }
 
@@ -137,7 +141,7 @@ async fn look(authority: &Authority, log_is_proven: bool) -> Readiness {
         if log_is_proven {
             return OK.to_owned();
         }
-        said(timeout(PATIENCE, authority.audit.check(authority.clock.now())).await)
+        said(timeout(PATIENCE, authority.audit.check(&authority.clock)).await)
     };
     let store = async { said(timeout(PATIENCE, authority.store.log_size()).await.map(|size| size.map(drop))) };
     let rules = async { said(timeout(PATIENCE, authority.rules()).await.map(|rules| rules.map(drop))) };
@@ -145,7 +149,11 @@ async fn look(authority: &Authority, log_is_proven: bool) -> Readiness {
     let ready = [&store, &log, &rules].iter().all(|part| *part == OK);
     // The ones before are in force: no reason to send callers away, and one to look.
     let rules = authority.refused_rules().map_or(rules, |error| format!("as before, for {error}"));
-    Readiness { ready, store, log, rules }
+    let nodes = match authority.nodes.differing() {
+        others if others.is_empty() => OK.to_owned(),
+        others => format!("other rules than here: {}", nodes::said(&others)),
+    };
+    Readiness { ready, store, log, rules, nodes }
 }
 
 const OK: &str = "ok";

@@ -36,6 +36,7 @@ pub struct Metrics {
     reload_failures: Family<What, Counter>,
     certificate_ends: Gauge,
     log_size: Gauge,
+    nodes_differing: Gauge,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -91,6 +92,7 @@ impl Metrics {
             reload_failures: Family::default(),
             certificate_ends: Gauge::default(),
             log_size: Gauge::default(),
+            nodes_differing: Gauge::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("requests", "Requests answered, by endpoint and status", metrics.requests.clone());
@@ -116,6 +118,12 @@ impl Metrics {
         let ends = metrics.certificate_ends.clone();
         registry.register("certificate_expiry_timestamp_seconds", "When the certificate ends; 0 without one", ends);
         registry.register("log_entries", "Entries of the audit log", metrics.log_size.clone());
+        let differing = metrics.nodes_differing.clone();
+        registry.register(
+            "nodes_with_other_rules",
+            "Nodes of this store that go by other rules than this one",
+            differing,
+        );
         metrics
     }
 
@@ -157,6 +165,11 @@ impl Metrics {
 
     pub(super) fn certificate_ends(&self, at: Timestamp) {
         self.certificate_ends.set(at.as_second());
+    }
+
+    /// So many nodes go by other rules.
+    pub(super) fn nodes_differ(&self, count: usize) {
+        self.nodes_differing.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// As text; `log_size` and sessions where the store could say them.

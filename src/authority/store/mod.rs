@@ -6,6 +6,7 @@ mod fault;
 mod grants;
 mod invitations;
 mod log;
+mod nodes;
 mod postgres;
 mod proofs;
 mod resources;
@@ -20,7 +21,8 @@ mod users;
 pub use fault::StoreError;
 pub use grants::GrantRow;
 pub use invitations::InvitationRow;
-pub use log::{EntryRow, LogRows};
+pub use log::{EntryRow, LogRows, Newest};
+pub use nodes::NodeRow;
 pub use postgres::PostgresUrl;
 pub use proofs::Spent;
 pub use resources::{RECOVERIES, ResourceRow};
@@ -176,6 +178,14 @@ pub enum Change {
     },
     RemoveSecret {
         resource: String,
+    },
+    /// For nodes of a shared store alone.
+    NodeSeen {
+        name: String,
+        rules: String,
+    },
+    NodeGone {
+        name: String,
     },
     /// Refused where the store has one: another node founded the authority.
     Found {
@@ -518,6 +528,8 @@ async fn apply(connection: &mut AnyConnection, change: &Change) -> Result<(), St
     match change {
         Change::SetMeta { key, value } => set_meta(connection, key, value).await,
         Change::Found { issuer, key_id } => found(connection, issuer, key_id).await,
+        Change::NodeSeen { name, rules } => nodes::seen(connection, name, rules).await,
+        Change::NodeGone { name } => nodes::gone(connection, name).await,
         Change::CreateUser { sub, at } => users::create(connection, sub, *at).await,
         Change::DisableUser { sub, at } => {
             invitations::withdraw(connection, sub).await?;
