@@ -424,7 +424,7 @@ pub async fn the_catalogue_shows_what_the_caller_may_ask_for() {
 pub async fn an_entry_of_a_decision_keeps_the_question_and_it_is_answered_the_same_again() {
     let (authority, key) = with_a_key().await;
     for (resource, assurance) in
-        [("wiki", Some(Assurance::Session)), ("prod-db", Some(Assurance::Touch)), ("closed", None)]
+        [("wiki", Some(Assurance::Session)), ("prod-db", Some(Assurance::Touch)), ("bunker", None)]
     {
         match assurance {
             Some(_) => drop(grant(&authority, &Ask::new(resource), &key).await),
