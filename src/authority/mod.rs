@@ -9,6 +9,7 @@ pub mod backup;
 pub mod caller;
 pub mod cases;
 pub mod cli;
+mod concerned;
 pub mod config;
 pub mod context;
 pub mod elevation;

@@ -1,19 +1,19 @@
 //! Cedar decides. It is asked at rising assurance, lowest first, and the first rung that is permitted is taken:
 //! least friction by construction. No match, an evaluation error or a missing attribute is a denial.
 
+use super::concerned::Concerned;
 use super::elevation::ElevationId;
-use super::question::{Action, Put, Question, action};
+use super::question::{Put, Question};
 use super::rules::{RulesError, line_of};
 use super::schema::Declared;
 use crate::protocol::assurance::Assurance;
 use crate::protocol::names::Ttl;
 use cedar_policy::{
-    ActionConstraint, Authorizer, Context, Decision as CedarDecision, Entities, EntityUid, Policy as CedarPolicy,
-    PolicyId, PolicySet, Request, ResourceConstraint, Response, RestrictedExpression, Schema, ValidationMode,
-    Validator,
+    Authorizer, Context, Decision as CedarDecision, Entities, PolicyId, PolicySet, Request, Response,
+    RestrictedExpression, Schema, ValidationMode, Validator,
 };
 use miette::Diagnostic;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 use std::str::FromStr as _;
 
@@ -161,15 +161,14 @@ impl Policy {
         Err(self.not_permitted(question, last.as_ref()))
     }
 
-    /// What those policies say at one rung that can concern the question: the ones of its action, and the ones of its
-    /// action that are about its resource alone. A `forbid` of either wins.
+    /// What those policies say at one rung that can concern the question. A `forbid` wins, whichever part of them it is in.
     fn ask(&self, question: &Question, put: &Put, assurance: Assurance) -> Result<Said, String> {
         let mut said = Said { allows: false, forbids: false, policies: Vec::new() };
         let context = put.context.iter().cloned().chain([("assurance".to_owned(), rungs_below(assurance)?)]);
         let context = Context::from_pairs(context).map_err(|error| error.to_string())?;
         let request = Request::new(put.principal.clone(), put.action.clone(), put.resource.clone(), context, None);
         let request = request.map_err(|error| error.to_string())?;
-        for policies in self.concerned.with(question.action, &put.resource) {
+        for policies in self.concerned.with(question.action, &question.resource)? {
             let response = Authorizer::new().is_authorized(&request, policies, &put.entities);
             said.hear(&response)?;
         }
@@ -241,44 +240,6 @@ impl Said {
         }
         self.allows = !self.forbids && !self.policies.is_empty();
         Ok(())
-    }
-}
-
-/// Policies by what they can concern, so that a question is not put to the thousands that are about other resources.
-struct Concerned {
-    any: HashMap<Action, PolicySet>,
-    named: HashMap<(Action, EntityUid), PolicySet>,
-}
-
-impl Concerned {
-    fn of(policies: &PolicySet) -> Result<Self, String> {
-        let mut concerned = Self { any: HashMap::new(), named: HashMap::new() };
-        for asked in Action::ALL {
-            let uid = action(asked)?;
-            for policy in policies.policies().filter(|policy| can_concern(policy, &uid)) {
-                let set = match policy.resource_constraint() {
-                    ResourceConstraint::Eq(resource) => concerned.named.entry((asked, resource)).or_default(),
-                    ResourceConstraint::Any
-                    | ResourceConstraint::In(_)
-                    | ResourceConstraint::Is(_)
-                    | ResourceConstraint::IsIn(..) => concerned.any.entry(asked).or_default(),
-                };
-                set.add(policy.clone()).map_err(|error| error.to_string())?;
-            }
-        }
-        Ok(concerned)
-    }
-
-    fn with(&self, action: Action, resource: &EntityUid) -> impl Iterator<Item = &PolicySet> {
-        self.any.get(&action).into_iter().chain(self.named.get(&(action, resource.clone())))
-    }
-}
-
-/// Whether a policy's scope leaves room for an action. A group of actions may hold any.
-fn can_concern(policy: &CedarPolicy, action: &EntityUid) -> bool {
-    match policy.action_constraint() {
-        ActionConstraint::Any | ActionConstraint::In(_) => true,
-        ActionConstraint::Eq(only) => only == *action,
     }
 }
 

@@ -186,13 +186,18 @@ impl Target {
         Ok(EntityUid::from_type_name_and_id(kind!("Resource")?, EntityId::new(name.as_str())))
     }
 
+    /// The names of its texts.
+    pub(super) const ATTRIBUTES: [&str; 3] = ["kind", "sensitivity", "environment"];
+
+    pub(super) fn attributes(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let values = [self.kind.name(), self.sensitivity.name(), &self.environment];
+        Self::ATTRIBUTES.into_iter().zip(values)
+    }
+
     fn entity(&self) -> Result<Entity, String> {
-        let attributes = HashMap::from([
-            ("kind".to_owned(), text(self.kind.name())),
-            ("sensitivity".to_owned(), text(self.sensitivity.name())),
-            ("environment".to_owned(), text(&self.environment)),
-            ("tags".to_owned(), texts(&self.tags)),
-        ]);
+        let mut attributes: HashMap<_, _> =
+            self.attributes().map(|(name, value)| (name.to_owned(), text(value))).collect();
+        attributes.insert("tags".to_owned(), texts(&self.tags));
         Entity::new(Self::uid(&self.name)?, attributes, HashSet::new()).map_err(|error| error.to_string())
     }
 }

@@ -87,7 +87,7 @@ async fn numbers(State(authority): State<Arc<Authority>>) -> Response {
     let log_size = timeout(PATIENCE, authority.store.log_size()).await.ok().and_then(Result::ok);
     let sessions = timeout(PATIENCE, open_sessions(&authority)).await.ok().and_then(Result::ok);
     authority.metrics.nodes_differ(authority.nodes.differing().len());
-    ([(header::CONTENT_TYPE, OPEN_METRICS)], authority.metrics.text(log_size, sessions)).into_response()
+    ([(header::CONTENT_TYPE, OPEN_METRICS)], authority.metrics.text(log_size, sessions.as_ref())).into_response()
 }
 
 async fn open_sessions(authority: &Authority) -> Result<OpenSessions, Refusal> {

@@ -173,8 +173,8 @@ impl Metrics {
     }
 
     /// As text; `log_size` and sessions where the store could say them.
-    pub(super) fn text(&self, log_size: Option<u64>, sessions: Option<OpenSessions>) -> String {
-        if let Some(OpenSessions { step_ups, sign_ins }) = sessions {
+    pub(super) fn text(&self, log_size: Option<u64>, sessions: Option<&OpenSessions>) -> String {
+        if let Some(&OpenSessions { step_ups, sign_ins }) = sessions {
             self.sessions.get_or_create(&What { what: "step_up" }).set(step_ups);
             let sign_ins = i64::try_from(sign_ins).unwrap_or(i64::MAX);
             self.sessions.get_or_create(&What { what: "sign_in" }).set(sign_ins);
