@@ -89,15 +89,7 @@ fn policy(directory: &Path) -> (Duration, Duration) {
     let (name, low) = rules.config.resources.first_key_value().unwrap();
     let sensitive = Resource { sensitivity: elevate::authority::config::Sensitivity::Sensitive, ..low.clone() };
     let subject = Subject::account(1000);
-    let observed = Observed {
-        uid: subject.uid(),
-        hour: 12,
-        enrolled_keys: 1,
-        can_verify: false,
-        signals: Vec::new(),
-        sign_in_age: None,
-        workload: None,
-    };
+    let observed = Observed { uid: subject.uid(), can_verify: false, ..Observed::plain() };
     let context = Context { observed, claimed: Claimed::default(), has_reason: true, operation: None };
     let scope = low.scope();
     let decide = |resource: &Resource| {

@@ -85,7 +85,7 @@ pub async fn elevate(
 
     // context
     let keys = authority.store.security_keys(subject.sub()).await?;
-    let context = wanted.context(authority, subject, &keys, now).await?;
+    let context = wanted.context(authority, &rules, subject, &keys, now).await?;
 
     // policy
     let question = wanted.question(authority, &rules, subject, &context);
@@ -202,13 +202,15 @@ impl Wanted {
     async fn context(
         &self,
         authority: &Authority,
+        rules: &Rules,
         subject: &Subject,
         keys: &[SecurityKeyRow],
         now: Timestamp,
     ) -> Result<Context, Refusal> {
+        let claimed = self.asked.detail.claimed.clone();
         Ok(Context {
-            observed: Observed::look(&authority.store, subject, &self.asked.resource, keys, now).await?,
-            claimed: self.asked.detail.claimed.clone(),
+            observed: Observed::look(authority, rules, subject, &self.asked.resource, &claimed, keys, now).await?,
+            claimed,
             has_reason: self.asked.detail.reason.is_some(),
             operation: self.asked.detail.operation.as_ref().map(|operation| operation.name),
         })
@@ -381,7 +383,8 @@ async fn denied(
     entry.policies = no.policies;
     entry.signals = context.signal_names();
     entry.cause = Some(no.cause.clone());
-    match authority.audit.record(entry, Vec::new()).await {
+    let remembered = context.refused(wanted.asked.subject.as_str());
+    match authority.audit.record(entry, remembered.into_iter().collect()).await {
         Ok(_) => Refusal::Denied { elevation: elevation.clone(), cause: no.cause },
         Err(error) => error.into(),
     }
@@ -398,6 +401,7 @@ async fn record_grant(
 ) -> Result<Recorded, Refusal> {
     let mut changes = step_up.changes().to_vec();
     changes.push(Change::AddGrant(grant.clone()));
+    changes.extend(context.granted(&grant.sub, step_up.assurance() > Assurance::Session));
     let mut private = wanted.private(context);
     if let Some(signed_in) = subject.sign_in() {
         changes.push(Change::AddGrantOfSignIn { sign_in: signed_in.id.clone(), grant: grant.id.clone() });
@@ -436,9 +440,10 @@ pub async fn foresee(
     rules: &Rules,
 ) -> Result<Foreseen, Refusal> {
     let keys = authority.store.security_keys(subject.sub()).await?;
+    let (claimed, now) = (Claimed::default(), authority.clock.now());
     let context = Context {
-        observed: Observed::look(&authority.store, subject, name, &keys, authority.clock.now()).await?,
-        claimed: Claimed::default(),
+        observed: Observed::look(authority, rules, subject, name, &claimed, &keys, now).await?,
+        claimed,
         has_reason: false,
         operation: None,
     };

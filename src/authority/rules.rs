@@ -3,6 +3,7 @@
 
 use super::attestation::TrustAnchors;
 use super::config::Config;
+use super::context::sources::Sources;
 use super::policy::Policy;
 use crate::files::{FileFault, FileStamp, check_trusted, file_stamp, read_trusted};
 use crate::protocol::encoding::{base64url, sha256};
@@ -72,6 +73,8 @@ pub struct Rules {
     pub policy: Policy,
     /// Who vouches for keys.
     pub anchors: TrustAnchors,
+    /// What `[risk]` names.
+    pub sources: Sources,
     /// base64url SHA-256 over all files.
     pub digest: String,
 }
@@ -102,12 +105,16 @@ impl Rules {
         let attestation = config.attestation.files().map(|file| read_named(&directory.join(file)));
         let attestation = attestation.collect::<Result<Vec<_>, _>>()?;
         let anchors = TrustAnchors::parse(&config.attestation, &attestation)?;
+        let sources = Sources::load(directory, &config.risk);
         let mut digested = vec![config_text.as_bytes(), b"\0", policy_text.as_bytes(), b"\0", schema_text.as_bytes()];
         for text in attestation.iter().map(|(_, text)| text).chain(&named) {
             digested.extend([b"\0".as_slice(), text.as_bytes()]);
         }
+        if config.risk.on_call_file.is_some() {
+            digested.extend([b"\0".as_slice(), sources.schedule().as_bytes()]);
+        }
         let digest = base64url(sha256(&digested));
-        Ok(Self { config, policy, anchors, digest })
+        Ok(Self { config, policy, anchors, sources, digest })
     }
 }
 
@@ -159,6 +166,7 @@ impl Stamp {
         let named = read_trusted(&directory.join(CONFIG), FILE_MAX).ok().flatten();
         let named = named.and_then(|text| toml::from_str::<Config>(&text).ok());
         if let Some(config) = named {
+            stamps.add(config.risk.files().map(|file| directory.join(file)));
             stamps.add(config.attestation.files().map(|file| directory.join(file)));
             stamps
                 .add(config.trusted_issuers.iter().filter_map(|it| it.jwks_file.as_ref()).map(|it| directory.join(it)));
