@@ -21,6 +21,8 @@ pub struct Facts {
     pub oldest_key: Option<u64>,
     /// How long ago the person showed the provider who they are, in seconds; `None` on a socket.
     pub sign_in_age: Option<u64>,
+    /// Whether they signed in with a key of theirs, on this device.
+    pub signed_in_by_key: bool,
     /// The device's proof key; `None` on a socket.
     pub device: Option<Name>,
     /// What the device says that it is called; `None` where it says nothing, or on a socket.
@@ -61,6 +63,7 @@ impl Facts {
             youngest_key: Some(365 * 86_400),
             oldest_key: Some(365 * 86_400),
             sign_in_age: None,
+            signed_in_by_key: false,
             device: None,
             host: None,
             origin: None,
