@@ -11,15 +11,13 @@ pub mod sources;
 use super::Authority;
 use super::caller::Subject;
 use super::error::Refusal;
-use super::policy::Question;
 use super::rules::Rules;
 use super::sign_in::How;
 use super::store::{Change, SecurityKeyRow};
 use super::workloads::Workload;
 use crate::clock::seconds_between;
-use crate::protocol::assurance::Assurance;
 use crate::protocol::messages::{Claimed, OperationName, SignalSeen};
-use crate::protocol::names::{ResourceName, Ttl};
+use crate::protocol::names::{ResourceName, Scope, Ttl};
 use facts::{Facts, Origin};
 use history::{Happened, Name};
 use jiff::Timestamp;
@@ -236,28 +234,22 @@ impl Context {
         Some(Change::Remember { sub: sub.to_owned(), happened: happened(facts) })
     }
 
-    /// The Cedar context of the schema, for one rung.
-    pub(super) fn to_cedar(
-        &self,
-        question: &Question<'_>,
-        assurance: Assurance,
-        with_sign_in: bool,
-    ) -> Value {
+    /// The records of the schema, but for the rung.
+    #[must_use]
+    pub fn record(&self, subject: &Subject, ttl: Option<Ttl>, scope: &Scope) -> Value {
         let mut observed = json!({
             "hour": self.observed.hour,
             "enrolled_keys": self.observed.enrolled_keys,
             "can_verify": self.observed.can_verify,
             "signals": self.signal_names(),
+            "on_call": self.observed.on_call,
         });
+        self.observed.add_facts(&mut observed);
         // What there is not is left out: a policy that needs it then denies.
         if let Some(uid) = self.observed.uid {
             observed["uid"] = json!(uid);
         }
-        if with_sign_in {
-            observed["on_call"] = json!(self.observed.on_call);
-            self.observed.add_facts(&mut observed);
-        }
-        if let (true, Some(signed_in)) = (with_sign_in, question.subject.sign_in()) {
+        if let Some(signed_in) = subject.sign_in() {
             let person = &signed_in.person;
             observed["sign_in"] = json!({
                 "age": self.observed.sign_in_age.unwrap_or_default(),
@@ -275,16 +267,11 @@ impl Context {
                 "command": self.claimed.command.as_deref().unwrap_or_default(),
             },
             "asked": {
-                "ttl": question.ttl.map_or(0, Ttl::seconds),
-                "scope": question.scope.tokens().collect::<Vec<_>>(),
+                "ttl": ttl.map_or(0, Ttl::seconds),
+                "scope": scope.tokens().collect::<Vec<_>>(),
                 "has_reason": self.has_reason,
                 "operation": self.operation.map_or("", OperationName::name),
                 "only_reads": self.operation.is_some_and(OperationName::only_reads),
-            },
-            "assurance": {
-                "touch": assurance >= Assurance::Touch,
-                "verified": assurance >= Assurance::Verified,
-                "verified_hardware": assurance >= Assurance::VerifiedHardware,
             },
         })
     }
