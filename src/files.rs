@@ -51,6 +51,15 @@ pub fn read_trusted(path: &Path, max: u64) -> Result<Option<String>, FileFault> 
     read(path, max, trusted)
 }
 
+/// The same, of any bytes.
+///
+/// # Errors
+/// [`FileFault`].
+#[cfg(feature = "authority")]
+pub fn read_trusted_bytes(path: &Path, max: u64) -> Result<Option<Vec<u8>>, FileFault> {
+    read_bytes(path, max, trusted)
+}
+
 /// The same for a secret, which nobody else can read either.
 ///
 /// # Errors
@@ -71,6 +80,15 @@ fn read(
     max: u64,
     acceptable: impl Fn(&OwnedFd, &Path) -> Result<(), FileFault>,
 ) -> Result<Option<String>, FileFault> {
+    let text = read_bytes(path, max, acceptable)?.map(String::from_utf8).transpose();
+    text.map_err(|_| fault(path, "it is no UTF-8"))
+}
+
+fn read_bytes(
+    path: &Path,
+    max: u64,
+    acceptable: impl Fn(&OwnedFd, &Path) -> Result<(), FileFault>,
+) -> Result<Option<Vec<u8>>, FileFault> {
     let opened = match rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty()) {
         Ok(opened) => opened,
         Err(Errno::NOENT) => return Ok(None),
@@ -78,13 +96,13 @@ fn read(
     };
     acceptable(&opened, path)?;
     regular(&opened, path)?;
-    let mut text = String::new();
-    let read = std::fs::File::from(opened).take(max + 1).read_to_string(&mut text);
+    let mut bytes = Vec::new();
+    let read = std::fs::File::from(opened).take(max + 1).read_to_end(&mut bytes);
     read.map_err(|error| fault(path, error))?;
-    if text.len() as u64 > max {
+    if bytes.len() as u64 > max {
         return Err(fault(path, format_args!("it is bigger than {max} bytes")));
     }
-    Ok(Some(text))
+    Ok(Some(bytes))
 }
 
 /// Whether only this account or root can change what stands at `path`.

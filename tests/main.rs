@@ -33,6 +33,8 @@ mod policy;
 mod postgres;
 /// Authorities that are not the embedded one: over TLS, through proxies, on others' sockets.
 mod reaching;
+/// What is remembered of people, and where they come from.
+mod risk;
 /// Secrets under security keys, and the `age` program.
 mod sealing;
 /// The authority as a service: over TLS, under load, under attack, and as the system's own.

@@ -262,6 +262,14 @@ once_more! {
         a_log_rolled_back_whole_is_found_by_whoever_saw_it
         a_receipt_convinces_of_its_own_entry_only
     }
+    risk {
+        a_second_device_takes_one_touch_and_the_prompt_says_why
+        another_network_takes_a_touch_and_is_known_then
+        a_burst_takes_a_touch_until_it_is_over
+        what_happens_at_once_is_counted_whole
+        without_history_nobody_gets_in
+        what_is_not_recorded_is_not_remembered
+    }
     elevation {
         low_risk_is_granted_in_one_exchange
         a_sensitive_resource_takes_a_touch

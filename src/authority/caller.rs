@@ -69,14 +69,14 @@ impl Caller {
         let (kind, token) = (&request.subject_token_type, request.subject_token.expose());
         let account = self.account(authority.served)?;
         if kind == JWT_TYPE {
-            return workloads::asking(authority, rules, self, request).await;
+            return Ok(workloads::asking(authority, rules, self, request).await?.coming(self, None));
         }
         if let Some(subject) = account {
             subject.must_be(kind, token)?;
             return Ok(subject);
         }
         match kind.as_str() {
-            ACCESS_TOKEN_TYPE => sessions::holder(authority, rules, token, jkt).await,
+            ACCESS_TOKEN_TYPE => Ok(sessions::holder(authority, rules, token, jkt).await?.coming(self, Some(jkt))),
             PEER_TOKEN_TYPE => Err(Refusal::NotSignedIn),
             _ => Err(Refusal::Malformed(format!("over the network, subject_token_type is {ACCESS_TOKEN_TYPE}"))),
         }
@@ -101,7 +101,7 @@ impl Caller {
         if subject.sign_in().is_some_and(|signed_in| signed_in.person.how == How::Invitation) {
             return Err(Refusal::SignInOver(Over::OnlyToEnrol));
         }
-        Ok(subject)
+        Ok(subject.coming(self, Some(&jkt)))
     }
 
     /// Who only looks: the workload that the identity token names, where there is one, else as for [`Caller::of_request`].
@@ -120,7 +120,9 @@ impl Caller {
             return self.of_request(authority, rules, proven).await;
         };
         self.account(authority.served)?;
-        workloads::identify(authority, &*rules.await?, token).await.map_err(|rejected| rejected.refusal)
+        let subject =
+            workloads::identify(authority, &*rules.await?, token).await.map_err(|rejected| rejected.refusal)?;
+        Ok(subject.coming(self, None))
     }
 
     /// Refuses a token that speaks for somebody other than whom the transport vouches for. Over the network the token
@@ -152,19 +154,27 @@ pub struct Subject {
     uid: Option<u32>,
     signed_in: Option<Arc<SignedIn>>,
     workload: Option<Arc<Workload>>,
+    coming: Coming,
+}
+
+/// How somebody comes this time. It says nothing of who they are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Coming {
+    from: Option<IpAddr>,
+    on: Option<String>,
 }
 
 impl Subject {
     /// An account of this host.
     #[must_use]
     pub fn account(uid: u32) -> Self {
-        Self { sub: format!("uid:{uid}"), uid: Some(uid), signed_in: None, workload: None }
+        Self { sub: format!("uid:{uid}"), uid: Some(uid), signed_in: None, workload: None, coming: Coming::default() }
     }
 
     /// `sub` as `issuer` calls it: written `ISSUER#SUB`, so that two issuers never mean the same subject.
     #[must_use]
     pub fn of_issuer(issuer: &str, sub: &str) -> Self {
-        Self { sub: format!("{issuer}#{sub}"), uid: None, signed_in: None, workload: None }
+        Self { sub: format!("{issuer}#{sub}"), uid: None, signed_in: None, workload: None, coming: Coming::default() }
     }
 
     /// The same, a workload that its issuer's token says this of.
@@ -182,13 +192,35 @@ impl Subject {
     /// A person who signed in on a device: `sub` is `ISSUER#SUB` of the provider.
     #[must_use]
     pub fn signed_in(sub: String, signed_in: SignedIn) -> Self {
-        Self { sub, uid: None, signed_in: Some(Arc::new(signed_in)), workload: None }
+        Self { sub, uid: None, signed_in: Some(Arc::new(signed_in)), workload: None, coming: Coming::default() }
     }
 
     /// How they signed in, and what the provider says of them.
     #[must_use]
     pub fn sign_in(&self) -> Option<&SignedIn> {
         self.signed_in.as_deref()
+    }
+
+    /// The same, as they come this time: over the network, on the device whose proof key has the thumbprint `jkt`.
+    #[must_use]
+    fn coming(self, caller: Caller, jkt: Option<&str>) -> Self {
+        let from = match caller {
+            Caller::Peer(_) => None,
+            Caller::Remote(address) => Some(address),
+        };
+        Self { coming: Coming { from, on: jkt.map(str::to_owned) }, ..self }
+    }
+
+    /// The address they come from; `None` on a socket.
+    #[must_use]
+    pub const fn origin(&self) -> Option<IpAddr> {
+        self.coming.from
+    }
+
+    /// The thumbprint of the proof key of the device that they signed in on; `None` where they did not.
+    #[must_use]
+    pub fn device(&self) -> Option<&str> {
+        self.coming.on.as_deref()
     }
 
     /// Whether an entry of `admins` or of a role means them: a subject, or one of the provider's groups as `group:NAME`.

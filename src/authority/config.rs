@@ -2,6 +2,7 @@
 
 use super::attestation::AttestationConfig;
 use super::caller::Subject;
+use super::context::sources::RiskConfig;
 use super::rules::RulesError;
 use super::server::listen::Listen;
 use super::sign_in::config::SignInConfig;
@@ -67,6 +68,9 @@ pub struct Config {
     /// Roles for policies: who has each, written as for `admins`.
     #[serde(default)]
     pub roles: BTreeMap<String, BTreeSet<String>>,
+    /// What is looked at beside the request itself.
+    #[serde(default)]
+    pub risk: RiskConfig,
     /// The catalogue.
     #[serde(default, rename = "resource")]
     pub resources: BTreeMap<ResourceName, Resource>,

@@ -231,9 +231,10 @@ impl Wanted {
         now: Timestamp,
     ) -> Result<Considered, Refusal> {
         let detail = &self.asked.detail;
+        let (name, claimed) = (&self.asked.resource, detail.claimed.clone());
         let context = Context {
-            observed: Observed::look(&authority.store, subject, &self.asked.resource, keys, now).await?,
-            claimed: detail.claimed.clone(),
+            observed: Observed::look(authority, rules, subject, name, &claimed, keys, now).await?,
+            claimed,
             has_reason: detail.reason.is_some(),
             operation: detail.operation.as_ref().map(|operation| operation.name),
         };
@@ -397,7 +398,8 @@ async fn denied(
     entry.policies = no.policies;
     entry.signals = considered.context.signal_names();
     entry.cause = Some(no.cause.clone());
-    match authority.audit.record(entry, Vec::new()).await {
+    let remembered = considered.context.refused(wanted.asked.subject.as_str());
+    match authority.audit.record(entry, remembered.into_iter().collect()).await {
         Ok(_) => Refusal::Denied { elevation: elevation.clone(), cause: no.cause },
         Err(error) => error.into(),
     }
@@ -414,6 +416,7 @@ async fn record_grant(
 ) -> Result<Recorded, Refusal> {
     let mut changes = step_up.changes().to_vec();
     changes.push(Change::AddGrant(grant.clone()));
+    changes.extend(considered.context.granted(&grant.sub, step_up.assurance() > Assurance::Session));
     let mut private = wanted.private(considered);
     if let Some(signed_in) = subject.sign_in() {
         changes.push(Change::AddGrantOfSignIn { sign_in: signed_in.id.clone(), grant: grant.id.clone() });
@@ -452,9 +455,10 @@ pub async fn foresee(
     rules: &Rules,
 ) -> Result<Foreseen, Refusal> {
     let keys = authority.store.security_keys(subject.sub()).await?;
+    let (claimed, now) = (Claimed::default(), authority.clock.now());
     let context = Context {
-        observed: Observed::look(&authority.store, subject, name, &keys, authority.clock.now()).await?,
-        claimed: Claimed::default(),
+        observed: Observed::look(authority, rules, subject, name, &claimed, &keys, now).await?,
+        claimed,
         has_reason: false,
         operation: None,
     };

@@ -15,7 +15,7 @@ pub fn explanation(name: &ResourceName, foreseen: &Foreseen, refused: Option<Rul
         decision: DecisionName::Deny,
         assurance: None,
         max_ttl_s: 0,
-        signals: foreseen.context.observed.signals.iter().map(|signal| signal.seen()).collect(),
+        signals: foreseen.context.observed.seen(),
         policies: Vec::new(),
         reasons: Vec::new(),
         ways_out: Vec::new(),

@@ -225,6 +225,10 @@ fn expression(value: &Value) -> Result<RestrictedExpression, String> {
         Value::Array(values) => {
             RestrictedExpression::new_set(values.iter().map(expression).collect::<Result<Vec<_>, _>>()?)
         }
+        // An address, as Cedar's JSON writes it.
+        Value::Object(fields) if fields.contains_key("__extn") => {
+            RestrictedExpression::new_ip(value["__extn"]["arg"].as_str().unwrap_or_default())
+        }
         Value::Object(fields) => {
             let fields = fields.iter().map(|(name, value)| Ok((name.clone(), expression(value)?)));
             let fields = fields.collect::<Result<Vec<_>, String>>()?;

@@ -4,6 +4,7 @@
 use super::attestation::TrustAnchors;
 use super::cases::Asked;
 use super::config::Config;
+use super::context::sources::Sources;
 use super::policy::Policy;
 use crate::files::{FileFault, FileStamp, check_trusted, file_stamp, read_trusted};
 use crate::protocol::assurance::Assurance;
@@ -75,6 +76,8 @@ pub struct Rules {
     pub policy: Policy,
     /// Who vouches for keys.
     pub anchors: TrustAnchors,
+    /// What `[risk]` names.
+    pub sources: Sources,
     /// base64url SHA-256 over all files.
     pub digest: String,
 }
@@ -105,12 +108,16 @@ impl Rules {
         let attestation = config.attestation.files().map(|file| read_named(&directory.join(file)));
         let attestation = attestation.collect::<Result<Vec<_>, _>>()?;
         let anchors = TrustAnchors::parse(&config.attestation, &attestation)?;
+        let sources = Sources::load(directory, &config.risk);
         let mut digested = vec![config_text.as_bytes(), b"\0", policy_text.as_bytes(), b"\0", schema_text.as_bytes()];
         for text in attestation.iter().map(|(_, text)| text).chain(&named) {
             digested.extend([b"\0".as_slice(), text.as_bytes()]);
         }
+        if config.risk.on_call_file.is_some() {
+            digested.extend([b"\0".as_slice(), sources.schedule().as_bytes()]);
+        }
         let digest = base64url(sha256(&digested));
-        Ok(Self { config, policy, anchors, digest })
+        Ok(Self { config, policy, anchors, sources, digest })
     }
 
     /// Resources that a workload gets without a touch, whoever its issuer is: each issuer that is trusted later gets them
@@ -172,6 +179,7 @@ impl Stamp {
         let named = read_trusted(&directory.join(CONFIG), FILE_MAX).ok().flatten();
         let named = named.and_then(|text| toml::from_str::<Config>(&text).ok());
         if let Some(config) = named {
+            stamps.add(config.risk.files().map(|file| directory.join(file)));
             stamps.add(config.attestation.files().map(|file| directory.join(file)));
             stamps
                 .add(config.trusted_issuers.iter().filter_map(|it| it.jwks_file.as_ref()).map(|it| directory.join(it)));

@@ -205,7 +205,8 @@ async fn ask(
             Refusal::NoKeyUnseals { .. } => "no security key unseals the secret".to_owned(),
             _ => "no security key can give the proof".to_owned(),
         });
-        authority.audit.record(entry, Vec::new()).await?;
+        let remembered = considered.context.refused(&wanted.asked.subject);
+        authority.audit.record(entry, remembered.into_iter().collect()).await?;
         return Err(refusal);
     }
     let auth_session = base64url(random::<32>());
@@ -248,7 +249,7 @@ async fn ask(
 
 /// Why a touch is asked this time: the policies' sentences, then the signals'.
 fn why(permitted: &Permitted, context: &Context) -> String {
-    let signals = context.observed.signals.iter().map(|signal| signal.sentence().to_owned());
+    let signals = context.observed.seen().into_iter().map(|seen| seen.sentence);
     let sentences: Vec<String> = permitted.reasons().iter().cloned().chain(signals).collect();
     if sentences.is_empty() {
         format!("policy asks for {}", permitted.assurance().takes())
@@ -349,10 +350,11 @@ async fn failed(
     entry.resource = Some(wanted.asked.resource.to_string());
     entry.assurance = Some(permitted.assurance());
     entry.cause = Some(cause.to_owned());
-    let changes = vec![
+    let mut changes = vec![
         Change::SpendSession { hash: hash.to_owned(), at: now },
         Change::AddFailure { sub: wanted.asked.subject.clone(), at: now },
     ];
+    changes.extend(considered.context.refused(&wanted.asked.subject));
     match authority.audit.record(entry, changes).await {
         Ok(_) => Refusal::StepUpFailed { elevation: permitted.elevation().clone(), cause: cause.to_owned() },
         // Somebody answered the same step-up first.

@@ -5,6 +5,7 @@ use super::{authority, client, pages, root, verbs};
 use crate::cli::harness::{AUTHORITY_BIN, finish, piped, spawn};
 use clap::{Command, Parser as _};
 use elevate::authority::config::Config as AuthorityConfig;
+use elevate::authority::context::Signal;
 use elevate::authority::rules::DEFAULT_SCHEMA;
 use elevate::client::cli::Arguments;
 use elevate::client::config::Config;
@@ -236,7 +237,7 @@ fn every_key_of_elevate_toml_is_described_and_the_example_is_accepted() {
 #[test]
 fn every_key_of_authority_toml_is_described_and_the_example_is_accepted() {
     describes("authority.toml.5", &keys_in(&authority_toml("zzz = 1\n").unwrap_err()));
-    for table in ["[attestation]", "[resource.x]", "[[trusted_issuer]]", "[sign_in]"] {
+    for table in ["[attestation]", "[resource.x]", "[[trusted_issuer]]", "[sign_in]", "[risk]"] {
         describes("authority.toml.5", &keys_in(&authority_toml(&format!("{table}\nzzz = 1\n")).unwrap_err()));
     }
     let page = page("authority.toml.5");
@@ -255,9 +256,7 @@ fn the_policy_page_names_all_that_policies_see_and_its_example_is_accepted() {
         attributes.map(|(name, _)| name.trim().trim_end_matches('?')).filter(|name| !name.contains(' ')).collect();
     assert!(attributes.contains(&"enrolled_keys") && attributes.len() > 20, "{attributes:?}");
     let rungs = Assurance::LADDER.iter().map(|rung| rung.name());
-    let context = include_str!("../../src/authority/context.rs");
-    let signals = context.lines().filter_map(|line| line.trim().strip_prefix("Self::")?.split_once(" => \""));
-    let signals = signals.map(|(_, name)| name.trim_end_matches("\",")).filter(|name| !name.contains(' '));
+    let signals = Signal::ALL.into_iter().map(Signal::name);
     let actions = ["elevate", "administer", "manage_own_keys"];
     for word in attributes.iter().copied().chain(rungs).chain(signals).chain(actions) {
         let is = |it: &str| it.trim_matches(|c: char| !c.is_ascii_alphanumeric() && c != '_') == word;

@@ -1,7 +1,7 @@
 //! Policies as tables. `default.txt` is the one to read: every question that matters, and what the default answers.
 
 use elevate::authority::caller::Subject;
-use elevate::authority::cases::{Asked, Table};
+use elevate::authority::cases::{Asked, Case, Table};
 use elevate::authority::config::{Config, Resource, Sensitivity};
 use elevate::authority::context::Signal;
 use elevate::authority::policy::{NotPermitted, Permitted, Policy};
@@ -61,6 +61,10 @@ fn the_default_policy_answers_as_its_table_says() {
     let asked: std::collections::BTreeSet<_> =
         table.cases().iter().filter_map(|case| case.question().operation).collect();
     assert_eq!(asked.len(), OPERATIONS.len(), "an operation is not in the table: {asked:?}");
+    for signal in Signal::ALL {
+        let alone = |case: &Case| case.question().context.observed.signals == [signal];
+        assert!(table.cases().iter().any(alone), "{} is not in the table", signal.name());
+    }
 }
 
 /// What stands in a table is what is asked, and what is not answered so is shown.
@@ -245,7 +249,7 @@ prop_compose! {
 }
 
 fn signals() -> impl Strategy<Value = Vec<Signal>> {
-    proptest::sample::subsequence(vec![Signal::FirstUseOfResource, Signal::RecentFailures], 0..=2)
+    proptest::sample::subsequence(Signal::ALL.to_vec(), 0..=Signal::ALL.len())
 }
 
 proptest! {

@@ -253,7 +253,7 @@ impl Network {
     }
 }
 
-async fn get_as(wire: &Wire, device: &Device, path: &str) -> Reply {
+pub async fn get_as(wire: &Wire, device: &Device, path: &str) -> Reply {
     let endpoint = path.split('?').next().unwrap();
     let token = device.token.expose();
     let once = async || {

@@ -67,15 +67,7 @@ impl Asked {
     /// Somebody with a key that checks a PIN asks for a resource of low sensitivity at noon.
     #[must_use]
     pub fn plain(resource: ResourceName) -> Self {
-        let observed = Observed {
-            uid: Some(1000),
-            hour: 12,
-            enrolled_keys: 1,
-            can_verify: true,
-            signals: Vec::new(),
-            sign_in_age: None,
-            workload: None,
-        };
+        let observed = Observed { uid: Some(1000), ..Observed::plain() };
         Self {
             subject: Subject::account(1000),
             admin: false,
@@ -130,7 +122,7 @@ impl Asked {
             Some("none") => (observed.enrolled_keys, observed.can_verify) = (0, false),
             Some(other) => return Err(format!("'{}' is none of the keys none, touch, pin", escaped(other))),
         }
-        observed.signals = list(said("signals")).iter().map(|name| signal(name)).collect::<Result<_, _>>()?;
+        observed.signals = list(said("signals")).iter().map(|name| Signal::named(name)).collect::<Result<_, _>>()?;
         observed.hour = match said("hour").map(str::parse) {
             None => observed.hour,
             Some(Ok(hour @ 0..=23)) => hour,
@@ -264,13 +256,6 @@ fn read<T: FromStr<Err: fmt::Display>>(text: Option<&str>, absent: T) -> Result<
 
 fn message(error: impl fmt::Display) -> String {
     error.to_string()
-}
-
-fn signal(name: &str) -> Result<Signal, String> {
-    let all = Signal::ALL.iter();
-    let names = || all.clone().map(|signal| signal.name()).collect::<Vec<_>>().join(", ");
-    let found = all.clone().find(|signal| signal.name() == name);
-    found.copied().ok_or_else(|| format!("no signal is called '{}'; there are {}", escaped(name), names()))
 }
 
 fn sensitivity(name: &str) -> Result<Sensitivity, String> {

@@ -105,16 +105,6 @@ impl Store {
         let rows = self.read(query.bind(now.as_second()).fetch_all(&self.pool)).await?;
         rows.into_iter().map(row).collect()
     }
-
-    /// Whether this user ever had a grant for the resource.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn used_before(&self, sub: &str, resource: &str) -> Result<bool, StoreError> {
-        let query = sqlx::query_scalar("SELECT id FROM elevation_grant WHERE sub = $1 AND resource = $2 LIMIT 1");
-        let one: Option<String> = self.read(query.bind(sub).bind(resource).fetch_optional(&self.pool)).await?;
-        Ok(one.is_some())
-    }
 }
 
 pub(super) async fn add(connection: &mut AnyConnection, row: &GrantRow) -> Result<(), StoreError> {

@@ -4,6 +4,7 @@
 
 mod fault;
 mod grants;
+mod history;
 mod invitations;
 mod log;
 mod nodes;
@@ -20,6 +21,7 @@ mod users;
 
 pub use fault::StoreError;
 pub use grants::GrantRow;
+pub use history::Past;
 pub use invitations::InvitationRow;
 pub use log::{EntryRow, LogRows, Newest};
 pub use nodes::NodeRow;
@@ -32,6 +34,7 @@ pub use sessions::{SessionRow, TOO_MANY};
 pub use sign_ins::{SignInRow, StepRow};
 pub use users::UserRow;
 
+use super::context::history::Happened;
 use crate::protocol::issuer::Issuer;
 use jiff::Timestamp;
 use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Transaction};
@@ -170,6 +173,11 @@ pub enum Change {
     AddFailure {
         sub: String,
         at: Timestamp,
+    },
+    /// Adds to what is remembered of a user.
+    Remember {
+        sub: String,
+        happened: Happened,
     },
     PutSecret {
         resource: String,
@@ -537,6 +545,7 @@ async fn apply(connection: &mut AnyConnection, change: &Change) -> Result<(), St
         }
         Change::EnableUser { sub } => users::set_disabled(connection, sub, None).await,
         Change::AddFailure { sub, at } => users::add_failure(connection, sub, *at).await,
+        Change::Remember { sub, happened } => history::remember(connection, sub, happened).await,
         Change::AddSecurityKey { row, among } => {
             invitations::withdraw(connection, &row.sub).await?;
             security_keys::add(connection, row, among).await

@@ -13,12 +13,13 @@ use tokio::time::timeout;
 use url::{Host, Url};
 
 /// The steps from an empty database to the newest version: the first one makes version 1, and so on.
-pub(super) const STEPS: [&str; 5] = [
+pub(super) const STEPS: [&str; 6] = [
     include_str!("postgres/1.sql"),
     include_str!("postgres/2.sql"),
     include_str!("postgres/003_direct.sql"),
     include_str!("postgres/004_admin.sql"),
     include_str!("postgres/005_nodes.sql"),
+    include_str!("postgres/006_history.sql"),
 ];
 /// Begins a transaction that writes.
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";

@@ -6,12 +6,13 @@ use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Executor as _};
 use std::path::Path;
 
 /// The steps from an empty database to the newest version: the first one makes version 1, and so on.
-pub(super) const STEPS: [&str; 5] = [
+pub(super) const STEPS: [&str; 6] = [
     include_str!("sqlite/1.sql"),
     include_str!("sqlite/2.sql"),
     include_str!("sqlite/3.sql"),
     include_str!("sqlite/004_direct.sql"),
     include_str!("sqlite/005_admin.sql"),
+    include_str!("sqlite/006_history.sql"),
 ];
 /// Begins a transaction that writes: the one lock there is.
 pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";

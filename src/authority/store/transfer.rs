@@ -31,7 +31,7 @@ impl Column {
 
 /// Every table, each after those it refers to. What only one kind of store has is not worth moving.
 #[rustfmt::skip]
-const TABLES: [(&str, &[Column]); 17] = [
+const TABLES: [(&str, &[Column]); 18] = [
     ("meta", &[Text("key"), Text("value")]),
     ("\"user\"", &[Text("sub"), Number("created_at"), Number("disabled_at")]),
     ("security_key", &[
@@ -46,6 +46,7 @@ const TABLES: [(&str, &[Column]); 17] = [
         Number("issued_at"), Number("expires_at"), Number("revoked_at"), Number("spent_at"), Text("keys"),
     ]),
     ("failure", &[Text("sub"), Number("at")]),
+    ("history", &[Text("sub"), Text("content")]),
     ("secret", &[Text("resource"), Bytes("sealed"), Number("set_at"), Text("sealed_for")]),
     ("signing_key", &[Text("kid"), Bytes("sealed"), Number("created_at"), Number("retired_at")]),
     ("resource", &[Text("name"), Text("definition"), Number("set_at")]),

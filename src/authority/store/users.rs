@@ -43,15 +43,6 @@ impl Store {
         let rows = self.read(query.fetch_all(&self.pool)).await?;
         rows.into_iter().map(row).collect()
     }
-
-    /// How often this user failed to prove anything within the last ten minutes.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn recent_failures(&self, sub: &str, now: Timestamp) -> Result<i64, StoreError> {
-        let query = sqlx::query_scalar("SELECT count(*) FROM failure WHERE sub = $1 AND at > $2");
-        self.read(query.bind(sub).bind(now.as_second() - FAILURE_MEMORY).fetch_one(&self.pool)).await
-    }
 }
 
 pub(super) async fn create(connection: &mut AnyConnection, sub: &str, at: Timestamp) -> Result<(), StoreError> {
