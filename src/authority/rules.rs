@@ -70,6 +70,8 @@ pub struct Rules {
     pub config: Config,
     /// `policy.cedar` under `schema.cedarschema`.
     pub policy: Policy,
+    /// The texts of `authority.toml`, `policy.cedar` and `schema.cedarschema`, for whoever asks what stands where.
+    pub texts: [String; 3],
     /// Who vouches for keys.
     pub anchors: TrustAnchors,
     /// base64url SHA-256 over all files.
@@ -107,7 +109,8 @@ impl Rules {
             digested.extend([b"\0".as_slice(), text.as_bytes()]);
         }
         let digest = base64url(sha256(&digested));
-        Ok(Self { config, policy, anchors, digest })
+        let texts = [config_text, policy_text, schema_text];
+        Ok(Self { config, policy, texts, anchors, digest })
     }
 }
 
