@@ -8,7 +8,9 @@ use crate::harness::{
 };
 use elevate::authority::audit::Entry;
 use elevate::authority::elevation::ElevationId;
+use elevate::authority::question::Question;
 use elevate::log::leaf::Event;
+use elevate::protocol::assurance::Assurance;
 use elevate::protocol::messages::{GrantResponse, OperationName, ResourceKind};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -401,6 +403,27 @@ pub async fn the_catalogue_shows_what_the_caller_may_ask_for() {
     let why = authority.get(&authority.at("/explain?resource=prod-db")).await.json.unwrap();
     assert_eq!((&why["decision"], &why["assurance"]), (&json!("step_up"), &json!("touch")));
     assert_eq!(why["signals"][0]["name"], "first_use_of_resource");
+}
+
+/// Each decision keeps its question, so that it can be put to another policy later.
+#[tokio::test]
+pub async fn an_entry_of_a_decision_keeps_the_question_and_it_is_answered_the_same_again() {
+    let (authority, key) = with_a_key().await;
+    for (resource, assurance) in
+        [("wiki", Some(Assurance::Session)), ("prod-db", Some(Assurance::Touch)), ("closed", None)]
+    {
+        match assurance {
+            Some(_) => drop(grant(&authority, &Ask::new(resource), &key).await),
+            None => drop(authority.ask(&Ask::new(resource), &proof_key()).await.no()),
+        }
+        let log = authority.log().await;
+        let kept = &log.last().unwrap().private.as_ref().unwrap().clear["question"];
+        let question: Question = serde_json::from_value(kept.clone()).unwrap();
+        assert_eq!(question.resource.name.as_str(), resource);
+        let rules = authority.authority.rules().await.unwrap();
+        let again = rules.policy.decide(&ElevationId::fresh(), &question);
+        assert_eq!(again.ok().map(|permitted| permitted.assurance()), assurance, "{resource}");
+    }
 }
 
 // --- receipts ----------------------------------------------------------------------------------------------------

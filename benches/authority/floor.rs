@@ -3,28 +3,24 @@
 use super::authority::{assertion, credential};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
-use elevate::authority::caller::Subject;
-use elevate::authority::config::Resource;
-use elevate::authority::context::{Context, Observed};
+use elevate::authority::cases::Asked;
+use elevate::authority::config::{Config, Sensitivity};
 use elevate::authority::elevation::ElevationId;
-use elevate::authority::policy::{Action, Question};
+use elevate::authority::policy::Policy;
 use elevate::authority::relying_party::RelyingParty;
-use elevate::authority::rules::{DEFAULT_POLICY, DEFAULT_SCHEMA, Rules};
+use elevate::authority::rules::{DEFAULT_POLICY, DEFAULT_SCHEMA};
 use elevate::clock::Clock;
 use elevate::log::checkpoint::{LogSigner, TreeHead};
 use elevate::protocol::dpop::{self, Expected, ProofKey};
 use elevate::protocol::encoding::{base64url, random};
-use elevate::protocol::messages::Claimed;
 use std::hint::black_box;
 use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use webauthn_rs_proto::UserVerificationPolicy;
 
-const RULES: &str = "[resource.low]\nkind = \"jwt\"\naudience = \"https://low.invalid\"\nsensitivity = \"low\"\n";
-
 pub fn print(home: &Path) {
-    let (decide, decide_touch) = policy(&home.join("floor"));
+    let (decide, decide_touch) = policy();
     let (assert, prove, sign) = signatures();
     let disk = disk(&home.join("floor.bytes"));
     println!("\n| floor, one processor | each |\n| --- | ---: |");
@@ -78,45 +74,16 @@ fn checkpoint() -> Duration {
     each(|| drop(black_box(signer.sign(head).unwrap())))
 }
 
-fn policy(directory: &Path) -> (Duration, Duration) {
-    std::fs::create_dir(directory).unwrap();
-    for (file, text) in
-        [("authority.toml", RULES), ("policy.cedar", DEFAULT_POLICY), ("schema.cedarschema", DEFAULT_SCHEMA)]
-    {
-        std::fs::write(directory.join(file), text).unwrap();
-    }
-    let rules = Rules::load(directory).unwrap();
-    let (name, low) = rules.config.resources.first_key_value().unwrap();
-    let sensitive = Resource { sensitivity: elevate::authority::config::Sensitivity::Sensitive, ..low.clone() };
-    let subject = Subject::account(1000);
-    let observed = Observed {
-        uid: subject.uid(),
-        hour: 12,
-        enrolled_keys: 1,
-        can_verify: false,
-        signals: Vec::new(),
-        sign_in_age: None,
-        workload: None,
-    };
-    let context = Context { observed, claimed: Claimed::default(), has_reason: true, operation: None };
-    let scope = low.scope();
-    let decide = |resource: &Resource| {
-        let question = Question {
-            action: Action::Elevate,
-            subject: &subject,
-            admin: false,
-            roles: Vec::new(),
-            name,
-            resource,
-            context: &context,
-            ttl: None,
-            default_ttl: rules.config.default_ttl,
-            scope: &scope,
-        };
+fn policy() -> (Duration, Duration) {
+    let (policy, schema) = (Path::new("policy.cedar"), Path::new("schema.cedarschema"));
+    let policy = Policy::parse(policy, DEFAULT_POLICY, schema, DEFAULT_SCHEMA).unwrap();
+    let config = Config::parse(Path::new("authority.toml"), "").unwrap();
+    let decide = |sensitivity| {
+        let question = Asked { sensitivity, ..Asked::plain("bench".parse().unwrap()) }.question(&config);
         let elevation = ElevationId::fresh();
-        each(|| drop(black_box(rules.policy.decide(&elevation, &question).unwrap())))
+        each(|| drop(black_box(policy.decide(&elevation, &question).unwrap())))
     };
-    (decide(low), decide(&sensitive))
+    (decide(Sensitivity::Low), decide(Sensitivity::Sensitive))
 }
 
 fn disk(file: &Path) -> Duration {

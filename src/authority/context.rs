@@ -2,13 +2,11 @@
 //! Claims can add risk, never remove it. Risk is a set of named signals, each with a sentence.
 
 use super::caller::Subject;
-use super::policy::Question;
 use super::sign_in::How;
 use super::store::{SecurityKeyRow, Store, StoreError};
 use super::workloads::Workload;
-use crate::protocol::assurance::Assurance;
 use crate::protocol::messages::{Claimed, OperationName, SignalSeen};
-use crate::protocol::names::{ResourceName, Ttl};
+use crate::protocol::names::{ResourceName, Scope, Ttl};
 use jiff::Timestamp;
 use serde_json::json;
 use std::sync::Arc;
@@ -131,13 +129,9 @@ impl Context {
         self.observed.signals.iter().map(|signal| signal.name().to_owned()).collect()
     }
 
-    /// The Cedar context of the schema, for one rung.
-    pub(super) fn to_cedar(
-        &self,
-        question: &Question<'_>,
-        assurance: Assurance,
-        with_sign_in: bool,
-    ) -> serde_json::Value {
+    /// The records of the schema, but for the rung.
+    #[must_use]
+    pub fn record(&self, subject: &Subject, ttl: Option<Ttl>, scope: &Scope) -> serde_json::Value {
         let mut observed = json!({
             "hour": self.observed.hour,
             "enrolled_keys": self.observed.enrolled_keys,
@@ -148,7 +142,7 @@ impl Context {
         if let Some(uid) = self.observed.uid {
             observed["uid"] = json!(uid);
         }
-        if let (true, Some(signed_in)) = (with_sign_in, question.subject.sign_in()) {
+        if let Some(signed_in) = subject.sign_in() {
             let person = &signed_in.person;
             observed["sign_in"] = json!({
                 "age": self.observed.sign_in_age.unwrap_or_default(),
@@ -166,16 +160,11 @@ impl Context {
                 "command": self.claimed.command.as_deref().unwrap_or_default(),
             },
             "asked": {
-                "ttl": question.ttl.map_or(0, Ttl::seconds),
-                "scope": question.scope.tokens().collect::<Vec<_>>(),
+                "ttl": ttl.map_or(0, Ttl::seconds),
+                "scope": scope.tokens().collect::<Vec<_>>(),
                 "has_reason": self.has_reason,
                 "operation": self.operation.map_or("", OperationName::name),
                 "only_reads": self.operation.is_some_and(OperationName::only_reads),
-            },
-            "assurance": {
-                "touch": assurance >= Assurance::Touch,
-                "verified": assurance >= Assurance::Verified,
-                "verified_hardware": assurance >= Assurance::VerifiedHardware,
             },
         })
     }

@@ -7,7 +7,8 @@ use super::config::Resource;
 use super::context::{Context, Observed};
 use super::error::Refusal;
 use super::issue::{Issuable, issue, raised_for_sealed};
-use super::policy::{Action, NotPermitted, Permitted, Question};
+use super::policy::{NotPermitted, Permitted};
+use super::question::{Action, Principal, Question, Target};
 use super::rules::Rules;
 use super::security_key::Keys;
 use super::sign_in::How;
@@ -85,28 +86,21 @@ pub async fn elevate(
 
     // context
     let keys = authority.store.security_keys(subject.sub()).await?;
-    let context = wanted.context(authority, subject, &keys, now).await?;
+    let considered = wanted.consider(authority, &rules, subject, &keys, now).await?;
 
     // policy
-    let question = wanted.question(authority, &rules, subject, &context);
-    let permitted = match rules.policy.decide(&elevation, &question) {
+    let issuable = Issuable::look(authority, wanted.asked.resource.as_str(), &wanted.resource).await;
+    let sealed_for = issuable.as_ref().ok().and_then(Issuable::sealed_for);
+    let permitted = match decide(&rules, &elevation, subject, &considered, sealed_for) {
         Ok(permitted) => permitted,
-        Err(no) => return Err(denied(authority, &elevation, &wanted, &context, no).await),
+        Err(no) => return Err(denied(authority, &elevation, &wanted, &considered, no).await),
     };
-    let permitted = match within_sign_in(&rules, &question, permitted) {
-        Ok(permitted) => permitted,
-        Err(no) => return Err(denied(authority, &elevation, &wanted, &context, no).await),
-    };
-    let issuable = Issuable::look(authority, wanted.asked.resource.as_str(), &wanted.resource).await?;
-    let permitted = match within_reach(&question, raised_for_sealed(permitted, issuable.sealed_for())) {
-        Ok(permitted) => permitted,
-        Err(no) => return Err(denied(authority, &elevation, &wanted, &context, no).await),
-    };
+    let issuable = issuable?;
 
     // step-up
     let seen = set_of_keys(keys.iter().map(|key| key.credential_id.as_str()));
     let keys = Keys::usable(keys, &rules, issuable.sealed_for());
-    let reached = step_up::reach(authority, &permitted, &wanted, &context, &keys, waiting, request, now);
+    let reached = step_up::reach(authority, &permitted, &wanted, &considered, &keys, waiting, request, now);
     let step_up = match reached.await? {
         Answered::Reached(step_up) => step_up,
         Answered::Needed(mut response) => {
@@ -117,19 +111,36 @@ pub async fn elevate(
 
     // record
     let grant = wanted.grant(&permitted, &step_up, seen, now)?;
-    let recorded = record_grant(authority, subject, &permitted, &wanted, &context, &step_up, &grant).await?;
+    let recorded = record_grant(authority, subject, &permitted, &wanted, &considered, &step_up, &grant).await?;
 
     // issue
     let response = issue(authority, &permitted, &step_up, &recorded, &grant, &issuable, request.log_size).await?;
     Ok(Answer::Grant(elevation, Box::new(response)))
 }
 
+/// Policy's answer, within what no policy can give.
+fn decide(
+    rules: &Rules,
+    elevation: &ElevationId,
+    subject: &Subject,
+    considered: &Considered,
+    sealed_for: Option<&SealedFor>,
+) -> Result<Permitted, NotPermitted> {
+    let permitted = rules.policy.decide(elevation, &considered.question)?;
+    let permitted = within_sign_in(rules, subject, &considered.context, permitted)?;
+    within_reach(&considered.question, raised_for_sealed(permitted, sealed_for))
+}
+
 /// What a sign-in can't do whatever policy says: one by invitation but for the first key, and a first key without one where
 /// the configuration wants it.
-fn within_sign_in(rules: &Rules, question: &Question<'_>, permitted: Permitted) -> Result<Permitted, NotPermitted> {
-    let Some(signed_in) = question.subject.sign_in() else { return Ok(permitted) };
-    let first_key =
-        question.context.operation == Some(OperationName::KeyEnroll) && question.context.observed.enrolled_keys == 0;
+fn within_sign_in(
+    rules: &Rules,
+    subject: &Subject,
+    context: &Context,
+    permitted: Permitted,
+) -> Result<Permitted, NotPermitted> {
+    let Some(signed_in) = subject.sign_in() else { return Ok(permitted) };
+    let first_key = context.operation == Some(OperationName::KeyEnroll) && context.observed.enrolled_keys == 0;
     let config = rules.config.sign_in.as_ref().map(|sign_in| sign_in.first_key);
     let cause = match (signed_in.person.how, first_key, config) {
         (How::Invitation, false, _) => "a sign-in by invitation is for enrolling a first key, and for nothing else",
@@ -148,8 +159,8 @@ fn within_sign_in(rules: &Rules, question: &Question<'_>, permitted: Permitted) 
 }
 
 /// A workload has no hands, and no keys: what takes a touch, or concerns keys, is out of its reach whatever policy says.
-fn within_reach(question: &Question<'_>, permitted: Permitted) -> Result<Permitted, NotPermitted> {
-    if question.subject.workload().is_none() {
+fn within_reach(question: &Question, permitted: Permitted) -> Result<Permitted, NotPermitted> {
+    if question.principal.workload.is_none() {
         return Ok(permitted);
     }
     let cause = match (permitted.assurance(), question.action) {
@@ -160,6 +171,16 @@ fn within_reach(question: &Question<'_>, permitted: Permitted) -> Result<Permitt
         }
     };
     Err(NotPermitted { cause, policies: permitted.policies().to_vec() })
+}
+
+fn principal(authority: &Authority, rules: &Rules, subject: &Subject) -> Principal {
+    Principal::of(subject, authority.is_admin(rules, subject), rules.config.roles_of(subject))
+}
+
+/// What is known of a request, and the question to policy that comes of it.
+pub struct Considered {
+    pub(super) context: Context,
+    question: Question,
 }
 
 /// What is asked, parsed and checked against the catalogue.
@@ -199,40 +220,30 @@ impl Wanted {
         Ok(Self { asked, resource, action, scope })
     }
 
-    async fn context(
+    async fn consider(
         &self,
         authority: &Authority,
+        rules: &Rules,
         subject: &Subject,
         keys: &[SecurityKeyRow],
         now: Timestamp,
-    ) -> Result<Context, Refusal> {
-        Ok(Context {
+    ) -> Result<Considered, Refusal> {
+        let detail = &self.asked.detail;
+        let context = Context {
             observed: Observed::look(&authority.store, subject, &self.asked.resource, keys, now).await?,
-            claimed: self.asked.detail.claimed.clone(),
-            has_reason: self.asked.detail.reason.is_some(),
-            operation: self.asked.detail.operation.as_ref().map(|operation| operation.name),
-        })
-    }
-
-    fn question<'a>(
-        &'a self,
-        authority: &Authority,
-        rules: &Rules,
-        subject: &'a Subject,
-        context: &'a Context,
-    ) -> Question<'a> {
-        Question {
+            claimed: detail.claimed.clone(),
+            has_reason: detail.reason.is_some(),
+            operation: detail.operation.as_ref().map(|operation| operation.name),
+        };
+        let question = Question {
             action: self.action,
-            subject,
-            admin: authority.is_admin(rules, subject),
-            roles: rules.config.roles_of(subject),
-            name: &self.asked.resource,
-            resource: &self.resource,
-            context,
-            ttl: self.asked.detail.ttl,
+            principal: principal(authority, rules, subject),
+            resource: Target::of(&self.asked.resource, &self.resource),
+            context: context.record(subject, detail.ttl, &self.scope),
+            ttl: detail.ttl,
             default_ttl: rules.config.default_ttl,
-            scope: &self.scope,
-        }
+        };
+        Ok(Considered { context, question })
     }
 
     /// The grant that the proofs allow: never more than was signed, never more than policy allows now.
@@ -264,13 +275,15 @@ impl Wanted {
     }
 
     /// The private part of every log entry about this request.
-    pub(super) fn private(&self, context: &Context) -> serde_json::Value {
+    pub(super) fn private(&self, considered: &Considered) -> serde_json::Value {
+        let context = &considered.context;
         let mut private = json!({
             "sub": self.asked.subject,
             "uid": context.observed.uid,
             "scope": self.scope,
             "detail": self.asked.detail,
             "jkt": self.asked.jkt,
+            "question": considered.question,
         });
         if let Some(workload) = &context.observed.workload {
             private["workload"] = json!(workload);
@@ -373,13 +386,13 @@ async fn denied(
     authority: &Authority,
     elevation: &ElevationId,
     wanted: &Wanted,
-    context: &Context,
+    considered: &Considered,
     no: NotPermitted,
 ) -> Refusal {
-    let mut entry = Entry::new(Event::ElevationDenied, elevation.clone(), wanted.private(context));
+    let mut entry = Entry::new(Event::ElevationDenied, elevation.clone(), wanted.private(considered));
     entry.resource = Some(wanted.asked.resource.to_string());
     entry.policies = no.policies;
-    entry.signals = context.signal_names();
+    entry.signals = considered.context.signal_names();
     entry.cause = Some(no.cause.clone());
     match authority.audit.record(entry, Vec::new()).await {
         Ok(_) => Refusal::Denied { elevation: elevation.clone(), cause: no.cause },
@@ -392,13 +405,13 @@ async fn record_grant(
     subject: &Subject,
     permitted: &Permitted,
     wanted: &Wanted,
-    context: &Context,
+    considered: &Considered,
     step_up: &StepUp,
     grant: &GrantRow,
 ) -> Result<Recorded, Refusal> {
     let mut changes = step_up.changes().to_vec();
     changes.push(Change::AddGrant(grant.clone()));
-    let mut private = wanted.private(context);
+    let mut private = wanted.private(considered);
     if let Some(signed_in) = subject.sign_in() {
         changes.push(Change::AddGrantOfSignIn { sign_in: signed_in.id.clone(), grant: grant.id.clone() });
         private["sign_in"] = json!(signed_in.id);
@@ -410,7 +423,7 @@ async fn record_grant(
     entry.resource = Some(grant.resource.clone());
     entry.assurance = Some(step_up.assurance());
     entry.policies = permitted.policies().to_vec();
-    entry.signals = context.signal_names();
+    entry.signals = considered.context.signal_names();
     Ok(authority.audit.record(entry, changes).await?)
 }
 
@@ -442,26 +455,19 @@ pub async fn foresee(
         has_reason: false,
         operation: None,
     };
-    let scope = resource.scope();
     let question = Question {
         action: Action::Elevate,
-        subject,
-        admin: authority.is_admin(rules, subject),
-        roles: rules.config.roles_of(subject),
-        name,
-        resource,
-        context: &context,
+        principal: principal(authority, rules, subject),
+        resource: Target::of(name, resource),
+        context: context.record(subject, None, &resource.scope()),
         ttl: None,
         default_ttl: rules.config.default_ttl,
-        scope: &scope,
     };
     let sealed_for = authority.store.secret(name.as_str()).await?.and_then(|row| row.sealed_for);
     let sealed_for: Option<SealedFor> = sealed_for.and_then(|text| serde_json::from_str(&text).ok());
-    let decision = rules.policy.decide(&ElevationId::fresh(), &question);
-    let decision = decision.and_then(|permitted| within_sign_in(rules, &question, permitted));
-    let decision = decision.map(|permitted| raised_for_sealed(permitted, sealed_for.as_ref()));
-    let decision = decision.and_then(|permitted| within_reach(&question, permitted));
+    let considered = Considered { context, question };
+    let decision = decide(rules, &ElevationId::fresh(), subject, &considered, sealed_for.as_ref());
     let keys = Keys::usable(keys, rules, sealed_for.as_ref());
     let way_out = decision.as_ref().ok().and_then(|permitted| keys.way_out(permitted.assurance(), name));
-    Ok(Foreseen { context, decision, way_out })
+    Ok(Foreseen { context: considered.context, decision, way_out })
 }

@@ -1,66 +1,29 @@
 //! Cedar decides. It is asked at rising assurance, lowest first, and the first rung that is permitted is taken:
 //! least friction by construction. No match, an evaluation error or a missing attribute is a denial.
 
-use super::caller::Subject;
-use super::config::Resource;
-use super::context::Context;
 use super::elevation::ElevationId;
+use super::question::{Action, Put, Question, action};
 use super::rules::{RulesError, line_of};
+use super::schema::Declared;
 use crate::protocol::assurance::Assurance;
-use crate::protocol::names::{ResourceName, Scope, Ttl};
+use crate::protocol::names::Ttl;
 use cedar_policy::{
-    Authorizer, Decision as CedarDecision, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicySet, Request,
-    Response, RestrictedExpression, Schema, ValidationMode, Validator,
+    ActionConstraint, Authorizer, Context, Decision as CedarDecision, Entities, EntityUid, Policy as CedarPolicy,
+    PolicyId, PolicySet, Request, ResourceConstraint, Response, RestrictedExpression, Schema, ValidationMode,
+    Validator,
 };
 use miette::Diagnostic;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::str::FromStr as _;
-use std::sync::LazyLock;
 
 /// A policy set that validates against its schema.
 pub struct Policy {
     policies: PolicySet,
-    schema: Schema,
-    /// Whether the schema knows of people who sign in: one that was written before there were any does not.
-    knows_sign_in: bool,
-    /// The same for workloads.
-    knows_workloads: bool,
-}
-
-/// What sort of thing is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// Access to a resource.
-    Elevate,
-    /// A change of the authority's own state.
-    Administer,
-    /// A change of one's own keys.
-    ManageOwnKeys,
-}
-
-/// One question.
-pub struct Question<'a> {
-    /// What.
-    pub action: Action,
-    /// Who.
-    pub subject: &'a Subject,
-    /// Whether they administer.
-    pub admin: bool,
-    /// The roles that the configuration gives them.
-    pub roles: Vec<String>,
-    /// The resource's name.
-    pub name: &'a ResourceName,
-    /// The resource.
-    pub resource: &'a Resource,
-    /// Everything else that is known.
-    pub context: &'a Context,
-    /// Time asked.
-    pub ttl: Option<Ttl>,
-    /// Time where neither request nor policy names one.
-    pub default_ttl: Ttl,
-    /// Scope asked, already narrowed to what the resource has.
-    pub scope: &'a Scope,
+    concerned: Concerned,
+    /// What there is beside those who ask and what they ask of: the schema's actions and their groups.
+    entities: Entities,
+    declared: Declared,
 }
 
 /// Policy's yes: at which rung, for how long, by which policies. Only [`Policy::decide`] makes one.
@@ -136,18 +99,20 @@ impl Policy {
         if let Some(error) = result.validation_errors().next() {
             return Err(fault(policy_file, policy, error, error));
         }
-        let knows_sign_in = declares(schema, "groups") && declares(schema, "roles") && declares(schema, "sign_in?");
-        let has_tags = code(schema).any(|line| line.contains("tags String"));
-        let knows_workloads = declares(schema, "workload") && declares(schema, "issuer") && has_tags;
-        let set = Self { policies, schema: schema_set, knows_sign_in, knows_workloads };
+        let at_schema = |reason| RulesError::at(schema_file, None, reason);
+        let declared = Declared::read(schema).map_err(at_schema)?;
+        declared.check().map_err(at_schema)?;
+        let entities = schema_set.action_entities().map_err(|error| at_schema(error.to_string()))?;
+        let concerned = Concerned::of(&policies).map_err(|reason| RulesError::at(policy_file, None, reason))?;
+        let set = Self { policies, concerned, entities, declared };
         set.check_annotations(policy_file, policy)?;
         Ok(set)
     }
 
     /// Whether its schema tells workloads from people.
     #[must_use]
-    pub const fn knows_workloads(&self) -> bool {
-        self.knows_workloads
+    pub fn knows_workloads(&self) -> bool {
+        ["User.workload", "User.issuer", "User.tags of any name"].iter().all(|path| self.declared.has(path))
     }
 
     /// How many policies there are.
@@ -183,153 +148,149 @@ impl Policy {
     ///
     /// # Errors
     /// [`NotPermitted`], where it is at none.
-    pub fn decide(&self, elevation: &ElevationId, question: &Question<'_>) -> Result<Permitted, NotPermitted> {
-        let entities = self.entities(question).map_err(broken)?;
+    pub fn decide(&self, elevation: &ElevationId, question: &Question) -> Result<Permitted, NotPermitted> {
+        let put = question.put(&self.entities).map_err(broken)?;
         let mut last = None;
         for assurance in Assurance::LADDER {
-            let response = self.ask(question, assurance, &entities).map_err(broken)?;
-            if let Some(error) = response.diagnostics().errors().next() {
-                return Err(broken(error.to_string()));
+            let said = self.ask(question, &put, assurance).map_err(broken)?;
+            if said.allows {
+                return Ok(self.permitted(elevation, question, assurance, &said));
             }
-            if response.decision() == CedarDecision::Allow {
-                return Ok(self.permitted(elevation, question, assurance, &response));
-            }
-            last = Some(response);
+            last = Some(said);
         }
         Err(self.not_permitted(question, last.as_ref()))
     }
 
-    fn permitted(
-        &self,
-        elevation: &ElevationId,
-        question: &Question<'_>,
-        assurance: Assurance,
-        response: &Response,
-    ) -> Permitted {
-        let bound = self.annotations(response, "max_ttl").filter_map(|ttl| ttl.parse::<Ttl>().ok()).min();
+    /// What those policies say at one rung that can concern the question: the ones of its action, and the ones of its
+    /// action that are about its resource alone. A `forbid` of either wins.
+    fn ask(&self, question: &Question, put: &Put, assurance: Assurance) -> Result<Said, String> {
+        let mut said = Said { allows: false, forbids: false, policies: Vec::new() };
+        let context = put.context.iter().cloned().chain([("assurance".to_owned(), rungs_below(assurance)?)]);
+        let context = Context::from_pairs(context).map_err(|error| error.to_string())?;
+        let request = Request::new(put.principal.clone(), put.action.clone(), put.resource.clone(), context, None);
+        let request = request.map_err(|error| error.to_string())?;
+        for policies in self.concerned.with(question.action, &put.resource) {
+            let response = Authorizer::new().is_authorized(&request, policies, &put.entities);
+            said.hear(&response)?;
+        }
+        Ok(said)
+    }
+
+    fn permitted(&self, elevation: &ElevationId, question: &Question, assurance: Assurance, said: &Said) -> Permitted {
+        let bound = self.annotations(said, "max_ttl").filter_map(|ttl| ttl.parse::<Ttl>().ok()).min();
         let asked = question.ttl.or(bound).unwrap_or(question.default_ttl).seconds();
-        let ttl = asked.min(bound.map_or(u64::MAX, Ttl::seconds)).min(question.resource.longest());
+        let ttl = asked.min(bound.map_or(u64::MAX, Ttl::seconds)).min(question.resource.longest.unwrap_or(u64::MAX));
         Permitted {
             elevation: elevation.clone(),
             assurance,
             ttl,
-            policies: self.ids(response),
-            reasons: self.annotations(response, "reason").map(str::to_owned).collect(),
+            policies: self.ids(said),
+            reasons: self.annotations(said, "reason").map(str::to_owned).collect(),
         }
     }
 
-    fn not_permitted(&self, question: &Question<'_>, response: Option<&Response>) -> NotPermitted {
-        let policies = response.map(|response| self.ids(response)).unwrap_or_default();
-        let reason = response.and_then(|response| self.annotations(response, "reason").next());
+    fn not_permitted(&self, question: &Question, said: Option<&Said>) -> NotPermitted {
+        let policies = said.map(|said| self.ids(said)).unwrap_or_default();
+        let reason = said.and_then(|said| self.annotations(said, "reason").next());
+        let name = &question.resource.name;
         let cause = match (reason, policies.is_empty()) {
             (Some(reason), _) => reason.to_owned(),
             (None, false) => format!("policy forbids it ({})", policies.join(", ")),
-            (None, true) if question.subject.workload().is_some() => {
-                format!("no policy permits it to workloads for '{}'", question.name)
+            (None, true) if question.principal.workload.is_some() => {
+                format!("no policy permits it to workloads for '{name}'")
             }
-            (None, true) => format!("no policy permits it for '{}'", question.name),
+            (None, true) => format!("no policy permits it for '{name}'"),
         };
         NotPermitted { cause, policies }
     }
 
-    fn ids(&self, response: &Response) -> Vec<String> {
+    fn ids(&self, said: &Said) -> Vec<String> {
         let name = |id| self.policies.annotation(id, "id").map_or_else(|| id.to_string(), str::to_owned);
-        let mut ids: Vec<String> = response.diagnostics().reason().map(name).collect();
+        let mut ids: Vec<String> = said.policies.iter().map(name).collect();
         ids.sort();
         ids
     }
 
-    fn annotations<'a>(&'a self, response: &'a Response, key: &'a str) -> impl Iterator<Item = &'a str> {
-        response.diagnostics().reason().filter_map(move |id| self.policies.annotation(id, key))
+    fn annotations<'a>(&'a self, said: &'a Said, key: &'a str) -> impl Iterator<Item = &'a str> {
+        said.policies.iter().filter_map(move |id| self.policies.annotation(id, key))
     }
+}
 
-    fn ask(&self, question: &Question<'_>, assurance: Assurance, entities: &Entities) -> Result<Response, String> {
-        let action = action(question.action)?;
-        let context = cedar_policy::Context::from_json_value(
-            question.context.to_cedar(question, assurance, self.knows_sign_in),
-            Some((&self.schema, &action)),
-        )
-        .map_err(|error| error.to_string())?;
-        let principal = user(question.subject.sub())?;
-        let resource = resource_named(question.name)?;
-        let request = Request::new(principal, action, resource, context, Some(&self.schema))
-            .map_err(|error| error.to_string())?;
-        Ok(Authorizer::new().is_authorized(&request, &self.policies, entities))
-    }
+/// What policies say to a question at one rung.
+struct Said {
+    allows: bool,
+    forbids: bool,
+    /// Those that decide.
+    policies: Vec<PolicyId>,
+}
 
-    fn entities(&self, question: &Question<'_>) -> Result<Entities, String> {
-        let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
-        let resource = question.resource;
-        let tags = resource.tags.iter().map(|tag| text(tag));
-        let attributes = HashMap::from([
-            ("kind".to_owned(), text(resource.kind.name())),
-            ("sensitivity".to_owned(), text(resource.sensitivity.name())),
-            ("environment".to_owned(), text(&resource.environment)),
-            ("tags".to_owned(), RestrictedExpression::new_set(tags)),
-        ]);
-        let mut user = HashMap::from([("admin".to_owned(), RestrictedExpression::new_bool(question.admin))]);
-        if self.knows_sign_in {
-            let groups = question.subject.sign_in().map(|signed_in| &signed_in.person.groups);
-            let groups = groups.into_iter().flatten().map(|group| text(group));
-            user.insert("groups".to_owned(), RestrictedExpression::new_set(groups));
-            let roles = question.roles.iter().map(|role| text(role));
-            user.insert("roles".to_owned(), RestrictedExpression::new_set(roles));
+impl Said {
+    /// Adds what further policies say. One that fails to be evaluated decides nothing, and lets nobody decide.
+    fn hear(&mut self, response: &Response) -> Result<(), String> {
+        if let Some(error) = response.diagnostics().errors().next() {
+            return Err(error.to_string());
         }
-        let mut tags = Vec::new();
-        if self.knows_workloads {
-            let workload = question.subject.workload();
-            user.insert("workload".to_owned(), RestrictedExpression::new_bool(workload.is_some()));
-            user.insert("issuer".to_owned(), text(workload.map_or("", |workload| workload.issuer.as_str())));
-            let claims = workload.into_iter().flat_map(|workload| &workload.claims);
-            tags.extend(claims.map(|(path, value)| (path.clone(), text(value))));
+        let mut deciding = response.diagnostics().reason().cloned().peekable();
+        let forbids = response.decision() == CedarDecision::Deny && deciding.peek().is_some();
+        if forbids && !self.forbids {
+            self.policies.clear();
         }
-        let entity =
-            |uid, attributes, tags| Entity::new_with_tags(uid, attributes, [], tags).map_err(|error| error.to_string());
-        let user = entity(self::user(question.subject.sub())?, user, tags)?;
-        let resource = entity(resource_named(question.name)?, attributes, Vec::new())?;
-        Entities::from_entities([user, resource], Some(&self.schema)).map_err(|error| error.to_string())
+        self.forbids |= forbids;
+        if forbids || !self.forbids {
+            self.policies.extend(deciding);
+        }
+        self.allows = !self.forbids && !self.policies.is_empty();
+        Ok(())
     }
 }
 
-impl Action {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Elevate => "elevate",
-            Self::Administer => "administer",
-            Self::ManageOwnKeys => "manage_own_keys",
+/// Policies by what they can concern, so that a question is not put to the thousands that are about other resources.
+struct Concerned {
+    any: HashMap<Action, PolicySet>,
+    named: HashMap<(Action, EntityUid), PolicySet>,
+}
+
+impl Concerned {
+    fn of(policies: &PolicySet) -> Result<Self, String> {
+        let mut concerned = Self { any: HashMap::new(), named: HashMap::new() };
+        for asked in Action::ALL {
+            let uid = action(asked)?;
+            for policy in policies.policies().filter(|policy| can_concern(policy, &uid)) {
+                let set = match policy.resource_constraint() {
+                    ResourceConstraint::Eq(resource) => concerned.named.entry((asked, resource)).or_default(),
+                    ResourceConstraint::Any
+                    | ResourceConstraint::In(_)
+                    | ResourceConstraint::Is(_)
+                    | ResourceConstraint::IsIn(..) => concerned.any.entry(asked).or_default(),
+                };
+                set.add(policy.clone()).map_err(|error| error.to_string())?;
+            }
         }
+        Ok(concerned)
+    }
+
+    fn with(&self, action: Action, resource: &EntityUid) -> impl Iterator<Item = &PolicySet> {
+        self.any.get(&action).into_iter().chain(self.named.get(&(action, resource.clone())))
     }
 }
 
-/// Whether a schema declares an attribute of this name. What it does not declare is not handed to Cedar, which would refuse
-/// it and so everybody.
-fn declares(schema: &str, attribute: &str) -> bool {
-    code(schema).any(|line| line.split([' ', ',', '{']).any(|word| word.strip_suffix(':') == Some(attribute)))
+/// Whether a policy's scope leaves room for an action. A group of actions may hold any.
+fn can_concern(policy: &CedarPolicy, action: &EntityUid) -> bool {
+    match policy.action_constraint() {
+        ActionConstraint::Any | ActionConstraint::In(_) => true,
+        ActionConstraint::Eq(only) => only == *action,
+    }
 }
 
-/// Its lines without comments.
-fn code(schema: &str) -> impl Iterator<Item = &str> {
-    schema.lines().map(|line| line.split("//").next().unwrap_or_default())
-}
-
-/// A type of Cedar's, read once: reading one costs as much as a decision.
-macro_rules! kind {
-    ($name:literal) => {{
-        static KIND: LazyLock<Option<EntityTypeName>> = LazyLock::new(|| $name.parse().ok());
-        KIND.clone().ok_or_else(|| concat!($name, " is no type").to_owned())
-    }};
-}
-
-fn user(sub: &str) -> Result<EntityUid, String> {
-    Ok(EntityUid::from_type_name_and_id(kind!("User")?, EntityId::new(sub)))
-}
-
-fn resource_named(name: &ResourceName) -> Result<EntityUid, String> {
-    Ok(EntityUid::from_type_name_and_id(kind!("Resource")?, EntityId::new(name.as_str())))
-}
-
-fn action(action: Action) -> Result<EntityUid, String> {
-    Ok(EntityUid::from_type_name_and_id(kind!("Action")?, EntityId::new(action.name())))
+/// The record that says which rungs are reached at one.
+pub(super) fn rungs_below(assurance: Assurance) -> Result<RestrictedExpression, String> {
+    let reached = |rung| RestrictedExpression::new_bool(assurance >= rung);
+    let rungs = [
+        ("touch".to_owned(), reached(Assurance::Touch)),
+        ("verified".to_owned(), reached(Assurance::Verified)),
+        ("verified_hardware".to_owned(), reached(Assurance::VerifiedHardware)),
+    ];
+    RestrictedExpression::new_record(rungs).map_err(|error| error.to_string())
 }
 
 fn broken(error: impl Into<String>) -> NotPermitted {

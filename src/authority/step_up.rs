@@ -5,7 +5,7 @@ use super::Authority;
 use super::assertion::{self, Verified, read_assertion};
 use super::audit::Entry;
 use super::context::Context;
-use super::elevation::{ElevationId, Wanted};
+use super::elevation::{Considered, ElevationId, Wanted};
 use super::enrolment::listed;
 use super::error::Refusal;
 use super::policy::Permitted;
@@ -163,7 +163,7 @@ pub async fn reach(
     authority: &Authority,
     permitted: &Permitted,
     wanted: &Wanted,
-    context: &Context,
+    considered: &Considered,
     keys: &Keys<'_>,
     waiting: Option<Waiting>,
     request: &TokenRequest,
@@ -172,7 +172,7 @@ pub async fn reach(
     match waiting {
         Some(waiting) => match verify(authority, permitted, keys, &waiting, request, now) {
             Ok(step_up) => Ok(Answered::Reached(Box::new(step_up))),
-            Err(cause) => Err(failed(authority, permitted, wanted, context, &waiting.hash, cause, now).await),
+            Err(cause) => Err(failed(authority, permitted, wanted, considered, &waiting.hash, cause, now).await),
         },
         None if permitted.assurance() == Assurance::Session => {
             Ok(Answered::Reached(Box::new(StepUp::not_asked(permitted))))
@@ -181,7 +181,7 @@ pub async fn reach(
             let kept = wanted.asked.detail.operation.is_none();
             Err(Refusal::InteractionRequired { assurance: permitted.assurance(), kept })
         }
-        None => ask(authority, permitted, wanted, context, keys, now).await.map(Answered::Needed),
+        None => ask(authority, permitted, wanted, considered, keys, now).await.map(Answered::Needed),
     }
 }
 
@@ -189,7 +189,7 @@ async fn ask(
     authority: &Authority,
     permitted: &Permitted,
     wanted: &Wanted,
-    context: &Context,
+    considered: &Considered,
     keys: &Keys<'_>,
     now: Timestamp,
 ) -> Result<Box<StepUpResponse>, Refusal> {
@@ -198,7 +198,7 @@ async fn ask(
     let able = keys.able(assurance);
     if able.is_empty() {
         let refusal = keys.refusal(elevation.clone(), assurance, &wanted.asked.resource);
-        let mut entry = Entry::new(Event::ElevationDenied, elevation.clone(), wanted.private(context));
+        let mut entry = Entry::new(Event::ElevationDenied, elevation.clone(), wanted.private(considered));
         entry.resource = Some(wanted.asked.resource.to_string());
         entry.assurance = Some(assurance);
         entry.cause = Some(match refusal {
@@ -234,7 +234,7 @@ async fn ask(
     let shown = |key: &SecurityKeyRow| listed(key.clone(), keys.rules(), Vec::new());
     Ok(Box::new(StepUpResponse {
         error: "insufficient_authorization".to_owned(),
-        error_description: why(permitted, context),
+        error_description: why(permitted, &considered.context),
         elevate_kind: wanted.resource.kind,
         auth_session,
         authn_params_public_key: options(authority, challenge.to_vec(), assurance, &able, keys.sealed_for()),
@@ -340,12 +340,12 @@ async fn failed(
     authority: &Authority,
     permitted: &Permitted,
     wanted: &Wanted,
-    context: &Context,
+    considered: &Considered,
     hash: &str,
     cause: &'static str,
     now: Timestamp,
 ) -> Refusal {
-    let mut entry = Entry::new(Event::StepUpFailed, permitted.elevation().clone(), wanted.private(context));
+    let mut entry = Entry::new(Event::StepUpFailed, permitted.elevation().clone(), wanted.private(considered));
     entry.resource = Some(wanted.asked.resource.to_string());
     entry.assurance = Some(permitted.assurance());
     entry.cause = Some(cause.to_owned());

@@ -431,3 +431,39 @@ fn a_resource_kind_limits_the_time_of_what_can_not_be_bound() {
     resource.max_ttl = None;
     assert_eq!(resource.longest(), u64::MAX, "a secret's time is the policy's");
 }
+
+/// Policies about one resource are kept apart from those about every one: together they say what they would say in one set.
+#[test]
+fn policies_of_one_resource_and_of_every_one_decide_together() {
+    let touch = "context.assurance.touch";
+    for (policies, answer) in [
+        (vec![("permit", "resource == Resource::\"thing\"", touch)], Some("p0")),
+        (vec![("permit", "resource == Resource::\"other\"", touch)], None),
+        (vec![("permit", "resource", touch), ("permit", "resource == Resource::\"thing\"", touch)], Some("p0,p1")),
+        (vec![("permit", "resource", touch), ("forbid", "resource == Resource::\"thing\"", "true")], None),
+        (vec![("permit", "resource == Resource::\"thing\"", touch), ("forbid", "resource", "true")], None),
+        (vec![("permit", "resource", touch), ("forbid", "resource == Resource::\"other\"", "true")], Some("p0")),
+    ] {
+        let numbered = policies.iter().enumerate();
+        let text: Vec<String> = numbered
+            .map(|(number, (effect, resource, when))| {
+                format!("@id(\"p{number}\") {effect} (principal, action, {resource}) when {{ {when} }};")
+            })
+            .collect();
+        let decided = plain(Sensitivity::Low).ask(&policy(&text.join("\n")));
+        assert_eq!(
+            decided.as_ref().ok().map(|permitted| permitted.policies().join(",")).as_deref(),
+            answer,
+            "{text:?}"
+        );
+        if let Err(no) = decided {
+            let forbids =
+                policies.iter().position(|(effect, resource, _)| *effect == "forbid" && !resource.contains("other"));
+            assert_eq!(
+                no.policies,
+                forbids.map(|number| format!("p{number}")).into_iter().collect::<Vec<_>>(),
+                "{text:?}"
+            );
+        }
+    }
+}

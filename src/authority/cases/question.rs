@@ -5,7 +5,8 @@ use crate::authority::caller::Subject;
 use crate::authority::config::{Config, Resource, Sensitivity};
 use crate::authority::context::{Context, Observed, Signal};
 use crate::authority::elevation::ElevationId;
-use crate::authority::policy::{Action, NotPermitted, Permitted, Policy, Question};
+use crate::authority::policy::{NotPermitted, Permitted, Policy};
+use crate::authority::question::{Action, Principal, Question, Target};
 use crate::authority::sign_in::{How, Person, SignedIn};
 use crate::authority::workloads::Workload;
 use crate::clock::human;
@@ -195,7 +196,12 @@ impl Asked {
     /// # Errors
     /// Policy's no.
     pub fn decide(&self, policy: &Policy, config: &Config) -> Result<Permitted, NotPermitted> {
-        let resource = self.resource(config);
+        policy.decide(&ElevationId::fresh(), &self.question(config))
+    }
+
+    /// What policy would see, with this configuration.
+    #[must_use]
+    pub fn question(&self, config: &Config) -> Question {
         let action = match self.operation {
             None => Action::Elevate,
             Some(operation) if operation.is_own_keys() => Action::ManageOwnKeys,
@@ -203,19 +209,15 @@ impl Asked {
         };
         let mut roles = config.roles_of(&self.subject);
         roles.extend(self.roles.iter().cloned());
-        let question = Question {
+        let admin = self.admin || config.admins.iter().any(|entry| self.subject.is_meant_by(entry));
+        Question {
             action,
-            subject: &self.subject,
-            admin: self.admin || config.admins.iter().any(|entry| self.subject.is_meant_by(entry)),
-            roles,
-            name: &self.resource,
-            resource: &resource,
-            context: &self.context,
+            principal: Principal::of(&self.subject, admin, roles),
+            resource: Target::of(&self.resource, &self.resource(config)),
+            context: self.context.record(&self.subject, self.ttl, &self.scope),
             ttl: self.ttl,
             default_ttl: config.default_ttl,
-            scope: &self.scope,
-        };
-        policy.decide(&ElevationId::fresh(), &question)
+        }
     }
 
     fn resource(&self, config: &Config) -> Resource {

@@ -41,7 +41,7 @@ const TOKEN_MAX: usize = 16 << 10;
 const SUB_MAX: usize = 512;
 
 /// What is known of a workload, all of it from a token that was verified. For policies and the log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workload {
     /// The trusted issuer's name in the configuration.
     pub issuer: String,
