@@ -36,6 +36,8 @@ Examples:
                                    what of its policy decides nothing, or is mistyped
   elevate-authority policy diff /etc/elevate ./elevate
                                    what a new policy opens, and what it tightens
+  elevate-authority policy simulate --config . --backup elevate.db ./new
+                                   what a new policy would have answered
   elevate-authority policy test --config ~/.config/elevate
                                    whether its policy answers as policy.cases says
   elevate-authority reset --data ~/.local/share/elevate/authority
@@ -201,7 +203,7 @@ pub fn main() -> ExitCode {
             }
             Err(error) => failed(&error.to_string(), 1),
         },
-        Command::Policy { verb } => match authoring::run(verb) {
+        Command::Policy { verb } => match runtime.block_on(authoring::run(verb)) {
             Ok(said) => {
                 write(&said.text);
                 ExitCode::from(u8::from(!said.is_well))

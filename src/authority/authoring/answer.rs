@@ -1,7 +1,9 @@
 //! What is answered to a question, as far as somebody who asks would notice.
 
 use crate::authority::cases::Asked;
+use crate::authority::elevation::ElevationId;
 use crate::authority::policy::Policy;
+use crate::authority::question::Question;
 use crate::authority::rules::Rules;
 use crate::clock::human;
 use crate::protocol::assurance::Assurance;
@@ -38,8 +40,14 @@ impl Answer {
         if !known && !rules.config.resources.contains_key(&asked.resource) {
             return Self::NotDeclared;
         }
-        match asked.decide(policy, &rules.config) {
-            Ok(it) if asked.subject.workload().is_some() && it.assurance() > Assurance::Session => Self::Denied {
+        Self::to(&asked.question(&rules.config), policy)
+    }
+
+    /// What a policy answers, within what no policy can give.
+    #[must_use]
+    pub fn to(question: &Question, policy: &Policy) -> Self {
+        match policy.decide(&ElevationId::fresh(), question) {
+            Ok(it) if question.principal.workload.is_some() && it.assurance() > Assurance::Session => Self::Denied {
                 policies: it.policies().to_vec(),
                 cause: format!("a workload can't touch a key, and policy asks for {}", it.assurance()),
             },

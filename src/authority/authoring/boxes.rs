@@ -10,7 +10,7 @@ pub struct Cover {
     whole: Vec<bool>,
 }
 
-/// Covers these points, and of those that `exist` no others.
+/// Covers these points, and of those that `exist` no others; the largest first.
 #[must_use]
 pub fn cover(points: &HashSet<Point>, exist: &HashSet<Point>, space: &Space) -> Vec<Cover> {
     let mut open: Vec<&Point> = points.iter().collect();
@@ -28,6 +28,7 @@ pub fn cover(points: &HashSet<Point>, exist: &HashSet<Point>, space: &Space) -> 
         covers.retain(|(_, before)| !before.is_subset(&all));
         covers.push((cover, all));
     }
+    covers.sort_by_key(|(_, points)| usize::MAX - points.len());
     covers.into_iter().map(|(cover, _)| cover).collect()
 }
 

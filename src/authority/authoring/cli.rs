@@ -1,9 +1,15 @@
 //! `elevate-authority policy`. Exit statuses: 0 nothing to say, 1 something, 2 files that can't be read.
 
+use super::simulate::{Simulation, simulate};
 use super::{check, diff};
 use crate::authority::cases::{CASES, Table};
 use crate::authority::rules::{Rules, RulesError};
+use crate::authority::store::replay::Replay;
+use crate::authority::store::{Place, StoreError};
+use crate::clock::{Clock, before};
+use crate::protocol::names::Ttl;
 use clap::Subcommand;
+use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 
 /// What whoever writes policies can do with files alone.
@@ -23,6 +29,25 @@ pub enum PolicyVerb {
         /// Directory of authority.toml, policy.cedar and schema.cedarschema as they were
         old: PathBuf,
         /// The same as they would be
+        new: PathBuf,
+    },
+    /// Replay the log's decisions under new rules: which would be others, and how many more or fewer touches
+    ///
+    /// The log is only read, also while the authority runs.
+    Simulate {
+        /// Directory of authority.toml, policy.cedar and schema.cedarschema as they are
+        #[arg(long, value_name = "DIR")]
+        config: PathBuf,
+        /// Directory of the database; not needed where authority.toml names PostgreSQL
+        #[arg(long, value_name = "DIR", conflicts_with = "backup")]
+        data: Option<PathBuf>,
+        /// A backup to read instead
+        #[arg(long, value_name = "FILE")]
+        backup: Option<PathBuf>,
+        /// How far back, as 12h or 30d; everything, where it is not said
+        #[arg(long, value_name = "TIME")]
+        since: Option<Ttl>,
+        /// Directory of the three files as they would be
         new: PathBuf,
     },
     /// Hold the policy to its table: which questions are answered otherwise
@@ -55,10 +80,14 @@ pub struct Unread {
 ///
 /// # Errors
 /// [`Unread`]: files that are no rules are what `check` and `test` look for, and what `diff` can't do without.
-pub fn run(verb: PolicyVerb) -> Result<Said, Unread> {
+pub async fn run(verb: PolicyVerb) -> Result<Said, Unread> {
     match verb {
         PolicyVerb::Check { config, strict } => checked(&config, strict).map_err(|error| Unread { error, status: 1 }),
         PolicyVerb::Diff { old, new } => differing(&old, &new).map_err(|error| Unread { error, status: 2 }),
+        PolicyVerb::Simulate { config, data, backup, since, new } => {
+            let log = Log { data, backup, since };
+            simulated(&config, &log, &new).await.map_err(|error| Unread { error, status: 2 })
+        }
         PolicyVerb::Test { config, table } => {
             held_to(&config, &table.unwrap_or_else(|| config.join(CASES))).map_err(|error| Unread { error, status: 1 })
         }
@@ -75,6 +104,38 @@ fn differing(old: &Path, new: &Path) -> Result<Said, RulesError> {
     let (old, new) = (Rules::load(old)?, Rules::load(new)?);
     let difference = diff::difference(&old, &new);
     Ok(Said { text: difference.text().to_owned(), is_well: difference.count == 0 })
+}
+
+/// Which decisions are replayed.
+struct Log {
+    data: Option<PathBuf>,
+    backup: Option<PathBuf>,
+    since: Option<Ttl>,
+}
+
+async fn simulated(config: &Path, log: &Log, new: &Path) -> Result<Said, RulesError> {
+    let (old, new) = (Rules::load(config)?, Rules::load(new)?);
+    let place = match (&log.backup, &log.data, &old.config.store) {
+        (Some(backup), _, _) => Place::File(backup.clone()),
+        (None, data, Some(url)) => Place::of(data.as_deref().unwrap_or(config), Some(url)),
+        (None, Some(data), None) => Place::of(data, None),
+        (None, None, None) => {
+            let says = "it names no PostgreSQL: say --data DIR, or --backup FILE";
+            return Err(RulesError::at(&config.join("authority.toml"), None, says.to_owned()));
+        }
+    };
+    let now = Clock::system().now();
+    let since = log.since.map_or(Timestamp::MIN, |since| before(now, since.seconds()));
+    let simulation = replayed(&place, since, &old, &new).await;
+    let simulation = simulation.map_err(|error| match &place {
+        Place::File(path) => RulesError::at(path, None, error.to_string()),
+        Place::Postgres(_) => RulesError::at(&config.join("authority.toml"), None, error.to_string()),
+    })?;
+    Ok(Said { text: simulation.text(), is_well: simulation.count() == 0 })
+}
+
+async fn replayed(place: &Place, since: Timestamp, old: &Rules, new: &Rules) -> Result<Simulation, StoreError> {
+    simulate(&mut Replay::open(place).await?, since, old, new).await
 }
 
 /// What is answered otherwise than a table has it.

@@ -3,6 +3,7 @@
 use super::answer::Answer;
 use super::axes;
 use super::boxes::cover;
+use super::change::Change;
 use super::page::{Page, asked, thousands};
 use super::source::{Statement, statements};
 use super::space::Point;
@@ -10,18 +11,14 @@ use super::vocabulary::Vocabulary;
 use crate::authority::rules::Rules;
 use std::collections::{BTreeMap, HashSet};
 
+/// Groups that are shown of one change.
+const SHOWN: usize = 8;
+
 /// Everything that two sets of rules answer otherwise.
 pub struct Difference {
     page: Page,
     /// How many questions are answered otherwise.
     pub count: usize,
-}
-
-/// From which answer to which.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Change {
-    old: Answer,
-    new: Answer,
 }
 
 /// Asks both whatever either tells apart.
@@ -54,9 +51,13 @@ pub fn difference(old: &Rules, new: &Rules) -> Difference {
         }
         page.paragraph(0, title);
         for (change, points) in of(opens) {
-            page.paragraph(2, &change.sentence(points.len()));
-            for part in cover(points, &exist, &space) {
-                page.paragraph(4, &part.sentence(&space));
+            page.paragraph(2, &change.sentence(points.len(), "question"));
+            let groups = cover(points, &exist, &space);
+            for group in groups.iter().take(SHOWN) {
+                page.paragraph(4, &group.sentence(&space));
+            }
+            if groups.len() > SHOWN {
+                page.paragraph(4, &format!("and {} smaller groups", thousands(groups.len() - SHOWN)));
             }
         }
         page.gap();
@@ -83,33 +84,5 @@ impl Difference {
     #[must_use]
     pub fn text(&self) -> &str {
         self.page.text()
-    }
-}
-
-impl Change {
-    /// Who decides may change; what is answered is what counts.
-    fn is_one(&self) -> bool {
-        self.old.effort() != self.new.effort()
-    }
-
-    fn opens(&self) -> bool {
-        self.new.effort() < self.old.effort()
-    }
-
-    /// The most permissive first: by how many rungs it is less, then by how low it ends.
-    fn weight(&self) -> (isize, (usize, u64)) {
-        let rung = |answer: &Answer| isize::try_from(answer.effort().0).unwrap_or_default();
-        (rung(&self.new) - rung(&self.old), self.new.effort())
-    }
-
-    fn sentence(&self, questions: usize) -> String {
-        let by = |answer: &Answer| match answer.policies() {
-            [] => "none".to_owned(),
-            ids => ids.join(" + "),
-        };
-        let (old, new) = (by(&self.old), by(&self.new));
-        let by = if old == new { format!("policy {old}") } else { format!("policies {old} -> {new}") };
-        let noun = if questions == 1 { "question" } else { "questions" };
-        format!("{} -> {} ({by}): {} {noun}", self.old, self.new, thousands(questions))
     }
 }

@@ -7,10 +7,12 @@
 mod answer;
 mod axes;
 mod boxes;
+mod change;
 pub mod check;
 mod cli;
 pub mod diff;
 mod page;
+pub mod simulate;
 mod source;
 mod space;
 mod vocabulary;

@@ -8,6 +8,7 @@ mod invitations;
 mod log;
 mod postgres;
 mod proofs;
+pub mod replay;
 mod resources;
 mod secrets;
 mod security_keys;

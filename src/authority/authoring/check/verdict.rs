@@ -58,7 +58,7 @@ impl Parts<'_> {
         let texts = self.all.iter().filter(|policy| wanted(policy)).map(|policy| policy.text.as_str());
         let text = texts.chain([more]).collect::<Vec<_>>().join("\n");
         let policy = Policy::parse(Path::new(POLICY), &text, Path::new(""), &self.rules.texts[2]).ok()?;
-        let is_asked = |point| points.is_none_or(|points| points.contains(point));
+        let is_asked = |point: &Point| points.is_none_or(|points| points.contains(point));
         Some(self.space.map(|point, asked| is_asked(point).then(|| Answer::of(asked, self.rules, &policy))))
     }
 }
