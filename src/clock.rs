@@ -61,6 +61,13 @@ pub fn after(start: Timestamp, seconds: u64) -> Timestamp {
     start.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
 }
 
+/// So many seconds before a time.
+#[must_use]
+pub fn before(end: Timestamp, seconds: u64) -> Timestamp {
+    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+    end.checked_sub(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MIN)
+}
+
 /// Whole seconds from `start` to `end`; 0 where `end` is not later.
 #[must_use]
 pub fn seconds_between(start: Timestamp, end: Timestamp) -> u64 {

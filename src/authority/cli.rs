@@ -3,14 +3,14 @@
 
 use super::OpenError;
 use super::audit::Entry;
+use super::authoring::{self, PolicyVerb};
 use super::backup::back_up;
-use super::cases::{CASES, Table};
 use super::elevation::ElevationId;
 use super::founding::Foundation;
 use super::moving::move_store;
 use super::recovery::Recoverable;
 use super::reset::reset;
-use super::rules::{Rules, RulesError};
+use super::rules::Rules;
 use super::server::{Manner, Places, handed_over, lock, serve};
 use super::store::{Faults, Place};
 use crate::clock::Clock;
@@ -32,6 +32,12 @@ const EXAMPLES: &str = "\
 Examples:
   elevate-authority check-config --config ~/.config/elevate
                                    whether its files are good
+  elevate-authority policy check --config ~/.config/elevate
+                                   what of its policy decides nothing, or is mistyped
+  elevate-authority policy diff /etc/elevate ./elevate
+                                   what a new policy opens, and what it tightens
+  elevate-authority policy simulate --config . --backup elevate.db ./new
+                                   what a new policy would have answered
   elevate-authority policy test --config ~/.config/elevate
                                    whether its policy answers as policy.cases says
   elevate-authority reset --data ~/.local/share/elevate/authority
@@ -151,18 +157,6 @@ enum Command {
     },
 }
 
-#[derive(Debug, Subcommand)]
-enum PolicyVerb {
-    /// Hold the policy to its table: which questions are answered otherwise
-    Test {
-        /// Directory of authority.toml, policy.cedar and schema.cedarschema
-        #[arg(long, value_name = "DIR")]
-        config: PathBuf,
-        /// The table; policy.cases in that directory where none is named
-        table: Option<PathBuf>,
-    },
-}
-
 /// What has to be typed.
 const CONFIRMATION: &str = "lose everything sealed";
 
@@ -216,12 +210,13 @@ pub fn main() -> ExitCode {
             }
             Err(error) => failed(&error.to_string(), 1),
         },
-        Command::Policy { verb: PolicyVerb::Test { config, table } } => {
-            match held_to(&config, &table.unwrap_or_else(|| config.join(CASES))) {
-                Ok(status) => status,
-                Err(error) => failed(&error.to_string(), 1),
+        Command::Policy { verb } => match runtime.block_on(authoring::run(verb)) {
+            Ok(said) => {
+                write(&said.text);
+                ExitCode::from(u8::from(!said.is_well))
             }
-        }
+            Err(unread) => failed(&unread.error.to_string(), unread.status),
+        },
         Command::AcceptClock { data, config } => match runtime.block_on(accept_clock(data, config.as_deref())) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => failed(&error.to_string(), 11),
@@ -332,24 +327,6 @@ fn place(data: &Path, config: Option<&Path>) -> Result<Place, OpenError> {
         ))),
         Place::File(_) | Place::Postgres(_) => Ok(place),
     }
-}
-
-/// Says what is answered otherwise than a table has it; 1 where anything is.
-fn held_to(config: &Path, table: &Path) -> Result<ExitCode, RulesError> {
-    let rules = Rules::load(config)?;
-    let text = std::fs::read_to_string(table).map_err(|error| RulesError::at(table, None, error.to_string()))?;
-    let cases = Table::parse(table, &text)?;
-    let differences = cases.differences(&rules.policy, &rules.config);
-    for difference in &differences {
-        write(&format!("{}:{}: {difference}", table.display(), difference.line()));
-    }
-    let (all, wrong) = (cases.cases().len(), differences.len());
-    if wrong == 0 {
-        write(&format!("all {all} cases are answered as the table says"));
-        return Ok(ExitCode::SUCCESS);
-    }
-    write(&format!("{wrong} of {all} cases are answered otherwise"));
-    Ok(ExitCode::from(1))
 }
 
 async fn moved(data: PathBuf, config: &Path) -> Result<Vec<PathBuf>, OpenError> {

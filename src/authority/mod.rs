@@ -5,6 +5,7 @@
 mod assertion;
 pub mod attestation;
 pub mod audit;
+pub mod authoring;
 pub mod backup;
 pub mod caller;
 pub mod cases;

@@ -74,6 +74,8 @@ pub struct Rules {
     pub config: Config,
     /// `policy.cedar` under `schema.cedarschema`.
     pub policy: Policy,
+    /// The texts of `authority.toml`, `policy.cedar` and `schema.cedarschema`, for whoever asks what stands where.
+    pub texts: [String; 3],
     /// Who vouches for keys.
     pub anchors: TrustAnchors,
     /// What `[risk]` names.
@@ -117,7 +119,8 @@ impl Rules {
             digested.extend([b"\0".as_slice(), sources.schedule().as_bytes()]);
         }
         let digest = base64url(sha256(&digested));
-        Ok(Self { config, policy, anchors, sources, digest })
+        let texts = [config_text, policy_text, schema_text];
+        Ok(Self { config, policy, texts, anchors, sources, digest })
     }
 
     /// Resources that a workload gets without a touch, whoever its issuer is: each issuer that is trusted later gets them

@@ -18,7 +18,7 @@ use crate::protocol::CLIENT_ID;
 use crate::protocol::access_token::Claims;
 use crate::protocol::assurance::Assurance;
 use crate::protocol::challenge::{Asked, Narrowing, rebuild};
-use crate::protocol::display::escaped;
+use crate::protocol::display::{escaped, wrapped};
 use crate::protocol::dpop::ProofKey;
 use crate::protocol::encoding::from_base64url;
 use crate::protocol::messages::{
@@ -415,23 +415,6 @@ fn approval_text(wanted: &Wanted, asked: &Asked, narrowing: &Narrowing, why: &st
         line("takes", narrowing.assurance.takes());
     }
     text
-}
-
-/// The words of a text on lines of so many columns.
-#[must_use]
-pub fn wrapped(value: &str, columns: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in value.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= columns => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            Some(_) | None => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }
 
 /// Nothing that comes back is taken on trust: it must be what was asked and approved, bound to our key, and stand in the

@@ -161,6 +161,30 @@ pub enum OperationName {
 }
 
 impl OperationName {
+    /// Every one there is.
+    pub const ALL: [Self; 20] = [
+        Self::KeyEnroll,
+        Self::KeyRemove,
+        Self::SecretSet,
+        Self::SecretRemove,
+        Self::SecretList,
+        Self::UserList,
+        Self::UserDisable,
+        Self::UserEnable,
+        Self::UserInvite,
+        Self::GrantList,
+        Self::GrantRevoke,
+        Self::SessionList,
+        Self::SessionEnd,
+        Self::UserKeyList,
+        Self::UserKeyRemove,
+        Self::ResourceList,
+        Self::ResourceSet,
+        Self::ResourceRemove,
+        Self::SigningKeyList,
+        Self::SigningKeyRotate,
+    ];
+
     /// The name on the wire, in policies and in the log.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -34,6 +34,8 @@ mod schemas;
 mod shells;
 /// What does not answer, and how long it is waited for.
 mod silence;
+/// A new policy, held against the log of a running authority.
+mod simulate;
 /// The store: moved, backed up, brought back.
 mod storing;
 /// What it is started in: streams, terminals, texts that are no text, rights and homes of others.

@@ -1,5 +1,7 @@
 //! Policies as tables. `default.txt` is the one to read: every question that matters, and what the default answers.
 
+mod tools;
+
 use elevate::authority::caller::Subject;
 use elevate::authority::cases::{Asked, Case, Table};
 use elevate::authority::config::{Config, Resource, Sensitivity};
@@ -60,7 +62,7 @@ fn the_default_policy_answers_as_its_table_says() {
     assert!(lines.is_empty(), "\n{}", lines.join("\n"));
     let asked: std::collections::BTreeSet<_> =
         table.cases().iter().filter_map(|case| case.question().operation).collect();
-    assert_eq!(asked.len(), OPERATIONS.len(), "an operation is not in the table: {asked:?}");
+    assert_eq!(asked.len(), OperationName::ALL.len(), "an operation is not in the table: {asked:?}");
     for signal in Signal::ALL {
         let alone = |case: &Case| case.question().context.observed.signals == [signal];
         assert!(table.cases().iter().any(alone), "{} is not in the table", signal.name());
@@ -193,29 +195,6 @@ fn the_ladder_is_climbed_to_its_top() {
 
 // --- what holds for every question -------------------------------------------------------------------------------
 
-const OPERATIONS: [OperationName; 20] = [
-    OperationName::KeyEnroll,
-    OperationName::KeyRemove,
-    OperationName::SecretSet,
-    OperationName::SecretRemove,
-    OperationName::SecretList,
-    OperationName::UserList,
-    OperationName::UserDisable,
-    OperationName::UserEnable,
-    OperationName::UserInvite,
-    OperationName::GrantList,
-    OperationName::GrantRevoke,
-    OperationName::SessionList,
-    OperationName::SessionEnd,
-    OperationName::UserKeyList,
-    OperationName::UserKeyRemove,
-    OperationName::ResourceList,
-    OperationName::ResourceSet,
-    OperationName::ResourceRemove,
-    OperationName::SigningKeyList,
-    OperationName::SigningKeyRotate,
-];
-
 prop_compose! {
     fn claims()(host in ".{0,20}", os in ".{0,10}", tty: bool, ssh: bool, command in proptest::option::of(".{0,20}")) -> Claimed {
         Claimed { host, os, tty, ssh, command }
@@ -224,7 +203,7 @@ prop_compose! {
 
 prop_compose! {
     fn questions()(
-        operation in proptest::option::of(proptest::sample::select(OPERATIONS.as_slice())),
+        operation in proptest::option::of(proptest::sample::select(OperationName::ALL.as_slice())),
         sensitivity in proptest::sample::select(vec![Sensitivity::Low, Sensitivity::Sensitive, Sensitivity::Critical]),
         keys in 0_usize..4,
         pin: bool,

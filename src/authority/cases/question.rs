@@ -61,6 +61,8 @@ pub struct Asked {
     pub ttl: Option<Ttl>,
     /// With which scope.
     pub scope: Scope,
+    /// The resource, where authority.toml does not declare it and more is known than the above.
+    pub undeclared: Option<Resource>,
 }
 
 impl Asked {
@@ -79,6 +81,7 @@ impl Asked {
             context: Context { observed, claimed: Claimed::default(), has_reason: false, operation: None },
             ttl: None,
             scope: Scope::default(),
+            undeclared: None,
         }
     }
 
@@ -86,15 +89,22 @@ impl Asked {
     #[must_use]
     pub fn of_unknown_workload(resource: ResourceName) -> Self {
         let mut asked = Self::plain(resource);
-        asked.become_workload(Workload {
-            issuer: "an issuer that nobody has heard of".to_owned(),
-            claims: BTreeMap::new(),
-        });
+        asked.be_workload("an issuer that nobody has heard of", BTreeMap::new());
         (asked.context.observed.enrolled_keys, asked.context.observed.can_verify) = (0, false);
         asked
     }
 
-    fn become_workload(&mut self, workload: Workload) {
+    /// The same, by somebody who signed in over the network so many seconds ago.
+    pub fn sign_in(&mut self, sub: &str, groups: BTreeSet<String>, age: u64) {
+        let person =
+            Person { name: sub.to_owned(), groups, acr: None, amr: Vec::new(), auth_time: 0, how: How::Provider };
+        self.subject = Subject::signed_in(sub.to_owned(), SignedIn { id: "sign-in".to_owned(), person });
+        (self.context.observed.uid, self.context.observed.sign_in_age) = (None, Some(age));
+    }
+
+    /// The same, by a workload of this issuer.
+    pub fn be_workload(&mut self, issuer: &str, claims: BTreeMap<String, String>) {
+        let workload = Workload { issuer: issuer.to_owned(), claims };
         self.context.observed.workload = Some(Arc::new(workload.clone()));
         self.context.observed.uid = None;
         self.subject = Subject::of_issuer("https://issuer.example", "workload").as_workload(workload);
@@ -154,8 +164,7 @@ impl Asked {
                     |claim: &String| claim.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
                 let claims = list(claims).iter().map(pair).collect::<Option<BTreeMap<_, _>>>();
                 let claims = claims.ok_or("claims are written NAME=VALUE")?;
-                let workload = Workload { issuer: claims.get("issuer").cloned().unwrap_or_default(), claims };
-                self.become_workload(workload);
+                self.be_workload(&claims.get("issuer").cloned().unwrap_or_default(), claims);
                 return Ok(());
             }
             Some(who) => who,
@@ -165,12 +174,8 @@ impl Asked {
             let uid = uid.parse().map_err(|_| "an account is written uid:N")?;
             (self.subject, self.context.observed.uid) = (Subject::account(uid), Some(uid));
         } else if sub != "somebody" || !groups.is_empty() || age.is_some() {
-            let groups = groups.into_iter().collect();
-            let person =
-                Person { name: sub.to_owned(), groups, acr: None, amr: Vec::new(), auth_time: 0, how: How::Provider };
             let age: Ttl = read(age, "1m".parse().map_err(message)?)?;
-            self.subject = Subject::signed_in(sub.to_owned(), SignedIn { id: "sign-in".to_owned(), person });
-            (self.context.observed.uid, self.context.observed.sign_in_age) = (None, Some(age.seconds()));
+            self.sign_in(sub, groups.into_iter().collect(), age.seconds());
         }
         Ok(())
     }
@@ -219,7 +224,7 @@ impl Asked {
     fn resource(&self, config: &Config) -> Resource {
         match config.resources.get(&self.resource) {
             Some(resource) => resource.clone(),
-            None => Resource {
+            None => self.undeclared.clone().unwrap_or_else(|| Resource {
                 kind: ResourceKind::Secret,
                 description: String::new(),
                 audience: None,
@@ -229,7 +234,7 @@ impl Asked {
                 tags: BTreeSet::new(),
                 max_ttl: None,
                 checks_dpop: true,
-            },
+            }),
         }
     }
 }

@@ -10,6 +10,7 @@ mod log;
 mod nodes;
 mod postgres;
 mod proofs;
+pub mod replay;
 mod resources;
 mod secrets;
 mod security_keys;

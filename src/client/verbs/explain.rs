@@ -1,12 +1,11 @@
 //! `elevate explain`: what would happen, and why.
 
 use crate::client::Device;
-use crate::client::elevation::wrapped;
 use crate::client::error::Error;
 use crate::client::suggestions;
 use crate::client::terminal::width;
 use crate::clock::human;
-use crate::protocol::display::escaped;
+use crate::protocol::display::{escaped, wrapped};
 use crate::protocol::messages::{DecisionName, Explanation};
 use crate::protocol::names::ResourceName;
 use serde_json::json;
