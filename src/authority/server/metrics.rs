@@ -15,6 +15,7 @@ use std::time::Duration;
 const BUCKETS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
 /// What waits for an answer or stands.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct OpenSessions {
     /// Step-ups and enrolments that wait for an answer.
     pub(super) step_ups: i64,
