@@ -82,6 +82,24 @@ impl Asked {
         }
     }
 
+    /// A workload asks, whose issuer is none that any policy names.
+    #[must_use]
+    pub fn of_unknown_workload(resource: ResourceName) -> Self {
+        let mut asked = Self::plain(resource);
+        asked.become_workload(Workload {
+            issuer: "an issuer that nobody has heard of".to_owned(),
+            claims: BTreeMap::new(),
+        });
+        (asked.context.observed.enrolled_keys, asked.context.observed.can_verify) = (0, false);
+        asked
+    }
+
+    fn become_workload(&mut self, workload: Workload) {
+        self.context.observed.workload = Some(Arc::new(workload.clone()));
+        self.context.observed.uid = None;
+        self.subject = Subject::of_issuer("https://issuer.example", "workload").as_workload(workload);
+    }
+
     pub(super) fn parse(columns: &Columns) -> Result<Self, String> {
         let said = |wanted: &str| {
             let column = columns.iter().find(|(name, value)| *name == wanted && value != "-");
@@ -137,9 +155,7 @@ impl Asked {
                 let claims = list(claims).iter().map(pair).collect::<Option<BTreeMap<_, _>>>();
                 let claims = claims.ok_or("claims are written NAME=VALUE")?;
                 let workload = Workload { issuer: claims.get("issuer").cloned().unwrap_or_default(), claims };
-                self.context.observed.workload = Some(Arc::new(workload.clone()));
-                self.context.observed.uid = None;
-                self.subject = Subject::of_issuer("https://issuer.example", "workload").as_workload(workload);
+                self.become_workload(workload);
                 return Ok(());
             }
             Some(who) => who,
