@@ -120,7 +120,8 @@ impl Caller {
             return self.of_request(authority, rules, proven).await;
         };
         self.account(authority.served)?;
-        let subject = workloads::identify(authority, &*rules.await?, token).await.map_err(|rejected| rejected.refusal)?;
+        let subject =
+            workloads::identify(authority, &*rules.await?, token).await.map_err(|rejected| rejected.refusal)?;
         Ok(subject.coming(self, None))
     }
 

@@ -140,7 +140,8 @@ fn write_metadata(out: &mut Vec<u8>, kind: &'static str, built: i64, nodes: u32)
 /// What others read in them as well.
 #[test]
 fn they_are_in_the_format() {
-    let bytes = file("Test-City", 1_700_000_000, &[([192, 0, 2], city("DE", 52.5, 13.4)), ([203, 0, 113], system(64_496))]);
+    let bytes =
+        file("Test-City", 1_700_000_000, &[([192, 0, 2], city("DE", 52.5, 13.4)), ([203, 0, 113], system(64_496))]);
     let reader = maxminddb::Reader::from_source(bytes).unwrap();
     reader.verify().unwrap();
     let of = |address: &str| {

@@ -117,7 +117,11 @@ impl Observed {
             sign_in_age,
             signed_in_by_key: subject.sign_in().is_some_and(|signed_in| signed_in.person.how == How::Key),
             device: subject.device().map(|jkt| name("device", jkt)),
-            host: origin.is_some().then_some(&claimed.host).filter(|host| !host.is_empty()).map(|host| name("host", host)),
+            host: origin
+                .is_some()
+                .then_some(&claimed.host)
+                .filter(|host| !host.is_empty())
+                .map(|host| name("host", host)),
             origin,
             history: past.history,
             lost,

@@ -77,11 +77,7 @@ impl Schedule {
     ///
     /// # Errors
     /// [`Fault::Old`]: its last shift is over, so that nobody knows who is.
-    pub(super) fn on_call(
-        &self,
-        is_meant: impl Fn(&str) -> bool,
-        now: Timestamp,
-    ) -> Result<BTreeSet<String>, Fault> {
+    pub(super) fn on_call(&self, is_meant: impl Fn(&str) -> bool, now: Timestamp) -> Result<BTreeSet<String>, Fault> {
         if self.shifts.iter().all(|shift| shift.until <= now) {
             return Err(Fault::Old);
         }
@@ -129,8 +125,14 @@ mod tests {
     fn one_that_can_not_be_told_is_damaged_and_says_where() {
         for (text, says) in [
             ("\nshift = 3\n", "line 2: "),
-            ("[[shift]]\nname = 'a'\nwho = 'b'\nfrom = '2026-01-01T08:00:00'\nuntil = '2026-01-01T09:00:00Z'", "line 4: a time is RFC 3339"),
-            ("[[shift]]\nname = 'a'\nwho = 'b'\nfrom = '2026-01-01T08:00:00Z'\nuntil = '2026-01-01T08:00:00Z'", "ends before it begins"),
+            (
+                "[[shift]]\nname = 'a'\nwho = 'b'\nfrom = '2026-01-01T08:00:00'\nuntil = '2026-01-01T09:00:00Z'",
+                "line 4: a time is RFC 3339",
+            ),
+            (
+                "[[shift]]\nname = 'a'\nwho = 'b'\nfrom = '2026-01-01T08:00:00Z'\nuntil = '2026-01-01T08:00:00Z'",
+                "ends before it begins",
+            ),
             ("[[shift]]\nname = 'a'\nwhom = 'b'\n", "line 3: unknown field"),
         ] {
             let Err((fault, reason)) = Schedule::parse(text.to_owned()) else { panic!("{text}") };

@@ -218,7 +218,8 @@ impl Sources {
     #[must_use]
     pub fn lost(&self, now: Timestamp) -> Vec<Lost> {
         let of = |source, addresses: Option<&Result<Addresses, Fault>>| {
-            let fault = addresses.and_then(|addresses| addresses.as_ref().map_or_else(|it| Some(*it), |it| it.age(now)));
+            let fault =
+                addresses.and_then(|addresses| addresses.as_ref().map_or_else(|it| Some(*it), |it| it.age(now)));
             fault.map(|fault| Lost { source, fault })
         };
         let on_call = self.on_call(|_| false, now).err();

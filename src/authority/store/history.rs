@@ -41,11 +41,7 @@ fn read(content: Option<&str>) -> Result<History, StoreError> {
 }
 
 /// In the transaction of the log's entry: one after the other on every node, so that nothing is lost or counted twice.
-pub(super) async fn remember(
-    connection: &mut AnyConnection,
-    sub: &str,
-    happened: &Happened,
-) -> Result<(), StoreError> {
+pub(super) async fn remember(connection: &mut AnyConnection, sub: &str, happened: &Happened) -> Result<(), StoreError> {
     let before: Option<String> = sqlx::query_scalar("SELECT content FROM history WHERE sub = $1")
         .bind(sub)
         .fetch_optional(&mut *connection)

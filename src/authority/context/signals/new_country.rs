@@ -15,8 +15,12 @@ pub(super) const KIND: Kind = Kind {
         match &origin.place {
             Looked::NotAsked => None,
             Looked::Lost(lost) => Some(format!("your country could not be looked up: {lost}")),
-            Looked::Unlisted => is_new().then(|| "you were never seen at an address of no known country before".to_owned()),
-            Looked::Found(place) => is_new().then(|| format!("you were never seen in the country {} before", place.country)),
+            Looked::Unlisted => {
+                is_new().then(|| "you were never seen at an address of no known country before".to_owned())
+            }
+            Looked::Found(place) => {
+                is_new().then(|| format!("you were never seen in the country {} before", place.country))
+            }
         }
     },
 };
