@@ -243,7 +243,7 @@ async fn a_database_of_version_1_is_brought_up_to_date() {
     as_version_1(&before.data().join("authority.db"), &database).await;
 
     let after = TestAuthority::over(home).await;
-    assert_eq!(after.count("PRAGMA user_version").await, 5);
+    assert_eq!(after.count("PRAGMA user_version").await, 6);
     assert_eq!(after.issuer, before.issuer);
     assert_eq!(after.get(&after.at("/keys")).await.json.unwrap()[0]["name"], "green");
     let secret = grant(&after, &Ask::new("deploy-key"), &key).await;

@@ -20,7 +20,9 @@ fn has_new_key(facts: &Facts) -> bool {
     let Some(device) = facts.device.as_ref().filter(|_| !facts.signed_in_by_key) else { return false };
     let known = facts.history.device(device);
     let is_new = known.is_none_or(|known| !known.touched && facts.now.as_second() - known.first < DAY);
-    is_new && facts.history.other_devices(device).next().is_some()
+    // The first one does not become new by a second.
+    let is_earlier = |first: i64| known.is_none_or(|known| first < known.first);
+    is_new && facts.history.other_devices(device).any(|other| is_earlier(other.first))
 }
 
 fn is_new_host(facts: &Facts) -> bool {
