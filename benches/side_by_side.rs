@@ -31,20 +31,11 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const ROUNDS: usize = 200;
-const RULES: &str = r#"
-allow_software_keys = true
-[resource.low]
-kind = "jwt"
-audience = "https://low.invalid"
-sensitivity = "low"
-[resource.sensitive]
-kind = "jwt"
-audience = "https://sensitive.invalid"
-sensitivity = "sensitive"
-[resource.password]
-kind = "secret"
-sensitivity = "low"
-"#;
+const RULES: &str = concat!(
+    "allow_software_keys = true\n",
+    include_str!("resources.toml"),
+    "[resource.password]\nkind = \"secret\"\nsensitivity = \"low\"\n"
+);
 
 fn main() {
     if std::env::args().nth(1).as_deref() == Some("drive-security-key") {

@@ -32,6 +32,12 @@ impl Clock {
         Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
+    /// Whether it is the machine's own, and not one that stands.
+    #[must_use]
+    pub const fn is_the_machines(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Nanoseconds since the machine started, asleep or not: orders events of several processes. Never a date.
     #[must_use]
     pub fn since_boot() -> u128 {

@@ -50,6 +50,20 @@ pub async fn low_risk_is_granted_in_one_exchange() {
     assert!(authority.is_active(&grant.access_token).await);
 }
 
+/// On a socket the kernel says who asks, and what a token is worth stands in the store.
+#[tokio::test]
+pub async fn introspection_on_a_socket_does_not_look_at_the_files() {
+    let authority = TestAuthority::start().await;
+    let token = authority.ask(&Ask::new("wiki"), &proof_key()).await.grant().access_token;
+    let loaded = async || authority.events().await.iter().filter(|event| *event == "rules.loaded").count();
+    authority.write_policy(&format!("{}// another\n", policy()));
+    let before = loaded().await;
+    assert!(authority.is_active(&token).await);
+    assert_eq!(loaded().await, before, "they were looked at");
+    authority.ask(&Ask::new("wiki"), &proof_key()).await.grant();
+    assert_eq!(loaded().await, before + 1, "they did change");
+}
+
 #[tokio::test]
 pub async fn a_sensitive_resource_takes_a_touch() {
     let (authority, key) = with_a_key().await;
@@ -410,17 +424,19 @@ pub async fn the_catalogue_shows_what_the_caller_may_ask_for() {
 pub async fn an_entry_of_a_decision_keeps_the_question_and_it_is_answered_the_same_again() {
     let (authority, key) = with_a_key().await;
     for (resource, assurance) in
-        [("wiki", Some(Assurance::Session)), ("prod-db", Some(Assurance::Touch)), ("closed", None)]
+        [("wiki", Some(Assurance::Session)), ("prod-db", Some(Assurance::Touch)), ("bunker", None)]
     {
         match assurance {
             Some(_) => drop(grant(&authority, &Ask::new(resource), &key).await),
             None => drop(authority.ask(&Ask::new(resource), &proof_key()).await.no()),
         }
         let log = authority.log().await;
-        let kept = &log.last().unwrap().private.as_ref().unwrap().clear["question"];
+        let clear = &log.last().unwrap().private.as_ref().unwrap().clear;
+        let kept = &clear["question"];
         let question: Question = serde_json::from_value(kept.clone()).unwrap();
         assert_eq!(question.resource.name.as_str(), resource);
         let rules = authority.authority.rules().await.unwrap();
+        assert_eq!(clear["rules"], rules.digest, "under which rules, as `rules.loaded` names them");
         let again = rules.policy.decide(&ElevationId::fresh(), &question);
         assert_eq!(again.ok().map(|permitted| permitted.assurance()), assurance, "{resource}");
     }

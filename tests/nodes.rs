@@ -1,5 +1,7 @@
 //! Three real nodes on one real PostgreSQL: whatever is raced across them has one outcome.
 
+/// One that is not like the others.
+mod differing;
 /// What PostgreSQL does to them.
 mod server;
 
@@ -75,7 +77,9 @@ impl Nodes {
     fn command(&self, node: usize) -> Command {
         let home = self.home.path().join(node.to_string());
         let mut command = Command::new(AUTHORITY_BIN);
-        command.arg("serve").arg("--config").arg(self.home.path().join("config"));
+        // The same for all, unless it has one of its own.
+        let config = [home.join("config"), self.home.path().join("config")].into_iter().find(|path| path.exists());
+        command.arg("serve").arg("--config").arg(config.unwrap());
         command.arg("--data").arg(home.join("data")).arg("--socket").arg(home.join("run/socket"));
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         command

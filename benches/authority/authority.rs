@@ -29,7 +29,8 @@ const HOST: &str = "bench.example";
 const ISSUER: &str = "https://bench.example";
 const PROVIDER: &str = "https://idp.invalid";
 /// What policy and catalogue say is usual. Who calls is behind a proxy, so that each has an address of their own.
-const CONFIG: &str = r#"
+const CONFIG: &str = concat!(
+    r#"
 issuer = "https://bench.example"
 [listen]
 plain_http = true
@@ -40,16 +41,9 @@ connections = 100000
 issuer = "https://idp.invalid"
 client_id = "bench"
 allow = ["*"]
-[resource.low]
-kind = "jwt"
-audience = "https://low.invalid"
-sensitivity = "low"
-[resource.sensitive]
-kind = "jwt"
-audience = "https://sensitive.invalid"
-sensitivity = "sensitive"
-checks_dpop = true
-"#;
+"#,
+    include_str!("../resources.toml")
+);
 
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,6 @@ use super::sign_in::sessions::{self, Over};
 use super::sign_in::{How, SignedIn};
 use super::workloads::{self, Workload};
 use crate::protocol::messages::{ACCESS_TOKEN_TYPE, JWT_TYPE, PEER_TOKEN_TYPE, TokenRequest};
-use std::future::ready;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -106,21 +105,22 @@ impl Caller {
     }
 
     /// Who only looks: the workload that the identity token names, where there is one, else as for [`Caller::of_request`].
+    /// `rules` are looked at only for an identity token or over the network.
     ///
     /// # Errors
     /// As for [`Caller::of_request`]; [`Refusal::IdentityToken`].
     pub async fn looking<'a>(
         self,
         authority: &Authority,
-        rules: &Arc<Rules>,
+        rules: impl Future<Output = Result<Arc<Rules>, Refusal>>,
         identity_token: Option<&str>,
         proven: impl Future<Output = Result<(&'a str, String), Refusal>>,
     ) -> Result<Subject, Refusal> {
         let Some(token) = identity_token else {
-            return self.of_request(authority, ready(Ok(rules.clone())), proven).await;
+            return self.of_request(authority, rules, proven).await;
         };
         self.account(authority.served)?;
-        workloads::identify(authority, rules, token).await.map_err(|rejected| rejected.refusal)
+        workloads::identify(authority, &*rules.await?, token).await.map_err(|rejected| rejected.refusal)
     }
 
     /// Refuses a token that speaks for somebody other than whom the transport vouches for. Over the network the token

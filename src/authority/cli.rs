@@ -197,6 +197,13 @@ pub fn main() -> ExitCode {
         }
         Command::CheckConfig { config } => match Rules::load(&config) {
             Ok(rules) => {
+                for resource in rules.open_to_any_workload() {
+                    tracing::warn!(
+                        %resource,
+                        "policy.cedar permits it to workloads of every trusted issuer, also of those that are added later: \
+                         name the issuer in the policy (elevate-policy(7))"
+                    );
+                }
                 let (resources, policies) = (rules.config.resources.len(), rules.policy.count());
                 say(&json!({ "resources": resources, "policies": policies, "digest": rules.digest }));
                 ExitCode::SUCCESS

@@ -181,6 +181,8 @@ fn principal(authority: &Authority, rules: &Rules, subject: &Subject) -> Princip
 pub struct Considered {
     pub(super) context: Context,
     question: Question,
+    /// The digest of the rules under which it is asked.
+    rules: String,
 }
 
 /// What is asked, parsed and checked against the catalogue.
@@ -243,7 +245,7 @@ impl Wanted {
             ttl: detail.ttl,
             default_ttl: rules.config.default_ttl,
         };
-        Ok(Considered { context, question })
+        Ok(Considered { context, question, rules: rules.digest.clone() })
     }
 
     /// The grant that the proofs allow: never more than was signed, never more than policy allows now.
@@ -284,6 +286,7 @@ impl Wanted {
             "detail": self.asked.detail,
             "jkt": self.asked.jkt,
             "question": considered.question,
+            "rules": considered.rules,
         });
         if let Some(workload) = &context.observed.workload {
             private["workload"] = json!(workload);
@@ -465,7 +468,7 @@ pub async fn foresee(
     };
     let sealed_for = authority.store.secret(name.as_str()).await?.and_then(|row| row.sealed_for);
     let sealed_for: Option<SealedFor> = sealed_for.and_then(|text| serde_json::from_str(&text).ok());
-    let considered = Considered { context, question };
+    let considered = Considered { context, question, rules: rules.digest.clone() };
     let decision = decide(rules, &ElevationId::fresh(), subject, &considered, sealed_for.as_ref());
     let keys = Keys::usable(keys, rules, sealed_for.as_ref());
     let way_out = decision.as_ref().ok().and_then(|permitted| keys.way_out(permitted.assurance(), name));

@@ -20,6 +20,7 @@ pub mod founding;
 pub mod issue;
 pub mod issuer_keys;
 pub mod moving;
+pub mod nodes;
 pub mod operations;
 pub mod policy;
 pub mod proofs;
@@ -50,6 +51,7 @@ use caller::{Served, Subject};
 use elevation::ElevationId;
 use error::Refusal;
 use founding::Foundation;
+use nodes::Nodes;
 use proofs::Proofs;
 use refusals::Refusals;
 use relying_party::RelyingParty;
@@ -82,6 +84,7 @@ pub struct Authority {
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     pub(crate) watched: Watched,
+    pub(crate) nodes: Nodes,
     refusals: Refusals,
     rules: LiveRules,
     /// Held while changed rules are recorded and taken up, so that it is done once.
@@ -135,6 +138,7 @@ impl Authority {
             served: Served::Only(crate::files::own_uid()),
             clock,
             watched: Watched::of(&store).await?,
+            nodes: Nodes::of(data),
             store,
             audit,
             master,

@@ -99,12 +99,18 @@ impl Recoverable {
         ];
         changes.extend(invitation);
         audit.record(Entry::new(Event::AdminRecovered, elevation, private), changes).await?;
-        tracing::error!(
-            user = sub,
-            "the keys of an administrator were removed on this machine, without anybody's proof"
-        );
+        tell(&recovery);
         Ok((recovery, code))
     }
+}
+
+/// Says it in the log of the program: of the one that recovers, and of every node that sees it in the store.
+pub(super) fn tell(recovery: &Recovery) {
+    tracing::error!(
+        user = recovery.user,
+        elevation = recovery.elevation,
+        "the keys of an administrator were removed on the authority's machine, without anybody's proof"
+    );
 }
 
 /// Whether `sub` administers: as configured, or as the account whose own authority this is. Which of the provider's groups

@@ -29,6 +29,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::future::ready;
 use std::sync::Arc;
 
 /// Bytes a request may have.
@@ -204,7 +205,7 @@ async fn asker(
 /// bearer's (RFC 6750 section 2.1).
 async fn onlooker(
     authority: &Authority,
-    rules: &Arc<Rules>,
+    rules: impl Future<Output = Result<Arc<Rules>, Refusal>>,
     caller: Caller,
     headers: &HeaderMap,
     endpoint: (&str, &str),
@@ -216,7 +217,7 @@ async fn onlooker(
 
 async fn resources(State(authority): Shared, ConnectInfo(caller): From, headers: HeaderMap) -> Answered {
     let rules = authority.rules().await?;
-    let subject = onlooker(&authority, &rules, caller, &headers, ("GET", "/resources")).await?;
+    let subject = onlooker(&authority, ready(Ok(rules.clone())), caller, &headers, ("GET", "/resources")).await?;
     let mut entries = Vec::new();
     let catalogue = authority.catalogue(&rules).await?;
     for (name, resource) in catalogue.resources() {
@@ -246,7 +247,7 @@ async fn explain(
     let Query(query) = query.map_err(Refusal::from)?;
     let name: ResourceName = query.resource.parse().map_err(Refusal::from)?;
     let rules = authority.rules().await?;
-    let subject = onlooker(&authority, &rules, caller, &headers, ("GET", "/explain")).await?;
+    let subject = onlooker(&authority, ready(Ok(rules.clone())), caller, &headers, ("GET", "/explain")).await?;
     let catalogue = authority.catalogue(&rules).await?;
     let foreseen = foresee(&authority, &subject, &name, catalogue.resource(&name)?, &rules).await?;
     ok(&explanation(&name, &foreseen, authority.refused_rules()))

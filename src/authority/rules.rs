@@ -2,10 +2,13 @@
 //! or the ones before stay in force and it is said which file and line is wrong.
 
 use super::attestation::TrustAnchors;
+use super::cases::Asked;
 use super::config::Config;
 use super::policy::Policy;
 use crate::files::{FileFault, FileStamp, check_trusted, file_stamp, read_trusted};
+use crate::protocol::assurance::Assurance;
 use crate::protocol::encoding::{base64url, sha256};
+use crate::protocol::names::ResourceName;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
@@ -111,6 +114,16 @@ impl Rules {
         let digest = base64url(sha256(&digested));
         let texts = [config_text, policy_text, schema_text];
         Ok(Self { config, policy, texts, anchors, digest })
+    }
+
+    /// Resources that a workload gets without a touch, whoever its issuer is: each issuer that is trusted later gets them
+    /// as well. Asked of policy, by a workload of an issuer that nobody has heard of.
+    pub fn open_to_any_workload(&self) -> impl Iterator<Item = &ResourceName> {
+        let resources = self.config.resources.keys().filter(|_| self.policy.knows_workloads());
+        resources.filter(|name| {
+            let asked = Asked::of_unknown_workload((*name).clone()).decide(&self.policy, &self.config);
+            asked.is_ok_and(|permitted| permitted.assurance() == Assurance::Session)
+        })
     }
 }
 

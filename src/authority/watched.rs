@@ -3,6 +3,7 @@
 
 use super::config::Resource;
 use super::error::Refusal;
+use super::recovery;
 use super::rules::Rules;
 use super::store::{Store, StoreError};
 use crate::protocol::messages::Recovery;
@@ -83,11 +84,7 @@ impl Watched {
         let before = self.known().0;
         let seen = Arc::new(look(&self.store, Some(&before)).await?);
         for recovery in seen.recoveries.iter().filter(|recovery| !before.recoveries.contains(recovery)) {
-            tracing::error!(
-                user = recovery.user,
-                elevation = recovery.elevation,
-                "the keys of an administrator were removed on the machine, without anybody's proof"
-            );
+            recovery::tell(recovery);
         }
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         // Another one may have begun later and ended first.

@@ -27,7 +27,10 @@ pub struct IdentityToken {
     subject: String,
     /// Where it was.
     place: String,
+    /// Where that is a file.
+    file: Option<PathBuf>,
     ends: Option<Timestamp>,
+    audience: Vec<String>,
 }
 
 /// What of its claims we need (RFC 7519 section 4.1).
@@ -37,6 +40,33 @@ struct Claims {
     sub: String,
     #[serde(default)]
     exp: Option<i64>,
+    #[serde(default)]
+    aud: Audience,
+}
+
+/// One or several; whatever else stands there is the authority's to refuse.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Several(Vec<String>),
+    None(serde::de::IgnoredAny),
+}
+
+impl Default for Audience {
+    fn default() -> Self {
+        Self::Several(Vec::new())
+    }
+}
+
+impl From<Audience> for Vec<String> {
+    fn from(audience: Audience) -> Self {
+        match audience {
+            Audience::One(one) => vec![one],
+            Audience::Several(several) => several,
+            Audience::None(_) => Self::new(),
+        }
+    }
 }
 
 impl IdentityToken {
@@ -52,7 +82,7 @@ impl IdentityToken {
             let text = read_trusted(&path, TOKEN_MAX as u64)?.map(Secret::new);
             let text =
                 text.ok_or_else(|| not_signed_in(format!("there is no identity token in {place}: no such file")))?;
-            return Self::parse(&text, &place).map(Some);
+            return Ok(Some(Self { file: Some(path), ..Self::parse(&text, &place)? }));
         }
         let Some(value) = set(VARIABLE) else { return Ok(None) };
         let text = Secret::from_utf8(value.into_encoded_bytes()).ok_or_else(|| no_token(VARIABLE, "it is no text"))?;
@@ -78,7 +108,7 @@ impl IdentityToken {
         };
         let is_object = |bytes: &[u8]| serde_json::from_slice::<serde_json::Map<_, serde_json::Value>>(bytes).is_ok();
         let claims = serde_json::from_slice(&payload).ok().filter(|_| is_object(&header));
-        let Some(Claims { iss, sub, exp }) = claims else {
+        let Some(Claims { iss, sub, exp, aud }) = claims else {
             return Err(no_token(place, "it has no header, or no 'iss' and 'sub'"));
         };
         if iss.is_empty() || sub.is_empty() || iss.contains('#') {
@@ -88,6 +118,8 @@ impl IdentityToken {
             jwt: Secret::new(bare.to_owned()),
             subject: format!("{iss}#{sub}"),
             place: place.to_owned(),
+            file: None,
+            audience: aud.into(),
             ends: exp.and_then(|exp| Timestamp::from_second(exp).ok()),
         })
     }
@@ -102,6 +134,30 @@ impl IdentityToken {
             Some(end) => Err(not_signed_in(format!("the identity token in {} ended at {end}", self.place))
                 .hint("get a new one from whoever gave you this one")),
         }
+    }
+
+    /// Where it was: a file or the variable.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// The file, where it was in one.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// Until when it is good, where it says.
+    #[must_use]
+    pub const fn ends(&self) -> Option<Timestamp> {
+        self.ends
+    }
+
+    /// For whom it was made out.
+    #[must_use]
+    pub fn audience(&self) -> &[String] {
+        &self.audience
     }
 
     /// Whom grants are made out to: issuer and subject, both, since one subject means another with another issuer. An

@@ -32,14 +32,22 @@ fn name_postgres(home: &Home, database: &str) {
     home.write_config("authority.toml", &text);
 }
 
+/// Declares a resource in the store.
+fn declare(home: &Home) {
+    let file = home.beside("new.toml");
+    fs::write(&file, "kind = \"jwt\"\naudience = \"https://new.example\"\nsensitivity = \"low\"\n").unwrap();
+    home.approve(&["admin", "resource", "set", "new", &file.display().to_string()]).ok();
+}
+
 /// What is kept byte for byte: (table, what of a row, in which order), said to SQLite and to PostgreSQL.
-const KEPT: [(&str, &str, &str, &str); 7] = [
+const KEPT: [(&str, &str, &str, &str); 8] = [
     ("log_entry", "hex(leaf)", "upper(encode(leaf, 'hex'))", "idx"),
     ("log_hash", "hex(hash)", "upper(encode(hash, 'hex'))", "idx"),
     ("log_private", "salt || clear", "salt || clear", "idx"),
     ("log_checkpoint", "note", "note", "size"),
     ("secret", "hex(sealed)", "upper(encode(sealed, 'hex'))", "resource"),
     ("signing_key", "hex(sealed)", "upper(encode(sealed, 'hex'))", "kid"),
+    ("resource", "name || definition || set_at", "name || definition || set_at", "name"),
     ("security_key", "name || credential || software", "name || credential || software", "name"),
 ];
 
@@ -47,6 +55,7 @@ const KEPT: [(&str, &str, &str, &str); 7] = [
 fn a_store_moves_to_postgresql_by_one_command() {
     let home = Home::set_up();
     home.put_secret("prod-db", "hunter2").ok();
+    declare(&home);
     let token = home.elevate(&["token", "wiki"]).ok().stdout.trim().to_owned();
     // There is nothing to move to yet; then, an authority runs; then, none is founded beside the one there is.
     home.stop_authority();
@@ -77,6 +86,7 @@ fn a_store_moves_to_postgresql_by_one_command() {
     home.elevate(&["audit", "verify"]).ok();
     assert!(home.is_active(&token));
     home.elevate(&["token", "-k", "wiki"]).ok();
+    home.elevate(&["token", "new"]).ok();
     assert_eq!(home.approve(&["prod-db", "--", "printenv", "ELEVATE_SECRET"]).ok().stdout.trim(), "hunter2");
     home.elevate(&["audit", "verify"]).ok();
     let names: Vec<_> = fs::read_dir(data(&home)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -143,6 +153,7 @@ async fn a_move_whose_end_is_not_known_is_done_again() {
 fn a_backup_made_while_it_runs_brings_it_back() {
     let home = Home::set_up();
     home.put_secret("prod-db", "hunter2").ok();
+    declare(&home);
     let (data, to) = (data(&home), home.beside("backup.db"));
     let words = ["backup", "--data", data.to_str().unwrap(), "--to", to.to_str().unwrap()];
     let made = said(&authority(&home, &words).ok());
@@ -157,6 +168,7 @@ fn a_backup_made_while_it_runs_brings_it_back() {
     }
     fs::copy(&to, data.join("authority.db")).unwrap();
     assert_eq!(home.approve(&["prod-db", "--", "printenv", "ELEVATE_SECRET"]).ok().stdout.trim(), "hunter2");
+    home.elevate(&["token", "new"]).ok();
     home.elevate(&["audit", "verify"]).ok();
 }
 
@@ -199,6 +211,7 @@ fn a_dump_of_postgresql_brings_it_back_and_an_older_one_is_noticed() {
     let [first, second] = [server.database(), server.database()];
     let home = Home::empty();
     home.found(&format!("store = \"{}\"\n{CATALOGUE}", server.url(&first)));
+    declare(&home);
     let seen = home.elevate(&["token", "wiki"]).ok().stdout;
     server.move_by_dump(&first, &second);
     home.stop_authority();
@@ -206,6 +219,7 @@ fn a_dump_of_postgresql_brings_it_back_and_an_older_one_is_noticed() {
     // Nothing was seen since: it goes on as if it were the first, but for proofs of the epoch before.
     assert!(home.is_active_after_restart(seen.trim()));
     home.elevate(&["token", "-k", "wiki"]).ok();
+    home.elevate(&["token", "new"]).ok();
     home.elevate(&["audit", "verify"]).ok();
     // The first is older by now.
     home.stop_authority();

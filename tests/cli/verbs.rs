@@ -630,7 +630,23 @@ fn check_config_says_whether_the_files_are_good() {
     let check = || finish(spawn(piped(&mut home.program(AUTHORITY_BIN, &["check-config", "--config", &config]))), b"");
     let good = check().ok();
     let said: serde_json::Value = serde_json::from_str(&good.stdout).unwrap();
-    assert_eq!(said["resources"], 5);
+    assert_eq!((&said["resources"], good.stderr.as_str()), (&5.into(), ""));
+
+    // What is permitted to everybody is so to every pipeline of every issuer that is trusted later.
+    let policy = fs::read_to_string(home.config().join("policy.cedar")).unwrap();
+    for (more, warns) in [("", true), (" && !principal.workload", false), (" && principal.issuer == \"github\"", false)]
+    {
+        let open = "permit (principal, action == Action::\"elevate\", resource) when { resource.sensitivity == \"low\"";
+        home.write_config("policy.cedar", &format!("@id(\"open\")\n{open}{more} }};\n"));
+        let warned = check().ok();
+        assert_eq!(warned.stderr.contains("WARN"), warns, "{more}: {warned:?}");
+        assert_eq!(
+            warned.stderr.contains("workloads of every trusted issuer") && warned.stderr.contains("wiki"),
+            warns
+        );
+        assert!(!warned.stderr.contains("prod-db"), "{warned:?}");
+    }
+    home.write_config("policy.cedar", &policy);
 
     home.write_config(
         "authority.toml",

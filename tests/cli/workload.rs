@@ -33,6 +33,48 @@ const REFUSED: &str = "elevate: this authority takes no identity tokens
 ";
 
 #[test]
+fn the_doctor_says_what_a_token_is_and_never_shows_it() {
+    let mut home = Home::set_up();
+    let file = token_file(&home);
+    let look = |home: &Home, words: &[&str]| -> Value {
+        let ended = home.elevate(&[&["--json", "doctor"], words].concat()).exits(1);
+        for part in token().split('.') {
+            assert!(!ended.stdout.contains(part) && !ended.stderr.contains(part), "{ended:?}");
+        }
+        let report = ended.json();
+        let found = report["checks"].as_array().unwrap().iter().find(|check| check["check"] == "identity token");
+        found.cloned().unwrap_or_default()
+    };
+    assert_eq!(look(&home, &[]), Value::Null, "a person needs none");
+    let named = format!("--identity-token-file={}", file.display());
+    let good = look(&home, &[&named]);
+    let says = format!("https://ci.example#repo:shop/site is who asks, by the one in {}", file.display());
+    assert_eq!((&good["ok"], &good["says"]), (&json!(true), &json!(says)));
+    let nobody = "made out for: nobody: it has no 'aud', and no authority takes it";
+    assert_eq!(good["details"], json!([nobody, "ends: 2100-01-01T00:00:00Z"]));
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    let open = look(&home, &[&named]);
+    assert_eq!(
+        (&open["ok"], &open["says"]),
+        (&json!(false), &json!(format!("others can read the one in {}", file.display())))
+    );
+    assert!(open["hint"].as_str().unwrap().starts_with(&format!("chmod 600 {}", file.display())));
+    home.set(FILE, "/nowhere");
+    assert_eq!(look(&home, &[])["says"], "there is no identity token in /nowhere: no such file");
+    home.unset(FILE);
+    let made = |claims: &str| format!("{}.{}.{}", base64url("{}"), base64url(claims), base64url("x"));
+    home.set(VARIABLE, &made(r#"{"iss":"https://ci.example","sub":"x","exp":1,"aud":["a","b"]}"#));
+    let ended = look(&home, &[]);
+    assert_eq!(ended["says"], "the identity token in ELEVATE_IDENTITY_TOKEN ended at 1970-01-01T00:00:01Z");
+    assert_eq!((&ended["ok"], &ended["details"][0]), (&json!(false), &json!("made out for: a, b")));
+    home.set(VARIABLE, "hunter2");
+    let none = look(&home, &[]);
+    assert_eq!(none["ok"], false);
+    assert!(none["says"].as_str().unwrap().contains("is no identity token") && !none.to_string().contains("hunter2"));
+    home.unset(VARIABLE);
+}
+
+#[test]
 fn an_authority_on_a_socket_takes_none_and_keeps_nothing_of_it() {
     let mut home = Home::set_up();
     home.elevate(&["wiki"]).ok();

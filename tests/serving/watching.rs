@@ -37,7 +37,7 @@ async fn readiness_says_which_part_keeps_everybody_out_and_when_it_is_over() {
     let service = Setup::new().with_socket().start();
     assert_eq!(service.watched("/livez").await, (200, "ok\n".to_owned()));
     let ready = readiness(&service, |status, _| status == 200).await;
-    assert_eq!(ready, serde_json::json!({ "ready": true, "store": "ok", "log": "ok", "rules": "ok" }));
+    assert_eq!(ready, serde_json::json!({ "ready": true, "store": "ok", "log": "ok", "rules": "ok", "nodes": "ok" }));
 
     // Somebody else's hand in the log.
     execute(&service, "UPDATE log_checkpoint SET note = note || ' '").await;
@@ -165,6 +165,33 @@ async fn numbers_count_what_happened_and_name_nobody() {
     for label in ["wiki", "prod-db", "bunker", "no-such", "uid:", "127.0.0.1", "laptop", "4711"] {
         assert!(!text.contains(label), "'{label}' is in the metrics: {text}");
     }
+}
+
+/// Those that a request would be let in with, and no others.
+#[tokio::test]
+async fn devices_that_are_signed_in_are_counted_while_their_sign_in_is_good() {
+    let setup = Setup::listening(&format!("{LISTEN}[sign_in]\nallow = [\"*\"]\nlength = \"10h\"\nidle = \"1h\"\n"));
+    let service = setup.start();
+    let signed_in = async || service.number("elevate_sessions{what=\"sign_in\"}").await;
+    assert!(signed_in().await.abs() < 0.1);
+    let now = Clock::system().now().as_second();
+    let row = async |id: &str, sub: &str, how: &str, [began, used]: [i64; 2], ended: &str| {
+        let person = format!("{{\"name\":\"x\",\"groups\":[],\"auth_time\":{now},\"how\":\"{how}\"}}");
+        let (began, used) = (now - began, now - used);
+        execute(&service, &format!("INSERT OR IGNORE INTO \"user\" (sub, created_at) VALUES ('{sub}', 0)")).await;
+        let row = format!("'{id}', '{id}', '{sub}', 'jkt', 'host', '{person}', {began}, {used}, {ended}");
+        execute(&service, &format!("INSERT INTO sign_in VALUES ({row})")).await;
+    };
+    let anna = format!("{ISSUER}#anna");
+    row("good", &anna, "key", [36_000 - 300, 0], "NULL").await;
+    row("idle", &anna, "key", [7200, 3600], "NULL").await;
+    row("old", &anna, "key", [36_000, 0], "NULL").await;
+    row("ended", &anna, "key", [60, 60], "1").await;
+    row("over", &anna, "invitation", [600, 0], "NULL").await;
+    row("disabled", &format!("{ISSUER}#ben"), "key", [60, 0], "NULL").await;
+    row("of-a-provider-of-before", "https://idp.example#anna", "provider", [60, 0], "NULL").await;
+    execute(&service, &format!("UPDATE \"user\" SET disabled_at = 1 WHERE sub = '{ISSUER}#ben'")).await;
+    assert!((signed_in().await - 1.0).abs() < 0.1, "{}", signed_in().await);
 }
 
 #[tokio::test]

@@ -164,6 +164,43 @@ async fn only_sound_questions_are_answered() {
     assert_eq!(no2(&network, &login, &form).await.1, "invalid_request", "without an answer");
 }
 
+/// RFC 6749 section 2.3, and the same at each endpoint of a device.
+#[tokio::test]
+async fn a_client_that_shows_credentials_is_refused_and_not_taken_for_another() {
+    let network = Network::start().await;
+    for path in ["/par", "/authorize-challenge", "/device_authorization"] {
+        let login = Login::new();
+        for (name, value) in [("client_secret", "hunter2"), ("client_assertion", "e30.e30.x")] {
+            let mut form = login.form();
+            form.push((name, value));
+            let no = no(&network.post(path, &login.key, &form).await);
+            assert_eq!(no.code(), (400, "invalid_client"), "{path} {name}: {no:?}");
+        }
+        let request = network.request("POST", &network.at(path)).header("DPoP", network.prove(path, &login.key, None));
+        let reply = network.send(request.basic_auth("elevate-cli", Some("hunter2")).form(&login.form())).await;
+        assert_eq!(no(&reply).code(), (401, "invalid_client"), "{path}: {reply:?}");
+        let reply = network.post(path, &login.key, &login.form()).await;
+        assert!([200, 201, 403].contains(&reply.status), "{path}: {reply:?}");
+    }
+}
+
+/// The trigger removes the key where nothing can be looked at any more: within the write that signs in.
+#[tokio::test]
+async fn a_key_that_is_removed_while_its_code_is_exchanged_signs_nobody_in() {
+    let network = Network::start().await;
+    let key = annas_key(&network).await;
+    let login = Login::new();
+    let asked = network.challenge(&login).await;
+    let code = network.answer(&login, &asked.auth_session, &key.sign(&asked.authn_params_public_key)).await;
+    let removes = "CREATE TRIGGER removal BEFORE UPDATE OF spent_at ON sign_in_step \
+                   BEGIN DELETE FROM security_key WHERE name = 'blue'; END";
+    network.authority.tamper(removes).await;
+    let no = no(&network.redeem_direct(&login, &code).await);
+    assert_eq!((no.code(), no.says()), ((400, "invalid_grant"), "the key that signed in was removed meanwhile"));
+    let own = network.authority.count("SELECT count(*) FROM sign_in WHERE person LIKE '%\"key\"%'").await;
+    assert_eq!(own, 0, "nobody is signed in");
+}
+
 async fn no2(network: &Network, login: &Login, form: &[(&str, &str)]) -> (u16, String) {
     let no = no(&network.post("/authorize-challenge", &login.key, form).await);
     (no.status, no.body.error)
@@ -396,6 +433,54 @@ async fn invitations_are_not_guessed_and_guessing_locks_nobody_else_out() {
             .form(&form),
     );
     assert_eq!(reply.await.status, 200);
+}
+
+/// The first of a network is an entry, those like it are one more with their number, whoever guesses how often.
+#[tokio::test]
+async fn refusals_of_strangers_are_counted_and_not_each_written() {
+    let network = Network::without_provider().await;
+    let (elsewhere, _serving) = network.from("198.51.100.9").await;
+    let login = Login::new();
+    let challenge = login.challenge();
+    let brought = async |wire: &crate::harness::Wire, guess: u32| {
+        let guess = format!("{guess:0>26}");
+        let form = [
+            ("client_id", "elevate-cli"),
+            ("code_challenge", challenge.as_str()),
+            ("code_challenge_method", "S256"),
+            ("invitation", guess.as_str()),
+        ];
+        let once = async || {
+            let request = wire.request("POST", &wire.at("/authorize-challenge"));
+            wire.send(request.header("DPoP", wire.prove("/authorize-challenge", &login.key, None)).form(&form)).await
+        };
+        // A nonce is over by the time that the first refusals are.
+        let reply = once().await;
+        let is_stale = reply.json.as_ref().is_some_and(|json| json["error"] == "use_dpop_nonce");
+        let reply = if is_stale { once().await } else { reply };
+        assert_eq!(says(&reply), "there is no such invitation");
+    };
+    let causes = async || -> Vec<String> {
+        let leaves = network.authority.log().await.into_iter().map(|entry| entry.leaf.unwrap());
+        let leaves = leaves.map(|leaf| serde_json::from_str::<Value>(&leaf).unwrap());
+        let failed = leaves.filter(|leaf| leaf["event"] == "sign_in.failed");
+        failed.map(|leaf| leaf["cause"].as_str().unwrap().to_owned()).collect()
+    };
+    let one = "there is no such invitation";
+    for guess in 0..5 {
+        brought(&network, guess).await;
+    }
+    assert_eq!(causes().await, [one]);
+    brought(&elsewhere, 5).await;
+    assert_eq!(causes().await, [one, one], "another network is another stranger");
+    network.clock.advance(599);
+    brought(&network, 6).await;
+    assert_eq!(causes().await, [one, one]);
+    network.clock.advance(1);
+    brought(&network, 7).await;
+    let counted = format!("{one} (5 more times since 2026-01-01T12:00:00Z)");
+    assert_eq!(causes().await, [one, one, &counted, one]);
+    assert!(network.authority.faults_of_the_log().await.is_empty());
 }
 
 #[tokio::test]

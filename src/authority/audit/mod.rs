@@ -6,6 +6,7 @@
 //! whose outcome is unknown the writer reads the tree again, as at start; where another node of the same store was there
 //! meanwhile, too. What it reads must contain what it saw signed before.
 
+mod clocks;
 pub mod tree;
 
 use super::elevation::ElevationId;
@@ -40,6 +41,16 @@ pub enum AuditError {
     /// The clock went back.
     #[error("the clock went back {0} seconds since the last entry of the audit log")]
     Clock(i64),
+    /// The clock of this node differs from that of the store.
+    #[error("the clock of this node says {node}, {off} s {way} PostgreSQL's")]
+    NodeClock {
+        /// What it says.
+        node: Timestamp,
+        /// By how many seconds.
+        off: i64,
+        /// Ahead or behind.
+        way: &'static str,
+    },
     /// The entry can't be encoded or signed.
     #[error("the audit log can't sign its checkpoint")]
     Signing,
@@ -58,6 +69,10 @@ impl AuditError {
             }
             Self::Clock(_) => {
                 "set the clock right; if the earlier time was the wrong one, run `elevate-authority accept-clock`"
+            }
+            Self::NodeClock { .. } => {
+                "nobody gets in at this node until its clock is right: look at its time synchronisation; where every node says \
+                 so, at that of PostgreSQL's machine"
             }
             Self::Signing | Self::Stopped => "nobody gets in until the authority is started again",
         }
@@ -200,15 +215,16 @@ impl Audit {
         answer.await.map_err(|_| AuditError::Stopped)?
     }
 
-    /// Whether an entry could be recorded now: the tree is the one that was signed, the clock did not go back, and the
-    /// store takes a write.
+    /// Whether an entry could be recorded now: the tree is the one that was signed, the clock is right and did not go back,
+    /// and the store takes a write.
     ///
     /// # Errors
     /// [`AuditError`]: what keeps everybody out.
-    pub async fn check(&self, now: Timestamp) -> Result<(), AuditError> {
+    pub async fn check(&self, clock: &Clock) -> Result<(), AuditError> {
         // While this batch is open nobody appends.
         let mut batch = self.store.begin().await.map_err(AuditError::Store)?;
-        let newest = batch.newest_checkpoint().await.map_err(AuditError::Store)?;
+        let newest = clocks::newest_checkpoint(&mut batch, clock).await?;
+        let now = clock.now();
         let tree = Tree::load(&self.store, &self.log_key, newest, self.seen.get()).await?;
         let back = tree.last_time().as_second() - now.as_second();
         if back > CLOCK_SLACK {
@@ -340,7 +356,7 @@ impl Writer {
 
     /// The tree that this batch appends to: the one before it left, where no other node was there.
     async fn newest_tree(&mut self, transaction: &mut Batch) -> Result<Tree, AuditError> {
-        let newest = transaction.newest_checkpoint().await.map_err(AuditError::Store)?;
+        let newest = clocks::newest_checkpoint(transaction, &self.clock).await?;
         match self.tree.take() {
             Some(tree) if tree.ends_with(newest.as_ref()) => Ok(tree),
             Some(_) | None => {

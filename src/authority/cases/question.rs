@@ -101,9 +101,20 @@ impl Asked {
         (self.context.observed.uid, self.context.observed.sign_in_age) = (None, Some(age));
     }
 
-    /// The same, by a workload of this issuer.
-    pub fn be_workload(&mut self, issuer: &str, claims: BTreeMap<String, String>) {
-        let workload = Workload { issuer: issuer.to_owned(), claims };
+    /// A workload asks, whose issuer is none that any policy names.
+    #[must_use]
+    pub fn of_unknown_workload(resource: ResourceName) -> Self {
+        let mut asked = Self::plain(resource);
+        asked.become_workload(Workload {
+            issuer: "an issuer that nobody has heard of".to_owned(),
+            claims: BTreeMap::new(),
+        });
+        (asked.context.observed.enrolled_keys, asked.context.observed.can_verify) = (0, false);
+        asked
+    }
+
+    /// The same, by a workload.
+    pub fn become_workload(&mut self, workload: Workload) {
         self.context.observed.workload = Some(Arc::new(workload.clone()));
         self.context.observed.uid = None;
         self.subject = Subject::of_issuer("https://issuer.example", "workload").as_workload(workload);
@@ -163,7 +174,8 @@ impl Asked {
                     |claim: &String| claim.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
                 let claims = list(claims).iter().map(pair).collect::<Option<BTreeMap<_, _>>>();
                 let claims = claims.ok_or("claims are written NAME=VALUE")?;
-                self.be_workload(&claims.get("issuer").cloned().unwrap_or_default(), claims);
+                let workload = Workload { issuer: claims.get("issuer").cloned().unwrap_or_default(), claims };
+                self.become_workload(workload);
                 return Ok(());
             }
             Some(who) => who,

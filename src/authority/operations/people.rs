@@ -5,11 +5,11 @@ use crate::authority::Authority;
 use crate::authority::enrolment::list_of;
 use crate::authority::error::Refusal;
 use crate::authority::sign_in::Person;
+use crate::authority::sign_in::sessions::standing;
 use crate::authority::store::{Change, SignInRow, UserRow};
-use crate::clock::seconds_between;
 use crate::log::leaf::Event;
 use crate::protocol::names::KeyName;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 /// Everybody who has asked.
@@ -27,34 +27,22 @@ pub(super) async fn users(authority: &Authority, at: Timestamp) -> Result<Value,
     Ok(json!({ "users": users.iter().map(row).collect::<Vec<_>>() }))
 }
 
-/// The sign-ins that stand: not ended, not too old, not idle for too long.
-async fn standing(authority: &Authority, at: Timestamp) -> Result<Vec<SignInRow>, Refusal> {
-    let rules = authority.rules().await?;
-    let Some(config) = &rules.config.sign_in else { return Ok(Vec::new()) };
-    let length = SignedDuration::from_secs(config.length.seconds().cast_signed());
-    let mut rows = authority.store.sign_ins(at - length).await?;
-    rows.retain(|row| seconds_between(row.last_used_at, at) < config.idle.seconds());
-    Ok(rows)
-}
-
 /// Who is signed in, on which device, since when, and how the provider knew them.
 pub(super) async fn sessions(authority: &Authority, at: Timestamp) -> Result<Value, Refusal> {
-    let row = |row: &SignInRow| {
-        let person: Option<Person> = serde_json::from_str(&row.person).ok();
-        let name = person.as_ref().map(|person| &person.name);
-        let (acr, amr) = person.as_ref().map(|person| (&person.acr, &person.amr)).unzip();
+    let row = |(row, person): &(SignInRow, Person)| {
         json!({
-            "id": row.id, "user": row.sub, "name": name, "host": row.host, "created_at": row.created_at,
-            "last_used_at": row.last_used_at, "how": person.as_ref().map(|person| person.how), "acr": acr, "amr": amr.cloned().unwrap_or_default(),
+            "id": row.id, "user": row.sub, "name": person.name, "host": row.host, "created_at": row.created_at,
+            "last_used_at": row.last_used_at, "how": person.how, "acr": person.acr, "amr": person.amr,
         })
     };
-    let rows = standing(authority, at).await?;
+    let rows = standing(authority, &*authority.rules().await?, at).await?;
     Ok(json!({ "sessions": rows.iter().map(row).collect::<Vec<_>>() }))
 }
 
 /// Signs a device out: what it holds is over on every node, since each use asks the store.
 pub(super) async fn end_session(authority: &Authority, id: &str, at: Timestamp) -> Result<Effect, Refusal> {
-    let row = standing(authority, at).await?.into_iter().find(|row| row.id == id);
+    let rows = standing(authority, &*authority.rules().await?, at).await?;
+    let row = rows.into_iter().map(|(row, _)| row).find(|row| row.id == id);
     let row = row.ok_or(Refusal::Conflict("there is no such sign-in, or it is over already"))?;
     let about = json!({ "sign_in": row.id, "user": row.sub, "host": row.host });
     Ok(Effect { about, ..Effect::change(Event::SignInEnded, vec![Change::EndSignIn { id: row.id, at }]) })

@@ -4,6 +4,7 @@ use super::Effect;
 use crate::authority::Authority;
 use crate::authority::config::Resource;
 use crate::authority::error::Refusal;
+use crate::authority::rules::Rules;
 use crate::authority::store::Change;
 use crate::log::leaf::Event;
 use crate::protocol::display::escaped;
@@ -42,13 +43,14 @@ pub(super) async fn set(
     definition: Option<Value>,
     at: Timestamp,
 ) -> Result<Effect, Refusal> {
-    let name = ours(authority, target).await?;
+    let rules = authority.rules().await?;
+    let name = ours(&rules, target)?;
     let malformed = |reason: String| Refusal::Malformed(format!("'{name}' can't be declared so: {}", escaped(&reason)));
     let definition = definition.ok_or_else(|| malformed("there is no definition".into()))?;
     let resource: Resource = serde_json::from_value(definition).map_err(|error| malformed(error.to_string()))?;
     resource.check(&name).map_err(malformed)?;
     if let Some(audience) = &resource.audience
-        && (*audience == authority.issuer.as_str() || is_in_the_file(authority, audience).await?)
+        && (*audience == authority.issuer.as_str() || is_in_the_file(&rules, audience))
     {
         return Err(malformed(format!("'{audience}' is the audience of another, which asks for what its tokens take")));
     }
@@ -65,7 +67,7 @@ pub(super) async fn set(
 
 /// Takes a resource out of the store. Its secret, if it has one, stays until it is removed.
 pub(super) async fn remove(authority: &Authority, target: &str) -> Result<Effect, Refusal> {
-    let name = ours(authority, target).await?;
+    let name = ours(&*authority.rules().await?, target)?;
     let before = before(authority, &name).await?;
     let before = before.ok_or(Refusal::Conflict("the store declares no resource of that name"))?;
     let about = json!({ "before": recorded(&before) });
@@ -74,15 +76,14 @@ pub(super) async fn remove(authority: &Authority, target: &str) -> Result<Effect
 }
 
 /// Whether authority.toml declares a resource with this audience: under another name it could be had for less.
-async fn is_in_the_file(authority: &Authority, audience: &str) -> Result<bool, Refusal> {
-    let rules = authority.rules().await?;
-    Ok(rules.config.resources.values().any(|resource| resource.audience.as_deref() == Some(audience)))
+fn is_in_the_file(rules: &Rules, audience: &str) -> bool {
+    rules.config.resources.values().any(|resource| resource.audience.as_deref() == Some(audience))
 }
 
 /// A name that the store may declare.
-async fn ours(authority: &Authority, target: &str) -> Result<ResourceName, Refusal> {
+fn ours(rules: &Rules, target: &str) -> Result<ResourceName, Refusal> {
     let name: ResourceName = target.parse()?;
-    if authority.rules().await?.config.resources.contains_key(&name) {
+    if rules.config.resources.contains_key(&name) {
         return Err(Refusal::Conflict(
             "authority.toml declares a resource of that name, and the file wins: change it there",
         ));

@@ -4,8 +4,12 @@
 //! they hear yes or no. Which part it is stands in the log and on the metrics address.
 
 use super::connection::until;
+use super::metrics::OpenSessions;
 use super::requests::around;
 use crate::authority::Authority;
+use crate::authority::error::Refusal;
+use crate::authority::nodes;
+use crate::authority::sign_in::sessions;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::middleware::from_fn_with_state;
@@ -34,6 +38,8 @@ struct Readiness {
     store: String,
     log: String,
     rules: String,
+    /// Whether they are those of the other nodes; a difference keeps nobody out.
+    nodes: String,
 }
 
 /// What was found at the last look; `None` before the first.
@@ -79,10 +85,15 @@ impl Health {
 
 async fn numbers(State(authority): State<Arc<Authority>>) -> Response {
     let log_size = timeout(PATIENCE, authority.store.log_size()).await.ok().and_then(Result::ok);
-    let sign_in = authority.rules.current().config.sign_in.as_ref().map(|config| config.length.seconds());
-    let sessions = authority.store.open_sessions(authority.clock.now(), sign_in.unwrap_or_default());
-    let sessions = timeout(PATIENCE, sessions).await.ok().and_then(Result::ok);
+    let sessions = timeout(PATIENCE, open_sessions(&authority)).await.ok().and_then(Result::ok);
+    authority.metrics.nodes_differ(authority.nodes.differing().len());
     ([(header::CONTENT_TYPE, OPEN_METRICS)], authority.metrics.text(log_size, sessions)).into_response()
+}
+
+async fn open_sessions(authority: &Authority) -> Result<OpenSessions, Refusal> {
+    let now = authority.clock.now();
+    let signed_in = sessions::standing(authority, &authority.rules.current(), now).await?;
+    Ok(OpenSessions { step_ups: authority.store.open_sessions(now).await?, sign_ins: signed_in.len() })
 }
 
 const fn status(is_ready: bool) -> StatusCode {
@@ -130,7 +141,7 @@ async fn look(authority: &Authority, log_is_proven: bool) -> Readiness {
         if log_is_proven {
             return OK.to_owned();
         }
-        said(timeout(PATIENCE, authority.audit.check(authority.clock.now())).await)
+        said(timeout(PATIENCE, authority.audit.check(&authority.clock)).await)
     };
     let store = async { said(timeout(PATIENCE, authority.store.log_size()).await.map(|size| size.map(drop))) };
     let rules = async { said(timeout(PATIENCE, authority.rules()).await.map(|rules| rules.map(drop))) };
@@ -138,7 +149,11 @@ async fn look(authority: &Authority, log_is_proven: bool) -> Readiness {
     let ready = [&store, &log, &rules].iter().all(|part| *part == OK);
     // The ones before are in force: no reason to send callers away, and one to look.
     let rules = authority.refused_rules().map_or(rules, |error| format!("as before, for {error}"));
-    Readiness { ready, store, log, rules }
+    let nodes = match authority.nodes.differing() {
+        others if others.is_empty() => OK.to_owned(),
+        others => format!("other rules than here: {}", nodes::said(&others)),
+    };
+    Readiness { ready, store, log, rules, nodes }
 }
 
 const OK: &str = "ok";

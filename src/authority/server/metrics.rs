@@ -1,7 +1,6 @@
 //! What is counted, for Prometheus (`OpenMetrics` text). Labels come from short lists: never a user, a resource or
 //! anything else that a caller could make up.
 
-use crate::authority::store::OpenSessions;
 use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -14,6 +13,14 @@ use std::time::Duration;
 
 /// Upper bounds in seconds: from a cached answer to one that took too long.
 const BUCKETS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+/// What waits for an answer or stands.
+pub(super) struct OpenSessions {
+    /// Step-ups and enrolments that wait for an answer.
+    pub(super) step_ups: i64,
+    /// Devices that are signed in.
+    pub(super) sign_ins: usize,
+}
 
 /// Every number there is.
 pub struct Metrics {
@@ -29,6 +36,7 @@ pub struct Metrics {
     reload_failures: Family<What, Counter>,
     certificate_ends: Gauge,
     log_size: Gauge,
+    nodes_differing: Gauge,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -84,6 +92,7 @@ impl Metrics {
             reload_failures: Family::default(),
             certificate_ends: Gauge::default(),
             log_size: Gauge::default(),
+            nodes_differing: Gauge::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("requests", "Requests answered, by endpoint and status", metrics.requests.clone());
@@ -109,6 +118,12 @@ impl Metrics {
         let ends = metrics.certificate_ends.clone();
         registry.register("certificate_expiry_timestamp_seconds", "When the certificate ends; 0 without one", ends);
         registry.register("log_entries", "Entries of the audit log", metrics.log_size.clone());
+        let differing = metrics.nodes_differing.clone();
+        registry.register(
+            "nodes_with_other_rules",
+            "Nodes of this store that go by other rules than this one",
+            differing,
+        );
         metrics
     }
 
@@ -152,10 +167,16 @@ impl Metrics {
         self.certificate_ends.set(at.as_second());
     }
 
+    /// So many nodes go by other rules.
+    pub(super) fn nodes_differ(&self, count: usize) {
+        self.nodes_differing.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
     /// As text; `log_size` and sessions where the store could say them.
     pub(super) fn text(&self, log_size: Option<u64>, sessions: Option<OpenSessions>) -> String {
         if let Some(OpenSessions { step_ups, sign_ins }) = sessions {
             self.sessions.get_or_create(&What { what: "step_up" }).set(step_ups);
+            let sign_ins = i64::try_from(sign_ins).unwrap_or(i64::MAX);
             self.sessions.get_or_create(&What { what: "sign_in" }).set(sign_ins);
         }
         if let Some(size) = log_size {

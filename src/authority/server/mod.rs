@@ -118,6 +118,7 @@ pub async fn serve(places: &Places, manner: Manner, ready: impl FnOnce(&str)) ->
     let _ = timeout(last, end.closed()).await;
     // What fails is in our own log.
     let _ = refusals::settle(&authority, true).await;
+    authority.nodes.leave(&authority).await;
     authority.store.close().await;
     Ok(())
 }
@@ -178,6 +179,13 @@ impl WaysIn {
                 }
             });
         }
+        let (node, ended) = (authority.clone(), house.ended.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = node.nodes.keep_looking(&node) => {}
+                () = until(ended) => {}
+            }
+        });
         if let Some(discovery) = self.discovery {
             let app = discovery_router(authority.clone());
             tokio::spawn(House { app, ..house.clone() }.serve_network(discovery, Door::loopback()));

@@ -10,7 +10,7 @@ use crate::authority::elevation::ElevationId;
 use crate::authority::error::Refusal;
 use crate::authority::refusals;
 use crate::authority::rules::Rules;
-use crate::authority::store::Change;
+use crate::authority::store::{Change, KEY_REMOVED};
 use crate::log::leaf::Event;
 use crate::protocol::CLIENT_ID;
 use crate::protocol::display::escaped;
@@ -206,14 +206,11 @@ pub(in crate::authority) async fn redeem(
         record_failure(authority, asking, Some(&identity.sub), cause, vec![taken]).await?;
         return Err(refused("invalid_grant", cause));
     }
-    if let Some(evidence) = &code.evidence {
-        let keys = authority.store.security_keys(&identity.sub).await?;
-        if !keys.iter().any(|key| evidence["credential_id"] == key.credential_id) {
-            return Err(refused("invalid_grant", "the key that signed in was removed meanwhile"));
-        }
-    }
+    let key = code.evidence.as_ref().and_then(|evidence| evidence["credential_id"].as_str());
+    let key = key.map(|id| Change::HoldSecurityKey { sub: identity.sub.clone(), credential_id: id.to_owned() });
     let device = sessions::Device { jkt, host: &asking.host, id: sign_in.clone(), evidence: code.evidence.as_ref() };
-    match sessions::begin(authority, identity.clone(), device, vec![taken]).await {
+    match sessions::begin(authority, identity.clone(), device, std::iter::once(taken).chain(key).collect()).await {
+        Err(Refusal::Conflict(KEY_REMOVED)) => Err(refused("invalid_grant", KEY_REMOVED)),
         // Two at once: only one device has the key, so somebody copies requests.
         Err(Refusal::Conflict(_)) => {
             stolen().await?;

@@ -8,6 +8,7 @@ use crate::authority::Authority;
 use crate::authority::error::Refusal;
 use crate::authority::routes::{Answered, From, Shared, ok, proven};
 use crate::authority::server::requests::Outcome;
+use crate::protocol::dpop::DpopError;
 use axum::Router;
 use axum::extract::rejection::RawFormRejection;
 use axum::extract::{ConnectInfo, RawForm, RawQuery, State};
@@ -62,12 +63,21 @@ pub(in crate::authority) fn check_public(headers: &HeaderMap, form: &Parameters)
     Ok(())
 }
 
-/// The thumbprint of the proof that a request has, if it has one (RFC 9449 section 4.3).
-async fn proven_if_any(authority: &Authority, headers: &HeaderMap, path: &str) -> Result<Option<String>, Refusal> {
+/// How every question of a device begins: its parameters, from a public client, and the thumbprint of the proof that it
+/// has, if it has one (RFC 9449 section 4.3).
+async fn begun(
+    authority: &Authority,
+    headers: &HeaderMap,
+    form: Result<RawForm, RawFormRejection>,
+    path: &str,
+) -> Result<(Parameters, Option<String>), Refusal> {
+    let form = parameters(&form?.0)?;
+    check_public(headers, &form)?;
     if !headers.contains_key("dpop") {
-        return Ok(None);
+        return Ok((form, None));
     }
-    proven(authority, headers, ("POST", path), None).await.map(Some)
+    let jkt = proven(authority, headers, ("POST", path), None).await?;
+    Ok((form, Some(jkt)))
 }
 
 async fn push(
@@ -76,9 +86,7 @@ async fn push(
     headers: HeaderMap,
     form: Result<RawForm, RawFormRejection>,
 ) -> Answered {
-    let form = parameters(&form.map_err(Refusal::from)?.0)?;
-    check_public(&headers, &form)?;
-    let jkt = proven_if_any(&authority, &headers, "/par").await?;
+    let (form, jkt) = begun(&authority, &headers, form, "/par").await?;
     let pushed = authorization::push(&authority, caller, jkt, &form).await?;
     Ok((StatusCode::CREATED, axum::Json(pushed)).into_response())
 }
@@ -90,8 +98,8 @@ async fn challenge(
     headers: HeaderMap,
     form: Result<RawForm, RawFormRejection>,
 ) -> Answered {
-    let form = parameters(&form.map_err(Refusal::from)?.0)?;
-    let jkt = proven(&authority, &headers, ("POST", "/authorize-challenge"), None).await?;
+    let (form, jkt) = begun(&authority, &headers, form, "/authorize-challenge").await?;
+    let jkt = jkt.ok_or(DpopError::Invalid("there must be exactly one DPoP header"))?;
     match direct::answer(&authority, caller, jkt, &form).await? {
         direct::Answer::Code(code) => ok(&code),
         direct::Answer::Challenge(challenge) => Ok((StatusCode::FORBIDDEN, axum::Json(challenge)).into_response()),
@@ -104,9 +112,7 @@ async fn authorize_device(
     headers: HeaderMap,
     form: Result<RawForm, RawFormRejection>,
 ) -> Answered {
-    let form = parameters(&form.map_err(Refusal::from)?.0)?;
-    check_public(&headers, &form)?;
-    let jkt = proven_if_any(&authority, &headers, "/device_authorization").await?;
+    let (form, jkt) = begun(&authority, &headers, form, "/device_authorization").await?;
     ok(&device::authorize(&authority, caller, jkt, &form).await?)
 }
 

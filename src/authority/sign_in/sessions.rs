@@ -16,7 +16,7 @@ use crate::protocol::challenge::session_hash;
 use crate::protocol::encoding::{base64url, random};
 use crate::protocol::messages::SignInResponse;
 use crate::protocol::secret::Secret;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::fmt;
 
@@ -78,27 +78,7 @@ pub async fn holder(authority: &Authority, rules: &Rules, token: &str, jkt: &str
     let row = authority.store.sign_in(&session_hash(token)).await?.ok_or(Refusal::NotSignedIn)?;
     let config = rules.config.sign_in.as_ref().ok_or(Refusal::SignInOver(Over::OtherProvider))?;
     let person = person(&row)?;
-    let (length, idle) = (length(config, &person), config.idle.seconds());
-    let unused = seconds_between(row.last_used_at, now);
-    let over = if row.jkt != jkt {
-        Some(Over::OtherKey)
-    } else if row.disabled_at.is_some() {
-        Some(Over::Disabled)
-    } else if person.how == How::Invitation
-        && (row.ended_at.is_some() || seconds_between(row.created_at, now) >= length)
-    {
-        Some(Over::Invited)
-    } else if row.ended_at.is_some() {
-        Some(Over::Ended)
-    } else if seconds_between(row.created_at, now) >= length {
-        Some(Over::Old(length))
-    } else if unused >= idle {
-        Some(Over::Idle(idle))
-    } else if KnownBy::of(authority, config, &row.sub).is_none() {
-        Some(Over::OtherProvider)
-    } else {
-        None
-    };
+    let over = if row.jkt == jkt { over(authority, config, &row, &person, now) } else { Some(Over::OtherKey) };
     if let Some(over) = over {
         // Somebody has a token that is not theirs, or goes on after they were shut out.
         if matches!(over, Over::OtherKey | Over::Disabled) {
@@ -111,14 +91,60 @@ pub async fn holder(authority: &Authority, rules: &Rules, token: &str, jkt: &str
         return Err(Refusal::SignInOver(over));
     }
     let subject = Subject::signed_in(row.sub, SignedIn { id: row.id.clone(), person });
-    if !config.lets_in(&subject) {
-        return Err(Refusal::SignInOver(Over::NotLetIn));
-    }
     authority.limits.take_of_signed_in(subject.sub()).map_err(Refusal::Flood)?;
-    if unused >= NOTED_EVERY.min(idle / 2) {
+    if seconds_between(row.last_used_at, now) >= NOTED_EVERY.min(config.idle.seconds() / 2) {
         authority.store.write(&[Change::UseSignIn { id: row.id, at: now }]).await?;
     }
     Ok(subject)
+}
+
+/// The sign-ins that a request would be let in with now, and whose they are, newest first.
+///
+/// # Errors
+/// [`Refusal::Store`].
+pub(in crate::authority) async fn standing(
+    authority: &Authority,
+    rules: &Rules,
+    now: Timestamp,
+) -> Result<Vec<(SignInRow, Person)>, Refusal> {
+    let Some(config) = &rules.config.sign_in else { return Ok(Vec::new()) };
+    let length = SignedDuration::from_secs(config.length.seconds().cast_signed());
+    let rows = authority.store.sign_ins(now - length).await?;
+    let known = rows.into_iter().filter_map(|row| person(&row).ok().map(|person| (row, person)));
+    Ok(known.filter(|(row, person)| over(authority, config, row, person, now).is_none()).collect())
+}
+
+/// Why a sign-in is over, whoever brings it.
+fn over(
+    authority: &Authority,
+    config: &SignInConfig,
+    row: &SignInRow,
+    person: &Person,
+    now: Timestamp,
+) -> Option<Over> {
+    let (length, idle) = (length(config, person), config.idle.seconds());
+    let is_old = seconds_between(row.created_at, now) >= length;
+    let subject = || {
+        let signed_in = SignedIn { id: row.id.clone(), person: person.clone() };
+        Subject::signed_in(row.sub.clone(), signed_in)
+    };
+    if row.disabled_at.is_some() {
+        Some(Over::Disabled)
+    } else if person.how == How::Invitation && (row.ended_at.is_some() || is_old) {
+        Some(Over::Invited)
+    } else if row.ended_at.is_some() {
+        Some(Over::Ended)
+    } else if is_old {
+        Some(Over::Old(length))
+    } else if seconds_between(row.last_used_at, now) >= idle {
+        Some(Over::Idle(idle))
+    } else if KnownBy::of(authority, config, &row.sub).is_none() {
+        Some(Over::OtherProvider)
+    } else if !config.lets_in(&subject()) {
+        Some(Over::NotLetIn)
+    } else {
+        None
+    }
 }
 
 /// Whose sign-in it is, as far as is known.

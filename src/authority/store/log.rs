@@ -1,6 +1,6 @@
 //! Rows of the log: entries, their private parts, the tree's hashes, and every checkpoint that was signed.
 
-use super::{Batch, Store, StoreError};
+use super::{Backend, Batch, Store, StoreError, postgres};
 use crate::log::leaf::Private;
 use sqlx::AssertSqlSafe;
 use std::collections::HashMap;
@@ -24,6 +24,14 @@ pub struct EntryRow {
 pub struct LogRows {
     /// The leaf's bytes per place; `None` where the row is gone.
     pub leaves: Vec<Option<Vec<u8>>>,
+}
+
+/// Where the log ends, for whoever appends to it.
+pub struct Newest {
+    /// The newest checkpoint, as signed.
+    pub checkpoint: Option<String>,
+    /// What the database's clock says, in Unix seconds; `None` where it has none of its own.
+    pub time: Option<i64>,
 }
 
 pub(super) const NEWEST: &str = "SELECT note FROM log_checkpoint ORDER BY size DESC LIMIT 1";
@@ -143,6 +151,21 @@ impl Batch {
     pub async fn newest_checkpoint(&mut self) -> Result<Option<String>, StoreError> {
         let query = sqlx::query_scalar(NEWEST).fetch_optional(&mut *self.transaction);
         self.backend.answer(async { Ok(query.await?) }).await
+    }
+
+    /// The same, with the database's time.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn newest(&mut self) -> Result<Newest, StoreError> {
+        match self.backend {
+            Backend::Sqlite => Ok(Newest { checkpoint: self.newest_checkpoint().await?, time: None }),
+            Backend::Postgres => {
+                let query = sqlx::query_as(postgres::NEWEST_AND_TIME).fetch_one(&mut *self.transaction);
+                let (checkpoint, time) = self.backend.answer(async { Ok(query.await?) }).await?;
+                Ok(Newest { checkpoint, time: Some(time) })
+            }
+        }
     }
 
     /// Writes entries with their hashes, a statement for each table.

@@ -6,6 +6,7 @@ mod fault;
 mod grants;
 mod invitations;
 mod log;
+mod nodes;
 mod postgres;
 mod proofs;
 pub mod replay;
@@ -21,13 +22,14 @@ mod users;
 pub use fault::StoreError;
 pub use grants::GrantRow;
 pub use invitations::InvitationRow;
-pub use log::{EntryRow, LogRows};
+pub use log::{EntryRow, LogRows, Newest};
+pub use nodes::NodeRow;
 pub use postgres::PostgresUrl;
 pub use proofs::Spent;
 pub use resources::{RECOVERIES, ResourceRow};
 pub use secrets::{SecretRow, SigningKeyRow};
-pub use security_keys::{SecurityKeyRow, set_of_keys};
-pub use sessions::{OpenSessions, SessionRow, TOO_MANY};
+pub use security_keys::{KEY_REMOVED, SecurityKeyRow, set_of_keys};
+pub use sessions::{SessionRow, TOO_MANY};
 pub use sign_ins::{SignInRow, StepRow};
 pub use users::UserRow;
 
@@ -75,6 +77,11 @@ pub enum Change {
         credential_id: String,
         credential: String,
         at: Timestamp,
+    },
+    /// Refused where it is not the user's any more: what is recorded with it rests on it.
+    HoldSecurityKey {
+        sub: String,
+        credential_id: String,
     },
     RemoveSecurityKey {
         sub: String,
@@ -172,6 +179,14 @@ pub enum Change {
     },
     RemoveSecret {
         resource: String,
+    },
+    /// For nodes of a shared store alone.
+    NodeSeen {
+        name: String,
+        rules: String,
+    },
+    NodeGone {
+        name: String,
     },
     /// Refused where the store has one: another node founded the authority.
     Found {
@@ -514,6 +529,8 @@ async fn apply(connection: &mut AnyConnection, change: &Change) -> Result<(), St
     match change {
         Change::SetMeta { key, value } => set_meta(connection, key, value).await,
         Change::Found { issuer, key_id } => found(connection, issuer, key_id).await,
+        Change::NodeSeen { name, rules } => nodes::seen(connection, name, rules).await,
+        Change::NodeGone { name } => nodes::gone(connection, name).await,
         Change::CreateUser { sub, at } => users::create(connection, sub, *at).await,
         Change::DisableUser { sub, at } => {
             invitations::withdraw(connection, sub).await?;
@@ -528,6 +545,7 @@ async fn apply(connection: &mut AnyConnection, change: &Change) -> Result<(), St
         Change::UseSecurityKey { credential_id, credential, at } => {
             security_keys::used(connection, credential_id, credential, *at).await
         }
+        Change::HoldSecurityKey { sub, credential_id } => security_keys::hold(connection, sub, credential_id).await,
         Change::RemoveSecurityKey { sub, name } => security_keys::remove(connection, sub, name).await,
         Change::RemoveSecurityKeysOf { sub } => {
             invitations::withdraw(connection, sub).await?;

@@ -13,11 +13,12 @@ use tokio::time::timeout;
 use url::{Host, Url};
 
 /// The steps from an empty database to the newest version: the first one makes version 1, and so on.
-pub(super) const STEPS: [&str; 4] = [
+pub(super) const STEPS: [&str; 5] = [
     include_str!("postgres/1.sql"),
     include_str!("postgres/2.sql"),
     include_str!("postgres/003_direct.sql"),
     include_str!("postgres/004_admin.sql"),
+    include_str!("postgres/005_nodes.sql"),
 ];
 /// Begins a transaction that writes.
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
@@ -27,6 +28,9 @@ pub(super) const BEGIN_NOTE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET L
 pub(super) const BEGIN_LOG: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(731031089, 1)";
 /// Begins a transaction that brings the schema up to date: one at a time, over all nodes.
 pub(super) const BEGIN_MIGRATION: &str = "BEGIN; SELECT pg_advisory_xact_lock(731031089, 2)";
+/// The newest checkpoint, and the time now rather than that of the transaction, which waited for others.
+pub(super) const NEWEST_AND_TIME: &str = "SELECT (SELECT note FROM log_checkpoint ORDER BY size DESC LIMIT 1), \
+                                          floor(extract(epoch FROM clock_timestamp()))::BIGINT";
 
 /// How long a connection is waited for.
 const CONNECT: Duration = Duration::from_secs(5);

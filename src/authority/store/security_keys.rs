@@ -6,6 +6,9 @@ use jiff::Timestamp;
 use sqlx::AnyConnection;
 use std::collections::HashMap;
 
+/// What is said where a key is needed that signed in a moment ago.
+pub const KEY_REMOVED: &str = "the key that signed in was removed meanwhile";
+
 /// An enrolled key.
 #[derive(Debug, Clone)]
 pub struct SecurityKeyRow {
@@ -164,6 +167,16 @@ pub(super) async fn used(
         .execute(connection)
         .await?;
     one_row(done.rows_affected(), "the key is no longer enrolled")
+}
+
+/// Holds a key's row, so that it is not removed unseen meanwhile.
+pub(super) async fn hold(connection: &mut AnyConnection, sub: &str, credential_id: &str) -> Result<(), StoreError> {
+    let held = sqlx::query("UPDATE security_key SET last_used_at = last_used_at WHERE credential_id = $1 AND sub = $2")
+        .bind(credential_id)
+        .bind(sub)
+        .execute(connection)
+        .await?;
+    one_row(held.rows_affected(), KEY_REMOVED)
 }
 
 /// The signature counter of a credential; 0 where its key has none.

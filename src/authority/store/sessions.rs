@@ -22,28 +22,14 @@ pub struct SessionRow {
     pub expires_at: Timestamp,
 }
 
-/// How many are open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OpenSessions {
-    /// Step-ups and enrolments that wait for an answer.
-    pub step_ups: i64,
-    /// Devices that are signed in.
-    pub sign_ins: i64,
-}
-
 impl Store {
-    /// How many are open; a sign-in lasts so many seconds.
+    /// How many step-ups and enrolments wait for an answer.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn open_sessions(&self, now: Timestamp, length: u64) -> Result<OpenSessions, StoreError> {
-        let query = sqlx::query_as(
-            "SELECT (SELECT count(*) FROM auth_session WHERE expires_at > $1 AND spent_at IS NULL), \
-             (SELECT count(*) FROM sign_in WHERE ended_at IS NULL AND created_at > $2)",
-        );
-        let since = now.as_second().saturating_sub_unsigned(length);
-        let (step_ups, sign_ins) = self.read(query.bind(now.as_second()).bind(since).fetch_one(&self.pool)).await?;
-        Ok(OpenSessions { step_ups, sign_ins })
+    pub async fn open_sessions(&self, now: Timestamp) -> Result<i64, StoreError> {
+        let query = sqlx::query_scalar("SELECT count(*) FROM auth_session WHERE expires_at > $1 AND spent_at IS NULL");
+        self.read(query.bind(now.as_second()).fetch_one(&self.pool)).await
     }
 
     /// An unspent session, expired or not.

@@ -202,7 +202,10 @@ fn run_verb(
         Verb::Audit { verb } => audit::run(&device()?, verb),
         Verb::Init { remove: true, yes, .. } => remove::run(terminal, common.non_interactive, yes),
         Verb::Init { software_key, .. } => init::run(&device()?, software_key),
-        Verb::Doctor { udev_rule } => doctor::run(terminal, common.authority.as_ref(), udev_rule),
+        Verb::Doctor { udev_rule } => {
+            let named = common.identity_token_file.as_deref();
+            doctor::run(terminal, common.authority.as_ref(), named, udev_rule)
+        }
         Verb::Demo { yes } => demo::run(terminal, yes),
         Verb::Admin { verb } => admin::run(&device()?, verb),
         Verb::Completion { shell } => terminal.data(shell.script()).map(|()| 0),

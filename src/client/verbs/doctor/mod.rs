@@ -5,6 +5,7 @@ mod authority;
 mod keys;
 mod reached;
 mod settings;
+mod workload;
 
 use crate::client::address::Address;
 use crate::client::config::Config;
@@ -64,18 +65,23 @@ struct Here {
 }
 
 /// Exit status 1 where something is wrong.
-pub fn run(terminal: Terminal, authority: Option<&Address>, udev_rule: bool) -> Result<u8, Error> {
+pub fn run(
+    terminal: Terminal,
+    authority: Option<&Address>,
+    identity_token: Option<&Path>,
+    udev_rule: bool,
+) -> Result<u8, Error> {
     if udev_rule {
         let answer = json!({ "version": 1, "file": UDEV_RULE_FILE, "rule": UDEV_RULE });
         return terminal.answer(&answer, || UDEV_RULE.to_owned()).map(|()| 0);
     }
-    let checks = checks(Places::of_user()?, authority);
+    let checks = checks(Places::of_user()?, authority, identity_token);
     let color = shows_color(&std::io::stdout());
     terminal.answer(&json!({ "version": 1, "checks": checks }), || text(&checks, width(), color))?;
     Ok(u8::from(!checks.iter().all(|check| check.ok)))
 }
 
-fn checks(places: Places, typed: Option<&Address>) -> Vec<Finding> {
+fn checks(places: Places, typed: Option<&Address>, identity_token: Option<&Path>) -> Vec<Finding> {
     let (settings, config, authority) = settings::settings(&places, typed);
     let here = Here { places, config, authority };
     // Those that could hang go side by side.
@@ -88,6 +94,7 @@ fn checks(places: Places, typed: Option<&Address>) -> Vec<Finding> {
     checks.extend(rules().unwrap_or_else(|hangs| Some(Finding::bad("rules", hangs))));
     let (authority, enrolled) = authority().unwrap_or_else(|hangs| (vec![Finding::bad("authority", hangs)], None));
     checks.extend(authority);
+    checks.extend(workload::identity_token(identity_token));
     checks.extend(enrolled.map(|enrolled| keys::enrolled_keys(&enrolled, &plugged_in, &here.places.device)));
     checks.extend(keys::security_keys(&plugged_in, Path::new(UDEV_RULE_FILE).exists()));
     checks.extend(keys::ssh(std::env::var_os("SSH_CONNECTION").is_some()));
