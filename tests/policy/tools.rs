@@ -191,6 +191,21 @@ when { context.assurance.verified_hardware };
 }
 
 #[test]
+fn what_every_workload_gets_is_named() {
+    let issuer = "[[trusted_issuer]]\nname = \"ci\"\nissuer = \"https://ci.example\"\naudience = \"a\"\n\
+                  jwks_uri = \"https://ci.example/keys\"\nclaims = { ref = \"main\" }\n";
+    let policy = "@id(\"low\") @reason(\"easy\") permit (principal, action == Action::\"elevate\", resource)\n\
+                  when { resource.sensitivity == \"low\" };\n\
+                  @id(\"others\") @reason(\"hard\") permit (principal, action == Action::\"elevate\", resource)\n\
+                  when { context.assurance.touch };";
+    let directory = rules(&format!("{RESOURCES}{issuer}"), policy);
+    let said = check(&directory, false);
+    let expected =
+        "authority.toml:1: 'wiki' is permitted to workloads of every trusted issuer: name the issuer in the policy";
+    assert_eq!((warnings(&said, &directory), said.stderr.as_str()), (vec![expected.to_owned()], ""), "{}", said.stdout);
+}
+
+#[test]
 fn two_policies_that_answer_the_same_are_no_difference() {
     let renamed = DEFAULT_POLICY.replace("@id(\"low\")", "@id(\"easy\")");
     let (old, new) = (rules(RESOURCES, DEFAULT_POLICY), rules(RESOURCES, &renamed));

@@ -6,6 +6,7 @@ use super::vocabulary::{CLAIMS, Vocabulary};
 use crate::authority::cases::Asked;
 use crate::authority::config::{Config, Resource, Sensitivity};
 use crate::authority::context::Signal;
+use crate::authority::workloads::Workload;
 use crate::clock::human;
 use crate::protocol::AUTHORITY_RESOURCE;
 use crate::protocol::messages::{OperationName, ResourceKind};
@@ -21,8 +22,7 @@ const HOUR: i64 = 12;
 /// The questions that these policies tell apart, about what these configurations declare.
 #[must_use]
 pub fn space(statements: &[&Statement], configs: &[&Config]) -> Space {
-    let mut seen = Vocabulary::default();
-    statements.iter().for_each(|statement| seen.merge(&statement.vocabulary));
+    let seen = Vocabulary::of(statements.iter().map(|statement| &statement.vocabulary));
     let axes = Axes { seen, configs, somebody: unmeant(configs) };
     let mut all = vec![axes.what(), axes.who(), axes.keys(), axes.signals(), axes.hours()];
     all.extend(axes.asked());
@@ -43,7 +43,7 @@ fn unmeant(configs: &[&Config]) -> u32 {
         let lists = configs.iter().flat_map(|config| config.roles.values().chain([&config.admins]));
         !lists.into_iter().any(|list| list.contains(&name))
     };
-    (SOMEBODY..).find(means).unwrap_or(SOMEBODY)
+    (SOMEBODY..=u32::MAX).find(means).unwrap_or(SOMEBODY)
 }
 
 /// A name that no configuration declares.
@@ -73,12 +73,12 @@ impl Axes<'_> {
         let mut alike: BTreeMap<String, Vec<&ResourceName>> = BTreeMap::new();
         let names: BTreeSet<&ResourceName> = self.configs.iter().flat_map(|config| config.resources.keys()).collect();
         for name in names {
-            let named = self.seen.named("Resource").find(|named| *named == name.as_str());
+            let by_name = self.seen.named("Resource").find(|named| *named == name.as_str());
             let versions = self.configs.iter().map(|config| config.resources.get(name).map(kind_of));
-            alike.entry(format!("{named:?} {:?}", versions.collect::<Vec<_>>())).or_default().push(name);
+            alike.entry(format!("{by_name:?} {:?}", versions.collect::<Vec<_>>())).or_default().push(name);
         }
         let choice = |names: Vec<&ResourceName>| {
-            let (name, shown) = (names[0].clone(), names.iter().map(|name| name.to_string()).collect());
+            let (name, shown) = (names[0].clone(), names.iter().map(ToString::to_string).collect());
             Choice::alike(shown, move |asked| {
                 asked.resource = name.clone();
                 true
@@ -243,7 +243,7 @@ impl Axes<'_> {
             let said = if said.is_empty() { String::new() } else { format!(" ({})", said.join(", ")) };
             let (shown, issuer, claims) = (format!("workload of {issuer}{said}"), issuer.to_owned(), claims.clone());
             Choice::new(shown, move |asked| {
-                asked.be_workload(&issuer, claims.clone());
+                asked.become_workload(Workload { issuer: issuer.clone(), claims: claims.clone() });
                 asked.context.observed.enrolled_keys = 0;
                 asked.context.observed.can_verify = false;
                 true

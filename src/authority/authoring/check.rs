@@ -47,8 +47,7 @@ pub fn check(directory: &Path, rules: &Rules) -> Findings {
     let policies = statements(&rules.texts[1]);
     let all: Vec<&Statement> = policies.iter().collect();
     let space = axes::space(&all, &[&rules.config]);
-    let mut seen = Vocabulary::default();
-    policies.iter().for_each(|policy| seen.merge(&policy.vocabulary));
+    let seen = Vocabulary::of(policies.iter().map(|policy| &policy.vocabulary));
 
     let answered = verdict::Answered::ask(&space, rules);
     let mut warnings: Vec<Warning> = policies.iter().flat_map(annotations).collect();
@@ -57,6 +56,7 @@ pub fn check(directory: &Path, rules: &Rules) -> Findings {
         policies.iter().partition(|policy| unvaried(&space, &policy.vocabulary).is_empty());
     warnings.extend(verdict::useless(&judged, &policies, &answered, &space, rules));
     warnings.extend(reach::unreachable(&answered, &space, rules));
+    warnings.extend(reach::open_to_any_workload(rules));
     warnings.sort();
     page(directory, rules, &warnings, &left, &space, &seen, answered.count())
 }

@@ -73,8 +73,7 @@ pub fn difference(old: &Rules, new: &Rules) -> Difference {
             }
         },
     );
-    let mut seen = Vocabulary::default();
-    both.iter().for_each(|statement| seen.merge(&statement.vocabulary));
+    let seen = Vocabulary::of(both.iter().map(|statement| &statement.vocabulary));
     page.paragraph(0, &asked(&space, &seen, all));
     Difference { page, count: open + tighten }
 }

@@ -58,7 +58,9 @@ struct Private {
 pub async fn simulate(log: &mut Replay, since: Timestamp, old: &Rules, new: &Rules) -> Result<Simulation, StoreError> {
     let mut simulation = Simulation::default();
     while let Some(decided) = log.next(since).await? {
-        again(&decided, old, new).into_iter().for_each(|one| simulation.add(one));
+        for one in again(&decided, old, new) {
+            simulation.add(one);
+        }
     }
     Ok(simulation)
 }
@@ -99,8 +101,8 @@ fn answer(asked: &Question, rules: &Rules) -> Answer {
         Some(group) => asked.principal.groups.contains(group),
         None => *entry == asked.principal.sub,
     };
-    let roles = rules.config.roles.iter().filter(|(_, members)| members.iter().any(means));
-    principal.roles = roles.map(|(role, _)| role.clone()).collect();
+    let those = rules.config.roles.iter().filter(|(_, members)| members.iter().any(means));
+    principal.roles = those.map(|(role, _)| role.clone()).collect();
     if !rules.config.admins.is_empty() {
         principal.admin = rules.config.admins.iter().any(means);
     }
@@ -178,7 +180,7 @@ impl Simulation {
         }
         let sum = |place: usize| self.touches.values().map(|touches| touches[place]).sum::<usize>();
         let each = |touches: usize| {
-            let hundredths = (touches * 200 / (people * days) + 1) / 2;
+            let hundredths = (touches * 200 / (people * days)).div_ceil(2);
             format!("{}.{:02}", hundredths / 100, hundredths % 100)
         };
         let (before, after) = (each(sum(0)), each(sum(1)));

@@ -24,6 +24,16 @@ pub struct Vocabulary {
 pub const CLAIMS: &str = "principal.claims.";
 
 impl Vocabulary {
+    /// Of all of these.
+    #[must_use]
+    pub fn of<'a>(all: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut merged = Self::default();
+        for one in all {
+            merged.merge(one);
+        }
+        merged
+    }
+
     /// Adds what a policy has, in its JSON form.
     pub fn add(&mut self, policy: &Value) {
         match policy {
@@ -36,8 +46,7 @@ impl Vocabulary {
         }
     }
 
-    /// Adds what others look at.
-    pub fn merge(&mut self, other: &Self) {
+    fn merge(&mut self, other: &Self) {
         for (path, literals) in &other.paths {
             self.paths.entry(path.clone()).or_default().extend(literals.iter().cloned());
         }

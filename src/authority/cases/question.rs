@@ -85,6 +85,14 @@ impl Asked {
         }
     }
 
+    /// The same, by somebody who signed in over the network so many seconds ago.
+    pub fn sign_in(&mut self, sub: &str, groups: BTreeSet<String>, age: u64) {
+        let person =
+            Person { name: sub.to_owned(), groups, acr: None, amr: Vec::new(), auth_time: 0, how: How::Provider };
+        self.subject = Subject::signed_in(sub.to_owned(), SignedIn { id: "sign-in".to_owned(), person });
+        (self.context.observed.uid, self.context.observed.sign_in_age) = (None, Some(age));
+    }
+
     /// A workload asks, whose issuer is none that any policy names.
     #[must_use]
     pub fn of_unknown_workload(resource: ResourceName) -> Self {
@@ -94,17 +102,8 @@ impl Asked {
         asked
     }
 
-    /// The same, by somebody who signed in over the network so many seconds ago.
-    pub fn sign_in(&mut self, sub: &str, groups: BTreeSet<String>, age: u64) {
-        let person =
-            Person { name: sub.to_owned(), groups, acr: None, amr: Vec::new(), auth_time: 0, how: How::Provider };
-        self.subject = Subject::signed_in(sub.to_owned(), SignedIn { id: "sign-in".to_owned(), person });
-        (self.context.observed.uid, self.context.observed.sign_in_age) = (None, Some(age));
-    }
-
-    /// The same, by a workload of this issuer.
-    pub fn be_workload(&mut self, issuer: &str, claims: BTreeMap<String, String>) {
-        let workload = Workload { issuer: issuer.to_owned(), claims };
+    /// The same, by a workload.
+    pub fn become_workload(&mut self, workload: Workload) {
         self.context.observed.workload = Some(Arc::new(workload.clone()));
         self.context.observed.uid = None;
         self.subject = Subject::of_issuer("https://issuer.example", "workload").as_workload(workload);
@@ -164,7 +163,8 @@ impl Asked {
                     |claim: &String| claim.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
                 let claims = list(claims).iter().map(pair).collect::<Option<BTreeMap<_, _>>>();
                 let claims = claims.ok_or("claims are written NAME=VALUE")?;
-                self.be_workload(&claims.get("issuer").cloned().unwrap_or_default(), claims);
+                let workload = Workload { issuer: claims.get("issuer").cloned().unwrap_or_default(), claims };
+                self.become_workload(workload);
                 return Ok(());
             }
             Some(who) => who,

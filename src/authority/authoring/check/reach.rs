@@ -1,4 +1,4 @@
-//! Resources that nobody can reach, whatever they prove.
+//! Resources that nobody can reach, whatever they prove; and those that more can than somebody may have meant.
 
 use super::verdict::{Answered, quoted};
 use super::{CONFIG, Warning};
@@ -6,6 +6,7 @@ use crate::authority::authoring::answer::Answer;
 use crate::authority::authoring::space::{Choice, Space};
 use crate::authority::rules::{Rules, line_of};
 use crate::protocol::assurance::Assurance;
+use crate::protocol::names::ResourceName;
 use std::collections::BTreeSet;
 
 /// Those that are alike together, with the reason.
@@ -19,6 +20,19 @@ pub fn unreachable(answered: &Answered, space: &Space, rules: &Rules) -> Vec<War
         Some(Warning { file: CONFIG, line: line(&rules.texts[0], first), says })
     };
     what.filter_map(warn).collect()
+}
+
+/// Those that every workload gets, whoever vouches for it.
+pub fn open_to_any_workload(rules: &Rules) -> Vec<Warning> {
+    if rules.config.trusted_issuers.is_empty() {
+        return Vec::new();
+    }
+    let warn = |name: &ResourceName| Warning {
+        file: CONFIG,
+        line: line(&rules.texts[0], name.as_str()),
+        says: format!("'{name}' is permitted to workloads of every trusted issuer: name the issuer in the policy"),
+    };
+    rules.open_to_any_workload().map(warn).collect()
 }
 
 fn why(answers: &[&Answer], rules: &Rules) -> Option<String> {
