@@ -3,7 +3,8 @@
 //! Real `elevate-authority serve` processes, on `SQLite` and on a `PostgreSQL` that it starts, beside `OpenBao` in dev
 //! mode, which keeps everything in memory; one load generator for all, over the same transport: HTTP/1.1 keep-alive on
 //! loopback, without TLS on either side. They take turns within seconds, so that a machine whose speed drifts slows all
-//! alike: the ratios are what to read. `--quick` shows that it runs, and measures nothing.
+//! alike: the ratios are what to read. `--quick` shows that it runs, and measures nothing; `--only TEXT` asks only for the rows
+//! whose name holds the text, 256 at once, for as long as a profiler needs.
 
 #![allow(clippy::disallowed_macros, reason = "a program for people at a terminal")]
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a benchmark that can't go on ends")]
@@ -46,14 +47,22 @@ struct Row<'a> {
     runs: Vec<Run>,
 }
 
+const ONLY: Extent = Extent { callers: &[256], rounds: 5, each: Duration::from_secs(4), crowd: 2000 };
+
 fn main() {
-    let extent = if std::env::args().any(|argument| argument == "--quick") { QUICK } else { WHOLE };
+    let arguments: Vec<String> = std::env::args().collect();
+    let only = arguments.iter().skip_while(|argument| *argument != "--only").nth(1);
+    let extent = match only {
+        _ if arguments.iter().any(|argument| argument == "--quick") => QUICK,
+        Some(_) => ONLY,
+        None => WHOLE,
+    };
     raise_descriptors();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(measure(&extent));
+    runtime.block_on(measure(&extent, only));
 }
 
-async fn measure(extent: &Extent) {
+async fn measure(extent: &Extent, only: Option<&String>) {
     let home = tempfile::tempdir().unwrap();
     let postgres = Postgres::start(home.path());
     let sqlite = Authority::start(&home.path().join("sqlite"), None, extent.crowd).await;
@@ -66,6 +75,7 @@ async fn measure(extent: &Extent) {
     let idle = (sqlite.memory(), shared.memory());
 
     let mut rows = rows(bao.as_ref(), &sqlite, &shared, postgres.process());
+    rows.retain(|row| only.is_none_or(|only| row.name.contains(only)));
     for callers in extent.callers {
         for round in 0..=extent.rounds {
             for row in &mut rows {
@@ -73,6 +83,9 @@ async fn measure(extent: &Extent) {
             }
         }
         table(*callers, &mut rows);
+    }
+    if only.is_some() {
+        return;
     }
     floor::print(home.path());
     drop(rows);

@@ -34,9 +34,9 @@ pub(super) fn verify(
     let mut credential = key.parsed().ok_or("the enrolled key can't be read")?;
     let result = authority.relying_party.verify_assertion(assertion, challenge, &credential, policy)?;
     let hardware = key.is_hardware(rules);
-    let assurance = key.reached(result.user_verified(), hardware);
-    credential.counter = result.counter();
-    credential.backup_state = result.backup_state();
+    let assurance = key.reached(result.user_verified, hardware);
+    credential.counter = result.counter;
+    credential.backup_state = result.backup_state;
     let credential = serde_json::to_string(&credential).map_err(|_| "the key can't be written")?;
     Ok(Verified {
         assurance,

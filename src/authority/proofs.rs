@@ -33,7 +33,7 @@ pub enum Proofs {
     /// Of this process.
     Own(Own),
     /// Of every node of the store.
-    Shared(Shared),
+    Shared(Box<Shared>),
 }
 
 /// Nonces of one process, and the ids it saw.
@@ -66,7 +66,8 @@ impl Proofs {
         let epoch = store.proof_epoch().await?;
         let nonces = Nonces::of(master, &epoch)?;
         let current = RwLock::new((epoch, nonces));
-        Ok(Self::Shared(Shared { store: store.clone(), master: master.clone(), current, forgotten: AtomicI64::new(0) }))
+        let (store, master, forgotten) = (store.clone(), master.clone(), AtomicI64::new(0));
+        Ok(Self::Shared(Box::new(Shared { store, master, current, forgotten })))
     }
 
     /// A nonce for the next request.

@@ -13,6 +13,8 @@ pub const BE: u8 = 0x08;
 pub const BS: u8 = 0x10;
 /// Attested credential data included.
 pub const AT: u8 = 0x40;
+/// Extensions included.
+pub const ED: u8 = 0x80;
 
 /// rpIdHash, flags and signature counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

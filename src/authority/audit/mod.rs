@@ -126,6 +126,7 @@ pub struct Recorded {
     index: u64,
     private: Private,
     head: TreeHead,
+    inclusion: Vec<String>,
     checkpoint: String,
 }
 
@@ -225,7 +226,7 @@ impl Audit {
         let mut batch = self.store.begin().await.map_err(AuditError::Store)?;
         let newest = clocks::newest_checkpoint(&mut batch, clock).await?;
         let now = clock.now();
-        let tree = Tree::load(&self.store, &self.log_key, newest, self.seen.get()).await?;
+        let tree = Tree::load(&mut batch, &self.log_key, newest, self.seen.get()).await?;
         let back = tree.last_time().as_second() - now.as_second();
         if back > CLOCK_SLACK {
             return Err(AuditError::Clock(back));
@@ -240,13 +241,11 @@ impl Audit {
     /// # Errors
     /// [`AuditError`].
     pub async fn receipt(&self, recorded: &Recorded, seen: u64) -> Result<Receipt, AuditError> {
-        let head = recorded.head;
-        let inclusion = tree::prove_inclusion(&self.store, head.size, recorded.index).await?;
-        let consistency = tree::prove_consistency(&self.store, head.size, seen).await?;
+        let consistency = tree::prove_consistency(&self.store, recorded.head.size, seen).await?;
         Ok(Receipt {
             leaf: String::from_utf8(recorded.leaf.clone()).map_err(|_| AuditError::Signing)?,
             private: recorded.private.clone(),
-            inclusion,
+            inclusion: recorded.inclusion.clone(),
             checkpoint: recorded.checkpoint.clone(),
             consistency,
         })
@@ -343,6 +342,9 @@ impl Writer {
         }
         let head = tree.head()?;
         let note = self.signer.sign(head).map_err(|_| AuditError::Signing)?;
+        for (_, recorded) in accepted.iter_mut() {
+            recorded.inclusion = tree.prove(recorded.index)?;
+        }
         if !accepted.is_empty() {
             transaction.add_entries(&rows).await.map_err(AuditError::Store)?;
             transaction.add_checkpoint(head.size, &note).await.map_err(AuditError::Store)?;
@@ -360,7 +362,7 @@ impl Writer {
         match self.tree.take() {
             Some(tree) if tree.ends_with(newest.as_ref()) => Ok(tree),
             Some(_) | None => {
-                let tree = Tree::load(&self.store, self.signer.verifier_key(), newest, self.seen.get()).await?;
+                let tree = Tree::load(transaction, self.signer.verifier_key(), newest, self.seen.get()).await?;
                 self.seen.set(tree.head()?);
                 Ok(tree)
             }
@@ -404,6 +406,7 @@ impl Writer {
             index: leaf.index,
             private,
             head: TreeHead { size: 0, root: tlog_tiles::EMPTY_HASH },
+            inclusion: Vec::new(),
             checkpoint: String::new(),
         })
     }

@@ -1,7 +1,7 @@
 //! The tree's frontier and its proofs, over hashes that stand in the store.
 
 use super::AuditError;
-use crate::authority::store::{Store, StoreError};
+use crate::authority::store::{Batch, Store, StoreError};
 use crate::log::checkpoint::{self, TreeHead};
 use crate::log::leaf::Leaf;
 use jiff::Timestamp;
@@ -45,6 +45,18 @@ impl Edge {
         Ok(TreeHead { size: self.size, root })
     }
 
+    /// Proves that the tree holds the entry at `index`, which was pushed since the edge was last pruned: every hash that
+    /// takes is here.
+    ///
+    /// # Errors
+    /// [`AuditError::Mismatch`], where one is not.
+    pub fn prove(&self, index: u64) -> Result<Vec<String>, AuditError> {
+        let reader = Reader::of(&self.hashes);
+        let proof = prove_record(self.size, index, &reader).map_err(|_| AuditError::Mismatch)?;
+        let is_whole = reader.wanted.borrow().is_empty();
+        is_whole.then(|| proof.iter().map(ToString::to_string).collect()).ok_or(AuditError::Mismatch)
+    }
+
     /// Forgets what is not at the edge any more.
     pub fn prune(&mut self) {
         let edge = edge_of(self.size);
@@ -65,32 +77,32 @@ impl Tree {
     /// Reads the tree from the store, and checks it against its newest checkpoint, and that against what was `seen`
     /// before, which it must contain.
     pub(super) async fn load(
-        store: &Store,
+        batch: &mut Batch,
         log_key: &str,
         newest: Option<String>,
         seen: Option<TreeHead>,
     ) -> Result<Self, AuditError> {
         let Some(note) = newest else {
             // No checkpoint: only an empty log may be without one.
-            let rows = store.log_rows(0, 1).await.map_err(AuditError::Store)?;
+            let rows = batch.log_rows(0, 1).await.map_err(AuditError::Store)?;
             let empty = seen.is_none() && rows.leaves.iter().all(Option::is_none);
             let tree = Self { edge: Edge::default(), note: None, last_time: Timestamp::UNIX_EPOCH };
             return if empty { Ok(tree) } else { Err(AuditError::Mismatch) };
         };
         let signed = checkpoint::open(&note, log_key).map_err(|_| AuditError::Mismatch)?;
         let last = signed.size.checked_sub(1).ok_or(AuditError::Mismatch)?;
-        let rows = store.log_rows(last, signed.size + 1).await.map_err(AuditError::Store)?;
+        let rows = batch.log_rows(last, signed.size + 1).await.map_err(AuditError::Store)?;
         let [Some(leaf), None] = rows.leaves.as_slice() else { return Err(AuditError::Mismatch) };
         // Its time is what the next entry's is held to: it must be the entry that was signed.
         let place = stored_hash_index(0, last);
-        let stored = store.log_hashes(&[place]).await.map_err(|error| mismatch(AuditError::Store(error)))?;
+        let stored = batch.log_hashes(&[place]).await.map_err(|error| mismatch(AuditError::Store(error)))?;
         if stored.get(&place) != Some(&record_hash(leaf)) {
             return Err(AuditError::Mismatch);
         }
         let last_time = serde_json::from_slice::<Leaf>(leaf).map_err(|_| AuditError::Mismatch)?.time;
-        let hashes = store.log_hashes(&edge_of(signed.size)).await;
+        let hashes = batch.log_hashes(&edge_of(signed.size)).await;
         let edge = Edge { size: signed.size, hashes: hashes.map_err(|error| mismatch(AuditError::Store(error)))? };
-        if edge.head()? != signed || !continues(store, signed, seen).await.map_err(mismatch)? {
+        if edge.head()? != signed || !continues(batch, signed, seen).await.map_err(mismatch)? {
             return Err(AuditError::Mismatch);
         }
         Ok(Self { edge, note: Some(note), last_time })
@@ -120,6 +132,11 @@ impl Tree {
         self.edge.head()
     }
 
+    /// Proves that the tree holds an entry that was appended and is not on disk yet.
+    pub(super) fn prove(&self, index: u64) -> Result<Vec<String>, AuditError> {
+        self.edge.prove(index)
+    }
+
     /// What was appended is on disk, under this checkpoint.
     pub(super) fn committed(&mut self, note: String) {
         self.note = Some(note);
@@ -128,12 +145,14 @@ impl Tree {
 }
 
 /// Whether what is signed contains what was seen before.
-async fn continues(store: &Store, signed: TreeHead, seen: Option<TreeHead>) -> Result<bool, AuditError> {
+async fn continues(batch: &mut Batch, signed: TreeHead, seen: Option<TreeHead>) -> Result<bool, AuditError> {
     let Some(seen) = seen.filter(|seen| seen.size > 0) else { return Ok(true) };
     if seen.size >= signed.size {
         return Ok(seen == signed);
     }
-    let proof = with_hashes(store, |reader| prove_tree(signed.size, seen.size, reader)).await?;
+    let prove = |reader: &Reader<'_>| prove_tree(signed.size, seen.size, reader);
+    let hashes = batch.log_hashes(&wanted(prove)).await.map_err(AuditError::Store)?;
+    let proof = prove(&Reader::of(&hashes)).map_err(|_| AuditError::Mismatch)?;
     Ok(check_tree(&proof, signed.size, signed.root, seen.size, seen.root).is_ok())
 }
 
@@ -153,32 +172,20 @@ fn mismatch(error: AuditError) -> AuditError {
     }
 }
 
-pub(super) async fn prove_inclusion(store: &Store, size: u64, index: u64) -> Result<Vec<String>, AuditError> {
-    let proof = with_hashes(store, |reader| prove_record(size, index, reader)).await?;
-    Ok(proof.iter().map(ToString::to_string).collect())
-}
-
 /// Empty where nothing was seen before, or where the log has not grown, or where it is shorter than what was seen:
 /// the client will say so.
 pub(super) async fn prove_consistency(store: &Store, size: u64, seen: u64) -> Result<Vec<String>, AuditError> {
     if seen == 0 || seen >= size {
         return Ok(Vec::new());
     }
-    let proof = with_hashes(store, |reader| prove_tree(size, seen, reader)).await?;
+    let prove = |reader: &Reader<'_>| prove_tree(size, seen, reader);
+    let hashes = store.log_hashes(&wanted(prove)).await.map_err(AuditError::Store)?;
+    let proof = prove(&Reader::of(&hashes)).map_err(|_| AuditError::Mismatch)?;
     Ok(proof.iter().map(ToString::to_string).collect())
 }
 
-/// The library reads hashes through a synchronous trait: the first pass only notes which it wants, then they are
-/// fetched, and the second pass computes.
-async fn with_hashes<T>(
-    store: &Store,
-    compute: impl Fn(&Reader<'_>) -> Result<T, tlog_tiles::Error>,
-) -> Result<T, AuditError> {
-    let fetched = store.log_hashes(&wanted(&compute)).await.map_err(AuditError::Store)?;
-    compute(&Reader::of(&fetched)).map_err(|_| AuditError::Mismatch)
-}
-
-/// The places that a computation reads.
+/// The places that a computation reads. The library reads hashes through a synchronous trait: the first pass only notes
+/// which it wants, then they are fetched, and the second pass computes.
 fn wanted<T>(compute: impl Fn(&Reader<'_>) -> Result<T, tlog_tiles::Error>) -> Vec<u64> {
     let nothing = HashMap::new();
     let reader = Reader::of(&nothing);

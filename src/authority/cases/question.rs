@@ -97,7 +97,8 @@ impl Asked {
     #[must_use]
     pub fn of_unknown_workload(resource: ResourceName) -> Self {
         let mut asked = Self::plain(resource);
-        asked.be_workload("an issuer that nobody has heard of", BTreeMap::new());
+        let issuer = "an issuer that nobody has heard of".to_owned();
+        asked.become_workload(Workload { issuer, claims: BTreeMap::new() });
         (asked.context.observed.enrolled_keys, asked.context.observed.can_verify) = (0, false);
         asked
     }

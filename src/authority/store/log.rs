@@ -2,7 +2,7 @@
 
 use super::{Backend, Batch, Store, StoreError, postgres};
 use crate::log::leaf::Private;
-use sqlx::AssertSqlSafe;
+use sqlx::{Any, AssertSqlSafe, Error, Executor};
 use std::collections::HashMap;
 use tlog_tiles::Hash;
 
@@ -84,11 +84,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; [`StoreError::Corrupt`] where one is missing.
     pub async fn log_hashes(&self, places: &[u64]) -> Result<HashMap<u64, Hash>, StoreError> {
-        let found = self.log_hashes_left(places).await?;
-        match places.iter().find(|place| !found.contains_key(place)) {
-            Some(place) => Err(StoreError::Corrupt(format!("hash {place} of the log is missing"))),
-            None => Ok(found),
-        }
+        whole(places, self.log_hashes_left(places).await?)
     }
 
     /// Those of the hashes at these places that are there, so that a damaged log can still be read.
@@ -98,15 +94,7 @@ impl Store {
     pub async fn log_hashes_left(&self, places: &[u64]) -> Result<HashMap<u64, Hash>, StoreError> {
         let mut found = HashMap::with_capacity(places.len());
         for places in places.chunks(HASHES_AT_ONCE) {
-            let text = format!("SELECT idx, hash FROM log_hash WHERE idx IN {}", placeholders(1, places.len()));
-            let query = sqlx::query_as(AssertSqlSafe(text));
-            let query = places.iter().fold(query, |query, place| query.bind(signed(*place)));
-            let rows: Vec<(i64, Vec<u8>)> = self.read(query.fetch_all(&self.pool)).await?;
-            // One of another length is no hash.
-            found.extend(
-                rows.into_iter()
-                    .filter_map(|(place, bytes)| Some((u64::try_from(place).ok()?, Hash(bytes.try_into().ok()?)))),
-            );
+            found.extend(self.read(hashes(&self.pool, places)).await?);
         }
         Ok(found)
     }
@@ -116,11 +104,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn log_rows(&self, from: u64, to: u64) -> Result<LogRows, StoreError> {
-        let query = sqlx::query_as("SELECT idx, leaf FROM log_entry WHERE idx >= $1 AND idx < $2 ORDER BY idx");
-        let rows: Vec<(i64, Vec<u8>)> =
-            self.read(query.bind(signed(from)).bind(signed(to)).fetch_all(&self.pool)).await?;
-        let mut by_index: HashMap<i64, Vec<u8>> = rows.into_iter().collect();
-        Ok(LogRows { leaves: (from..to).map(|index| by_index.remove(&signed(index))).collect() })
+        self.read(rows(&self.pool, from, to)).await
     }
 
     /// Private parts of entries `from..to`; erased ones are missing.
@@ -143,13 +127,61 @@ impl Store {
     }
 }
 
+/// The hashes at these places that are there; one of another length is no hash.
+async fn hashes<'c>(
+    connection: impl Executor<'c, Database = Any>,
+    places: &[u64],
+) -> Result<HashMap<u64, Hash>, Error> {
+    let text = format!("SELECT idx, hash FROM log_hash WHERE idx IN {}", placeholders(1, places.len()));
+    let query = sqlx::query_as(AssertSqlSafe(text));
+    let query = places.iter().fold(query, |query, place| query.bind(signed(*place)));
+    let rows: Vec<(i64, Vec<u8>)> = query.fetch_all(connection).await?;
+    let hash = |(place, bytes): (i64, Vec<u8>)| Some((u64::try_from(place).ok()?, Hash(bytes.try_into().ok()?)));
+    Ok(rows.into_iter().filter_map(hash).collect())
+}
+
+async fn rows<'c>(connection: impl Executor<'c, Database = Any>, from: u64, to: u64) -> Result<LogRows, Error> {
+    let query = sqlx::query_as("SELECT idx, leaf FROM log_entry WHERE idx >= $1 AND idx < $2 ORDER BY idx");
+    let rows: Vec<(i64, Vec<u8>)> = query.bind(signed(from)).bind(signed(to)).fetch_all(connection).await?;
+    let mut by_index: HashMap<i64, Vec<u8>> = rows.into_iter().collect();
+    Ok(LogRows { leaves: (from..to).map(|index| by_index.remove(&signed(index))).collect() })
+}
+
+fn whole(places: &[u64], found: HashMap<u64, Hash>) -> Result<HashMap<u64, Hash>, StoreError> {
+    match places.iter().find(|place| !found.contains_key(place)) {
+        Some(place) => Err(StoreError::Corrupt(format!("hash {place} of the log is missing"))),
+        None => Ok(found),
+    }
+}
+
 impl Batch {
+    /// As [`Store::log_rows`], on the batch's own connection: whoever holds the log's lock waits for no reader.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn log_rows(&mut self, from: u64, to: u64) -> Result<LogRows, StoreError> {
+        let rows = rows(&mut self.connection, from, to);
+        self.backend.answer(async { Ok(rows.await?) }).await
+    }
+
+    /// As [`Store::log_hashes`], for a few places, on the batch's own connection.
+    ///
+    /// # Errors
+    /// [`StoreError`]; [`StoreError::Corrupt`] where one is missing.
+    pub async fn log_hashes(&mut self, places: &[u64]) -> Result<HashMap<u64, Hash>, StoreError> {
+        if places.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let found = hashes(&mut self.connection, places);
+        whole(places, self.backend.answer(async { Ok(found.await?) }).await?)
+    }
+
     /// The newest checkpoint, as signed. Nobody signs another one before this batch is over.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn newest_checkpoint(&mut self) -> Result<Option<String>, StoreError> {
-        let query = sqlx::query_scalar(NEWEST).fetch_optional(&mut *self.transaction);
+        let query = sqlx::query_scalar(NEWEST).fetch_optional(&mut self.connection);
         self.backend.answer(async { Ok(query.await?) }).await
     }
 
@@ -161,7 +193,7 @@ impl Batch {
         match self.backend {
             Backend::Sqlite => Ok(Newest { checkpoint: self.newest_checkpoint().await?, time: None }),
             Backend::Postgres => {
-                let query = sqlx::query_as(postgres::NEWEST_AND_TIME).fetch_one(&mut *self.transaction);
+                let query = sqlx::query_as(postgres::NEWEST_AND_TIME).fetch_one(&mut self.connection);
                 let (checkpoint, time) = self.backend.answer(async { Ok(query.await?) }).await?;
                 Ok(Newest { checkpoint, time: Some(time) })
             }
@@ -190,10 +222,10 @@ impl Batch {
         let hashes = placed.fold(sqlx::query(AssertSqlSafe(hashes)), |query, (place, hash)| {
             query.bind(signed(place)).bind(hash.0.as_slice())
         });
-        let transaction = &mut self.transaction;
+        let connection = &mut self.connection;
         let written = async {
             for query in [leaves, private, hashes] {
-                query.execute(&mut **transaction).await?;
+                query.execute(&mut *connection).await?;
             }
             Ok(())
         };
@@ -206,7 +238,7 @@ impl Batch {
     /// [`StoreError`].
     pub async fn add_checkpoint(&mut self, size: u64, note: &str) -> Result<(), StoreError> {
         let query = sqlx::query("INSERT INTO log_checkpoint (size, note) VALUES ($1, $2)");
-        let written = query.bind(signed(size)).bind(note).execute(&mut *self.transaction);
+        let written = query.bind(signed(size)).bind(note).execute(&mut self.connection);
         let written = async {
             written.await?;
             Ok(())

@@ -2,6 +2,7 @@
 //! at all; a log entry commits in the same batch as the state it records. `SQLite` in the data directory, or one
 //! `PostgreSQL` for several nodes: the queries are the same, and `$1` is a placeholder to both.
 
+mod connections;
 mod fault;
 mod grants;
 mod history;
@@ -37,13 +38,14 @@ pub use users::UserRow;
 
 use super::context::history::Happened;
 use crate::protocol::issuer::Issuer;
+use connections::Connections;
 use jiff::Timestamp;
-use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Transaction};
+use sqlx::{AnyConnection, Connection as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
-use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit};
 
 /// The number of a schema's step.
 type VersionOf = usize;
@@ -253,8 +255,6 @@ enum Backend {
 
 /// How long a server may take that answers nothing at all, as after the network went away: longer than a statement may.
 const SILENCE: Duration = Duration::from_secs(12);
-/// How long a query waits for its turn, where others have every connection.
-const QUEUE: Duration = Duration::from_secs(15);
 
 impl Backend {
     /// The answer; for `PostgreSQL`, one that comes in time.
@@ -262,10 +262,17 @@ impl Backend {
         match self {
             Self::Sqlite => asked.await,
             Self::Postgres => match tokio::time::timeout(SILENCE, asked).await {
-                Ok(Err(StoreError::Unavailable(reason))) => Err(StoreError::PostgreSql(reason)),
-                Ok(answer) => answer,
+                Ok(answer) => answer.map_err(|error| self.own(error)),
                 Err(_) => Err(StoreError::PostgreSql(format!("it did not answer for {} s", SILENCE.as_secs()))),
             },
+        }
+    }
+
+    /// The error of whoever does not answer, with what helps there.
+    fn own(self, error: StoreError) -> StoreError {
+        match (self, error) {
+            (Self::Postgres, StoreError::Unavailable(reason)) => StoreError::PostgreSql(reason),
+            (Self::Sqlite | Self::Postgres, error) => error,
         }
     }
 
@@ -297,6 +304,14 @@ impl Backend {
         }
     }
 
+    /// Ends a query whose rows must stay as they are until the transaction ends.
+    const fn hold(self) -> &'static str {
+        match self {
+            Self::Sqlite => sqlite::HOLD,
+            Self::Postgres => postgres::HOLD,
+        }
+    }
+
     const fn steps(self) -> &'static [&'static str] {
         match self {
             Self::Sqlite => &sqlite::STEPS,
@@ -323,13 +338,11 @@ impl Backend {
 /// The database. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    pool: AnyPool,
-    /// One for each connection of `pool` to a server: who waits for a connection waits for the server, not for others.
-    turns: Option<Arc<Semaphore>>,
+    pool: Connections,
     /// For batches that append to the log.
-    log: AnyPool,
+    log: Connections,
     /// For what need not survive a crash of the machine.
-    notes: AnyPool,
+    notes: Connections,
     backend: Backend,
     /// Who writes: a second writer of this process waits here, in turn, and not for a lock that is asked for again and
     /// again.
@@ -337,13 +350,16 @@ pub struct Store {
     faults: Faults,
 }
 
-/// A transaction under way. Dropped without [`Batch::commit`], it leaves nothing.
+/// A transaction under way. Dropped without [`Batch::commit`], it leaves nothing: its connection is closed.
 pub struct Batch {
-    transaction: Transaction<'static, Any>,
+    connection: AnyConnection,
+    home: Connections,
+    /// Whether there is a savepoint, at the end of what was applied last.
+    saved: bool,
     backend: Backend,
     faults: Faults,
     _alone: Option<OwnedMutexGuard<()>>,
-    _turn: Option<OwnedSemaphorePermit>,
+    _turn: OwnedSemaphorePermit,
 }
 
 impl Store {
@@ -355,7 +371,7 @@ impl Store {
         sqlx::any::install_default_drivers();
         let (pool, log, notes, backend) = match place {
             Place::File(path) => {
-                let (pool, notes) = sqlite::connect(path).await?;
+                let (pool, notes) = sqlite::connect(path)?;
                 (pool.clone(), pool, notes, Backend::Sqlite)
             }
             Place::Postgres(url) => {
@@ -363,8 +379,7 @@ impl Store {
                 (pool.clone(), log, pool, Backend::Postgres)
             }
         };
-        let turns = (backend == Backend::Postgres).then(|| Arc::new(Semaphore::new(postgres::CONNECTIONS as usize)));
-        let store = Self { pool, turns, log, notes, backend, alone: Arc::default(), faults };
+        let store = Self { pool, log, notes, backend, alone: Arc::default(), faults };
         backend.answer(store.migrate()).await?;
         Ok(store)
     }
@@ -376,10 +391,12 @@ impl Store {
     }
 
     async fn migrate(&self) -> Result<(), StoreError> {
-        if self.is_up_to_date(&mut *self.pool.acquire().await?).await? {
+        let mut connection = self.pool.take().await?;
+        if self.is_up_to_date(&mut connection).await? {
+            self.pool.keep(connection);
             return Ok(());
         }
-        let mut transaction = self.pool.begin_with(self.backend.begin_migration()).await?;
+        let mut transaction = connection.begin_with(self.backend.begin_migration()).await?;
         // Another node may have been here while this one waited.
         if self.is_up_to_date(&mut transaction).await? {
             return Ok(());
@@ -416,28 +433,27 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn begin(&self) -> Result<Batch, StoreError> {
-        self.begin_with(&self.log, self.backend.begin_log(), None).await
+        self.begin_with(&self.log, self.backend.begin_log()).await
     }
 
-    async fn begin_with(
-        &self,
-        pool: &AnyPool,
-        statement: &'static str,
-        turn: Option<OwnedSemaphorePermit>,
-    ) -> Result<Batch, StoreError> {
+    async fn begin_with(&self, home: &Connections, statement: &'static str) -> Result<Batch, StoreError> {
         let alone = match self.backend {
             Backend::Sqlite => Some(self.alone.clone().lock_owned().await),
             Backend::Postgres => None,
         };
-        let transaction = self.backend.answer(async { Ok(pool.begin_with(statement).await?) }).await?;
-        Ok(Batch { transaction, backend: self.backend, faults: self.faults.clone(), _alone: alone, _turn: turn })
+        let turn = self.turn(home).await?;
+        let begun = async {
+            let mut connection = home.take().await?;
+            sqlx::raw_sql(statement).execute(&mut connection).await?;
+            Ok(connection)
+        };
+        let (connection, home) = (self.backend.answer(begun).await?, home.clone());
+        let (backend, faults) = (self.backend, self.faults.clone());
+        Ok(Batch { connection, home, saved: false, backend, faults, _alone: alone, _turn: turn })
     }
 
-    async fn turn(&self) -> Result<Option<OwnedSemaphorePermit>, StoreError> {
-        let Some(turns) = &self.turns else { return Ok(None) };
-        let busy = || StoreError::PostgreSql(format!("its connections were all taken for {} s", QUEUE.as_secs()));
-        let turn = tokio::time::timeout(QUEUE, turns.clone().acquire_owned()).await.map_err(|_| busy())?;
-        turn.map(Some).map_err(|_| busy())
+    async fn turn(&self, home: &Connections) -> Result<OwnedSemaphorePermit, StoreError> {
+        home.turn().await.map_err(|error| self.backend.own(error))
     }
 
     /// Makes changes that need no log entry of their own.
@@ -445,8 +461,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; then none of them was made.
     pub async fn write(&self, changes: &[Change]) -> Result<(), StoreError> {
-        let turn = self.turn().await?;
-        self.begin_with(&self.pool, self.backend.begin(), turn).await?.commit_with(changes).await
+        self.begin_with(&self.pool, self.backend.begin()).await?.commit_with(changes).await
     }
 
     /// Makes changes that a crash of the machine may lose, with no harm but that somebody asks again: a step-up that
@@ -455,8 +470,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; then none of them was made.
     pub async fn note(&self, changes: &[Change]) -> Result<(), StoreError> {
-        let turn = self.turn().await?;
-        self.begin_with(&self.notes, self.backend.begin_note(), turn).await?.commit_with(changes).await
+        self.begin_with(&self.notes, self.backend.begin_note()).await?.commit_with(changes).await
     }
 
     /// A value of the store's own.
@@ -476,7 +490,7 @@ impl Store {
 
     /// What a query of one statement answers.
     async fn read<T>(&self, query: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
-        let _turn = self.turn().await?;
+        let _turn = self.turn(&self.pool).await?;
         self.backend.answer(async { Ok(query.await?) }).await
     }
 }
@@ -490,15 +504,29 @@ impl Batch {
         if changes.is_empty() {
             return Ok(());
         }
-        let transaction = &mut self.transaction;
+        // What was applied before stays; one statement says both.
+        let begin = if self.saved { "RELEASE SAVEPOINT entry; SAVEPOINT entry" } else { "SAVEPOINT entry" };
+        self.tell(begin).await?;
+        self.saved = true;
+        let (connection, backend) = (&mut self.connection, self.backend);
         let together = async {
-            let mut savepoint = transaction.begin().await?;
             for change in changes {
-                apply(&mut savepoint, change).await?;
+                apply(connection, backend, change).await?;
             }
-            Ok(savepoint.commit().await?)
+            Ok(())
         };
-        self.backend.answer(together).await
+        match self.backend.answer(together).await {
+            Err(StoreError::Conflict(what)) => {
+                self.tell("ROLLBACK TO SAVEPOINT entry").await?;
+                Err(StoreError::Conflict(what))
+            }
+            applied => applied,
+        }
+    }
+
+    async fn tell(&mut self, statement: &'static str) -> Result<(), StoreError> {
+        let told = sqlx::raw_sql(statement).execute(&mut self.connection);
+        self.backend.answer(async { Ok(told.await.map(drop)?) }).await
     }
 
     /// Applies one change.
@@ -506,12 +534,17 @@ impl Batch {
     /// # Errors
     /// [`StoreError`].
     pub async fn apply(&mut self, change: &Change) -> Result<(), StoreError> {
-        self.backend.answer(apply(&mut self.transaction, change)).await
+        self.backend.answer(apply(&mut self.connection, self.backend, change)).await
     }
 
     async fn commit_with(mut self, changes: &[Change]) -> Result<(), StoreError> {
         for change in changes {
-            self.apply(change).await?;
+            if let Err(error) = self.apply(change).await {
+                if matches!(error, StoreError::Conflict(_)) && self.tell("ROLLBACK").await.is_ok() {
+                    self.home.keep(self.connection);
+                }
+                return Err(error);
+            }
         }
         self.commit().await
     }
@@ -520,12 +553,13 @@ impl Batch {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn commit(self) -> Result<(), StoreError> {
+    pub async fn commit(mut self) -> Result<(), StoreError> {
         let fault = self.faults.take();
         if fault == 1 {
             return Err(StoreError::Unavailable("the write was lost (fault injected)".into()));
         }
-        self.backend.answer(async { Ok(self.transaction.commit().await?) }).await?;
+        self.tell("COMMIT").await?;
+        self.home.keep(self.connection);
         if fault == 2 {
             return Err(StoreError::Unavailable("the write was reported lost (fault injected)".into()));
         }
@@ -533,7 +567,7 @@ impl Batch {
     }
 }
 
-async fn apply(connection: &mut AnyConnection, change: &Change) -> Result<(), StoreError> {
+async fn apply(connection: &mut AnyConnection, backend: Backend, change: &Change) -> Result<(), StoreError> {
     match change {
         Change::SetMeta { key, value } => set_meta(connection, key, value).await,
         Change::Found { issuer, key_id } => found(connection, issuer, key_id).await,
@@ -572,7 +606,9 @@ async fn apply(connection: &mut AnyConnection, change: &Change) -> Result<(), St
         Change::RevokeGrantsOf { sub, at } => grants::revoke_of(connection, sub, *at).await,
         Change::AddSignIn(row) => sign_ins::add(connection, row).await,
         Change::UseSignIn { id, at } => sign_ins::used(connection, id, *at).await,
-        Change::AddGrantOfSignIn { sign_in, grant } => sign_ins::add_grant(connection, sign_in, grant).await,
+        Change::AddGrantOfSignIn { sign_in, grant } => {
+            sign_ins::add_grant(connection, backend.hold(), sign_in, grant).await
+        }
         Change::EndSignIn { id, at } => sign_ins::end(connection, id, *at).await,
         Change::EndSignInsOf { sub, at } => sign_ins::end_of(connection, sub, *at).await,
         Change::HoldSignIn { id } => sign_ins::hold(connection, id).await,

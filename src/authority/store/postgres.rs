@@ -1,15 +1,14 @@
 //! `PostgreSQL`: several nodes on one database. What must happen in one order happens under locks that end with their
 //! transaction; everything else relies on rows.
 
+use super::connections::Connections;
 use super::{StoreError, VersionOf};
 use crate::files::check_trusted;
 use serde::Deserialize;
-use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Connection as _, Executor as _};
+use sqlx::any::AnyConnectOptions;
+use sqlx::{AnyConnection, ConnectOptions as _};
 use std::fmt;
 use std::path::Path;
-use std::time::Duration;
-use tokio::time::timeout;
 use url::{Host, Url};
 
 /// The steps from an empty database to the newest version: the first one makes version 1, and so on.
@@ -27,18 +26,16 @@ pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 pub(super) const BEGIN_NOTE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = off";
 /// Begins a transaction that appends to the log: one at a time, over all nodes. The number is no other program's.
 pub(super) const BEGIN_LOG: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(731031089, 1)";
+/// Holds the rows that a query finds, so that they do not change unseen meanwhile.
+pub(super) const HOLD: &str = "FOR NO KEY UPDATE";
 /// Begins a transaction that brings the schema up to date: one at a time, over all nodes.
 pub(super) const BEGIN_MIGRATION: &str = "BEGIN; SELECT pg_advisory_xact_lock(731031089, 2)";
 /// The newest checkpoint, and the time now rather than that of the transaction, which waited for others.
 pub(super) const NEWEST_AND_TIME: &str = "SELECT (SELECT note FROM log_checkpoint ORDER BY size DESC LIMIT 1), \
                                           floor(extract(epoch FROM clock_timestamp()))::BIGINT";
 
-/// How long a connection is waited for.
-const CONNECT: Duration = Duration::from_secs(5);
-/// How long a connection that is given back has to answer.
-const RELEASE: Duration = Duration::from_secs(1);
 /// Connections of one node, besides the one that appends to the log and waits for no reader.
-pub(super) const CONNECTIONS: u32 = 8;
+const CONNECTIONS: u32 = 8;
 /// Statements that wait for a lock or a disk end before the request does, and a node that is gone frees the log's lock.
 /// What is confirmed is on disk: a server that is set to confirm earlier does not do so here.
 const EACH_CONNECTION: &str = "SET statement_timeout = '10s'; SET idle_in_transaction_session_timeout = '10s'; \
@@ -110,7 +107,7 @@ impl fmt::Display for PostgresUrl {
 }
 
 /// Connects, once, so that what is wrong is said at the start: for whoever reads and writes, and for the log.
-pub(super) async fn connect(url: &PostgresUrl) -> Result<(AnyPool, AnyPool), StoreError> {
+pub(super) async fn connect(url: &PostgresUrl) -> Result<(Connections, Connections), StoreError> {
     for (name, file) in url.0.query_pairs() {
         if matches!(&*name, "sslrootcert" | "sslkey" | "sslcert") {
             check_trusted(Path::new(&*file)).map_err(|fault| StoreError::PostgreSql(fault.to_string()))?;
@@ -121,20 +118,8 @@ pub(super) async fn connect(url: &PostgresUrl) -> Result<(AnyPool, AnyPool), Sto
         .append_pair("application_name", "elevate-authority")
         .append_pair("statement-cache-capacity", "512");
     let options = AnyConnectOptions::from_url(&full)?;
-    let pool = |connections| {
-        let options = AnyPoolOptions::new().max_connections(connections).acquire_timeout(CONNECT);
-        options
-            .acquire_slow_threshold(CONNECT)
-            .after_connect(|connection, _| {
-                Box::pin(async move { connection.execute(sqlx::raw_sql(EACH_CONNECTION)).await.map(drop) })
-            })
-            // One whose server went silent is closed: nobody gets its place otherwise until the network gives up.
-            .after_release(|connection, _| {
-                Box::pin(async move { Ok(timeout(RELEASE, connection.ping()).await.is_ok_and(|pong| pong.is_ok())) })
-            })
-    };
-    let log = pool(1).connect_lazy_with(options.clone());
-    let pool = pool(CONNECTIONS).connect_with(options).await?;
+    let pool = Connections::new(options.clone(), &[EACH_CONNECTION], CONNECTIONS);
+    let log = Connections::new(options, &[EACH_CONNECTION], 1);
     let durable: String = sqlx::query_scalar("SELECT current_setting('fsync')").fetch_one(&pool).await?;
     if durable != "on" {
         return Err(StoreError::PostgreSql("its fsync is off, so what it confirms may be lost: set it to on".into()));

@@ -3,6 +3,7 @@
 use super::{Store, StoreError, one_row, time};
 use crate::protocol::encoding::{base64url, sha256};
 use jiff::Timestamp;
+use serde::Deserialize;
 use sqlx::AnyConnection;
 use std::collections::HashMap;
 
@@ -145,24 +146,24 @@ pub(super) async fn used(
     credential: &str,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    // Read again here, where nobody else writes once the row is held: of two answers at once the later one may be the first
-    // to be recorded.
-    sqlx::query("UPDATE security_key SET last_used_at = last_used_at WHERE credential_id = $1")
-        .bind(credential_id)
-        .execute(&mut *connection)
-        .await?;
-    let before: Option<String> = sqlx::query_scalar("SELECT credential FROM security_key WHERE credential_id = $1")
-        .bind(credential_id)
-        .fetch_optional(&mut *connection)
-        .await?;
-    let (known, new) = (before.as_deref().map_or(0, counter), counter(credential));
+    // What is known of it is read here, where nobody else writes once the row is held: of two answers at once the later one
+    // may be the first to be recorded.
+    let held: Vec<String> =
+        sqlx::query_scalar("UPDATE security_key SET last_used_at = $1 WHERE credential_id = $2 RETURNING credential")
+            .bind(at.as_second())
+            .bind(credential_id)
+            .fetch_all(&mut *connection)
+            .await?;
+    let before = held.first().ok_or(StoreError::Conflict("the key is no longer enrolled"))?;
+    let (known, new) = (counter(before), counter(credential));
     if new != 0 && new == known {
         return Err(StoreError::Conflict("the key counted the same for two answers: it may have been copied"));
     }
-    let credential = if new < known { before.as_deref().unwrap_or(credential) } else { credential };
-    let done = sqlx::query("UPDATE security_key SET credential = $1, last_used_at = $2 WHERE credential_id = $3")
+    if new < known || credential == before {
+        return Ok(());
+    }
+    let done = sqlx::query("UPDATE security_key SET credential = $1 WHERE credential_id = $2")
         .bind(credential)
-        .bind(at.as_second())
         .bind(credential_id)
         .execute(connection)
         .await?;
@@ -181,8 +182,12 @@ pub(super) async fn hold(connection: &mut AnyConnection, sub: &str, credential_i
 
 /// The signature counter of a credential; 0 where its key has none.
 fn counter(credential: &str) -> u64 {
-    let credential: Option<serde_json::Value> = serde_json::from_str(credential).ok();
-    credential.and_then(|credential| credential.get("counter")?.as_u64()).unwrap_or_default()
+    #[derive(Deserialize)]
+    struct Counted {
+        #[serde(default)]
+        counter: u64,
+    }
+    serde_json::from_str::<Counted>(credential).map_or(0, |credential| credential.counter)
 }
 
 pub(super) async fn remove(connection: &mut AnyConnection, sub: &str, name: &str) -> Result<(), StoreError> {

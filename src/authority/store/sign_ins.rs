@@ -2,13 +2,14 @@
 
 use super::{Store, StoreError, one_row, time};
 use jiff::Timestamp;
-use sqlx::AnyConnection as Connection;
+use sqlx::{AnyConnection as Connection, AssertSqlSafe};
 use std::collections::HashMap;
 
 /// Seconds a step is kept after its end, so that a late or second use is told apart from a made-up one.
 const STEP_MEMORY: i64 = 3600;
 /// Seconds a sign-in is kept after it began; none lasts as long.
 const SIGN_IN_MEMORY: i64 = 90 * 86_400;
+const SIGNED_OUT: &str = "you were signed out meanwhile";
 
 /// A person signed in on a device.
 #[derive(Debug, Clone)]
@@ -208,18 +209,22 @@ pub(super) async fn hold(connection: &mut Connection, id: &str) -> Result<(), St
         .bind(id)
         .execute(connection)
         .await?;
-    one_row(held.rows_affected(), "you were signed out meanwhile")
+    one_row(held.rows_affected(), SIGNED_OUT)
 }
 
 /// Ties a grant to the sign-in that asked for it.
-pub(super) async fn add_grant(connection: &mut Connection, sign_in: &str, grant: &str) -> Result<(), StoreError> {
-    hold(connection, sign_in).await?;
-    sqlx::query("INSERT INTO sign_in_grant (grant_id, sign_in) VALUES ($1, $2)")
-        .bind(grant)
-        .bind(sign_in)
-        .execute(connection)
-        .await?;
-    Ok(())
+pub(super) async fn add_grant(
+    connection: &mut Connection,
+    hold: &str,
+    sign_in: &str,
+    grant: &str,
+) -> Result<(), StoreError> {
+    let text = format!(
+        "INSERT INTO sign_in_grant (grant_id, sign_in) \
+         SELECT $1, id FROM sign_in WHERE id = $2 AND ended_at IS NULL {hold}"
+    );
+    let done = sqlx::query(AssertSqlSafe(text)).bind(grant).bind(sign_in).execute(connection).await?;
+    one_row(done.rows_affected(), SIGNED_OUT)
 }
 
 /// Ends a sign-in and its grants.

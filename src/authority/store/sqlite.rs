@@ -1,8 +1,9 @@
 //! `SQLite`: one file, one process, one writer at a time. WAL mode, `synchronous=FULL`.
 
+use super::connections::Connections;
 use super::{StoreError, VersionOf};
-use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Executor as _};
+use sqlx::any::AnyConnectOptions;
+use sqlx::{AnyConnection, AssertSqlSafe};
 use std::path::Path;
 
 /// The steps from an empty database to the newest version: the first one makes version 1, and so on.
@@ -16,6 +17,8 @@ pub(super) const STEPS: [&str; 6] = [
 ];
 /// Begins a transaction that writes: the one lock there is.
 pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
+/// Holds the rows that a query finds: they are held already.
+pub(super) const HOLD: &str = "";
 
 const EACH_CONNECTION: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
                                PRAGMA busy_timeout = 5000; PRAGMA trusted_schema = OFF;";
@@ -23,18 +26,10 @@ const EACH_CONNECTION: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = F
 const NOTES: &str = "PRAGMA synchronous = NORMAL";
 
 /// Opens or creates the file: for whoever reads and writes, and for notes.
-pub(super) async fn connect(path: &Path) -> Result<(AnyPool, AnyPool), StoreError> {
+pub(super) fn connect(path: &Path) -> Result<(Connections, Connections), StoreError> {
     let options: AnyConnectOptions = url(path, "rwc")?.parse()?;
-    let pool = AnyPoolOptions::new().max_connections(4).after_connect(|connection, _| {
-        Box::pin(async move { connection.execute(sqlx::raw_sql(EACH_CONNECTION)).await.map(drop) })
-    });
-    let notes = AnyPoolOptions::new().max_connections(1).after_connect(|connection, _| {
-        Box::pin(async move {
-            connection.execute(sqlx::raw_sql(EACH_CONNECTION)).await?;
-            connection.execute(sqlx::raw_sql(NOTES)).await.map(drop)
-        })
-    });
-    Ok((pool.connect_with(options.clone()).await?, notes.connect_lazy_with(options)))
+    let pool = Connections::new(options.clone(), &[EACH_CONNECTION], 4);
+    Ok((pool, Connections::new(options, &[EACH_CONNECTION, NOTES], 1)))
 }
 
 /// How sqlx names a file.

@@ -90,7 +90,7 @@ impl Batch {
     pub async fn is_empty(&mut self) -> Result<bool, StoreError> {
         for (table, _) in TABLES {
             let rows = format!("SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT 3) AS rows");
-            let query = sqlx::query_scalar(AssertSqlSafe(rows)).fetch_one(&mut *self.transaction);
+            let query = sqlx::query_scalar(AssertSqlSafe(rows)).fetch_one(&mut self.connection);
             let rows: i64 = self.backend.answer(async { Ok(query.await?) }).await?;
             // The schema's version and what it needs.
             if rows > if table == "meta" { 2 } else { 0 } {
@@ -106,7 +106,7 @@ impl Batch {
     /// [`StoreError`].
     pub async fn holds_checkpoint(&mut self, note: &str) -> Result<bool, StoreError> {
         let query = sqlx::query_scalar("SELECT size FROM log_checkpoint WHERE note = $1").bind(note);
-        let query = query.fetch_optional(&mut *self.transaction);
+        let query = query.fetch_optional(&mut self.connection);
         let found: Option<i64> = self.backend.answer(async { Ok(query.await?) }).await?;
         Ok(found.is_some())
     }
@@ -122,8 +122,8 @@ impl Batch {
                 let rows = read(source, table, columns, after).await?;
                 let Some(last) = rows.last() else { break };
                 after = last.try_get(columns.len())?;
-                let transaction = &mut self.transaction;
-                self.backend.answer(write(transaction, table, columns, &rows)).await?;
+                let connection = &mut self.connection;
+                self.backend.answer(write(connection, table, columns, &rows)).await?;
             }
         }
         Ok(())
@@ -134,7 +134,7 @@ impl Batch {
     /// # Errors
     /// [`StoreError`]; [`StoreError::Corrupt`], where a hash is not the one that was computed.
     pub async fn recomputed_head(&mut self) -> Result<TreeHead, StoreError> {
-        recomputed(&mut self.transaction).await
+        recomputed(&mut self.connection).await
     }
 }
 
