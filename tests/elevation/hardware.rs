@@ -256,11 +256,11 @@ async fn a_database_of_version_1_is_brought_up_to_date() {
     let open =
         async || Store::open(&Place::File(database.clone()), Faults::default()).await.err().map(|e| e.to_string());
     assert_eq!(open().await, None);
-    after.tamper("PRAGMA user_version = 6").await;
+    after.tamper("PRAGMA user_version = 7").await;
     assert_eq!(open().await, None);
-    assert_eq!(after.tamper("UPDATE meta SET value = '6' WHERE key = 'schema_needs'").await, 1);
+    assert_eq!(after.tamper("UPDATE meta SET value = '7' WHERE key = 'schema_needs'").await, 1);
     let error = open().await.unwrap();
-    assert!(error.contains("its schema is version 6, and this program knows 5"), "{error}");
+    assert!(error.contains("its schema is version 7, and this program knows 6"), "{error}");
 }
 
 #[tokio::test]
