@@ -31,7 +31,7 @@ const ROUND: i64 = 60;
 /// Nonces, and which proofs were used.
 pub enum Proofs {
     /// Of this process.
-    Own(Own),
+    Own(Box<Own>),
     /// Of every node of the store.
     Shared(Box<Shared>),
 }
@@ -61,7 +61,7 @@ impl Proofs {
     /// [`KeyError`]: the store does not answer.
     pub async fn of(store: &Store, master: &Arc<MasterKey>) -> Result<Self, KeyError> {
         if !store.is_shared() {
-            return Ok(Self::Own(Own::new()));
+            return Ok(Self::Own(Box::new(Own::new())));
         }
         let epoch = store.proof_epoch().await?;
         let nonces = Nonces::of(master, &epoch)?;

@@ -311,13 +311,13 @@ mod tests {
             if let Some((part, place, bit)) = flip {
                 let response = &mut assertion.response;
                 let mut parts =
-                    [response.authenticator_data.to_vec(), response.client_data_json.to_vec(), response.signature.to_vec()];
+                    [response.authenticator_data.clone(), response.client_data_json.clone(), response.signature.clone()];
                 let place = place.index(parts[part].len());
                 parts[part][place] ^= 1 << bit;
                 let [data, client, signature] = parts;
-                response.authenticator_data = data.into();
-                response.client_data_json = client.into();
-                response.signature = signature.into();
+                response.authenticator_data = data;
+                response.client_data_json = client;
+                response.signature = signature;
             }
             let credential = credential(&pair, known, eligible);
             let party = RelyingParty::new("bench.example").unwrap();

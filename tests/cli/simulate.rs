@@ -4,7 +4,7 @@ use super::harness::*;
 use elevate::authority::rules::{DEFAULT_POLICY, DEFAULT_SCHEMA};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A directory of rules that are not in force.
 fn other_rules(home: &Home, policy: &str) -> PathBuf {
@@ -19,7 +19,7 @@ fn other_rules(home: &Home, policy: &str) -> PathBuf {
     directory
 }
 
-fn simulate(home: &Home, more: &[&str], new: &PathBuf) -> Ended {
+fn simulate(home: &Home, more: &[&str], new: &Path) -> Ended {
     let config = home.config();
     let words = ["policy", "simulate", "--config", config.to_str().unwrap()];
     let words = [&words[..], more, &[new.to_str().unwrap()]].concat();

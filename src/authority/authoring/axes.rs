@@ -6,7 +6,6 @@ use super::vocabulary::{CLAIMS, Vocabulary};
 use crate::authority::cases::Asked;
 use crate::authority::config::{Config, Resource, Sensitivity};
 use crate::authority::context::Signal;
-use crate::authority::workloads::Workload;
 use crate::clock::human;
 use crate::protocol::AUTHORITY_RESOURCE;
 use crate::protocol::messages::{OperationName, ResourceKind};
@@ -243,7 +242,7 @@ impl Axes<'_> {
             let said = if said.is_empty() { String::new() } else { format!(" ({})", said.join(", ")) };
             let (shown, issuer, claims) = (format!("workload of {issuer}{said}"), issuer.to_owned(), claims.clone());
             Choice::new(shown, move |asked| {
-                asked.become_workload(Workload { issuer: issuer.clone(), claims: claims.clone() });
+                asked.be_workload(&issuer, claims.clone());
                 asked.context.observed.enrolled_keys = 0;
                 asked.context.observed.can_verify = false;
                 true

@@ -85,6 +85,15 @@ impl Asked {
         }
     }
 
+    /// A workload asks, whose issuer is none that any policy names.
+    #[must_use]
+    pub fn of_unknown_workload(resource: ResourceName) -> Self {
+        let mut asked = Self::plain(resource);
+        asked.be_workload("an issuer that nobody has heard of", BTreeMap::new());
+        (asked.context.observed.enrolled_keys, asked.context.observed.can_verify) = (0, false);
+        asked
+    }
+
     /// The same, by somebody who signed in over the network so many seconds ago.
     pub fn sign_in(&mut self, sub: &str, groups: BTreeSet<String>, age: u64) {
         let person =
@@ -93,18 +102,9 @@ impl Asked {
         (self.context.observed.uid, self.context.observed.sign_in_age) = (None, Some(age));
     }
 
-    /// A workload asks, whose issuer is none that any policy names.
-    #[must_use]
-    pub fn of_unknown_workload(resource: ResourceName) -> Self {
-        let mut asked = Self::plain(resource);
-        let issuer = "an issuer that nobody has heard of".to_owned();
-        asked.become_workload(Workload { issuer, claims: BTreeMap::new() });
-        (asked.context.observed.enrolled_keys, asked.context.observed.can_verify) = (0, false);
-        asked
-    }
-
-    /// The same, by a workload.
-    pub fn become_workload(&mut self, workload: Workload) {
+    /// The same, by a workload of this issuer.
+    pub fn be_workload(&mut self, issuer: &str, claims: BTreeMap<String, String>) {
+        let workload = Workload { issuer: issuer.to_owned(), claims };
         self.context.observed.workload = Some(Arc::new(workload.clone()));
         self.context.observed.uid = None;
         self.subject = Subject::of_issuer("https://issuer.example", "workload").as_workload(workload);
@@ -164,8 +164,7 @@ impl Asked {
                     |claim: &String| claim.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
                 let claims = list(claims).iter().map(pair).collect::<Option<BTreeMap<_, _>>>();
                 let claims = claims.ok_or("claims are written NAME=VALUE")?;
-                let workload = Workload { issuer: claims.get("issuer").cloned().unwrap_or_default(), claims };
-                self.become_workload(workload);
+                self.be_workload(&claims.get("issuer").cloned().unwrap_or_default(), claims);
                 return Ok(());
             }
             Some(who) => who,

@@ -258,7 +258,7 @@ fn ask<'a, R: Deserialize<'a>, T>(
     }
 }
 
-/// A file in the format of MaxMind's databases.
+/// A file in the format of `MaxMind`'s databases.
 struct Addresses {
     reader: Reader<Vec<u8>>,
     /// Whether its age was said.

@@ -1,18 +1,17 @@
 //! The log's decisions, for whoever only reads: nothing is written, and an authority that runs goes on.
 
+use super::connections::Connections;
 use super::{Place, StoreError, postgres, sqlite};
 use crate::log::leaf::Event;
 use jiff::Timestamp;
 use serde::Deserialize;
-use sqlx::AnyPool;
-use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 
 /// Rows that one query asks for.
 const AT_ONCE: i64 = 5_000;
 
 /// A store that is only read.
 pub struct Replay {
-    pool: AnyPool,
+    connections: Connections,
     after: i64,
 }
 
@@ -37,14 +36,11 @@ impl Replay {
     /// [`StoreError`].
     pub async fn open(place: &Place) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
-        let pool = match place {
-            Place::File(path) => {
-                let options: AnyConnectOptions = sqlite::url(path, "ro")?.parse()?;
-                AnyPoolOptions::new().max_connections(1).connect_with(options).await?
-            }
+        let connections = match place {
+            Place::File(path) => Connections::new(sqlite::url(path, "ro")?.parse()?, &[], 1),
             Place::Postgres(url) => postgres::connect(url).await?.0,
         };
-        Ok(Self { pool, after: -1 })
+        Ok(Self { connections, after: -1 })
     }
 
     /// The next decisions, grants and denials, that are no older; `None` after the last.
@@ -56,7 +52,8 @@ impl Replay {
             "SELECT log_entry.idx, leaf, coalesce(clear, '') FROM log_entry LEFT JOIN log_private \
              ON log_private.idx = log_entry.idx WHERE log_entry.idx > $1 ORDER BY log_entry.idx LIMIT $2",
         );
-        let rows: Vec<(i64, Vec<u8>, String)> = query.bind(self.after).bind(AT_ONCE).fetch_all(&self.pool).await?;
+        let rows: Vec<(i64, Vec<u8>, String)> =
+            query.bind(self.after).bind(AT_ONCE).fetch_all(&self.connections).await?;
         let Some((last, ..)) = rows.last() else { return Ok(None) };
         self.after = *last;
         let decided = |(index, leaf, clear): (i64, Vec<u8>, String)| {
