@@ -59,7 +59,7 @@ impl Nodes {
         let config = home.path().join("config");
         std::fs::create_dir(&config).unwrap();
         let store = server.url(&database);
-        let text = format!("store = \"{store}\"\n{CONFIG}\n[sign_in]\nallow = [\"*\"]\n");
+        let text = format!("store = \"{store}\"\n{CONFIG}\n[sign_in]\nallow = [\"*\"]\n[risk]\noff = [\"burst\"]\n");
         std::fs::write(config.join("authority.toml"), text).unwrap();
         std::fs::write(config.join("policy.cedar"), policy()).unwrap();
         std::fs::write(config.join("schema.cedarschema"), DEFAULT_SCHEMA).unwrap();

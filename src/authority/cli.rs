@@ -5,6 +5,7 @@ use super::OpenError;
 use super::audit::Entry;
 use super::authoring::{self, PolicyVerb};
 use super::backup::back_up;
+use super::context::sources::Fault;
 use super::elevation::ElevationId;
 use super::founding::Foundation;
 use super::moving::move_store;
@@ -203,6 +204,11 @@ pub fn main() -> ExitCode {
                         "policy.cedar permits it to workloads of every trusted issuer, also of those that are added later: \
                          name the issuer in the policy (elevate-policy(7))"
                     );
+                }
+                // The others were named as they were read.
+                let now = Clock::system().now();
+                for lost in rules.sources.lost(now).into_iter().filter(|lost| lost.fault == Fault::Old) {
+                    tracing::warn!("{lost}: what it would have said is taken for the worse");
                 }
                 let (resources, policies) = (rules.config.resources.len(), rules.policy.count());
                 say(&json!({ "resources": resources, "policies": policies, "digest": rules.digest }));

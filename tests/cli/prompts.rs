@@ -29,7 +29,7 @@ elevate: approve elevation to prod-api?
   command  echo
   reason   deploy 7
   because  sensitive resources need a touch of your key; you have not used this
-           resource before
+           resource before; all of your keys were enrolled less than a day ago
 Press Enter to approve with the software key 'laptop', Ctrl-C to refuse: ",
     );
     assert_eq!((done.stdout.as_str(), done.stderr.as_str()), ("with arguments\n", ""));

@@ -54,7 +54,7 @@ fn a_new_policy_is_held_against_what_was_decided() {
     let said = simulate(&home, &["--data", data], &new).exits(1);
     let me = format!("uid:{}", rustix::process::getuid().as_raw());
     let expected = format!(
-        "tightens\n  session 5m -> touch 5m (policies low -> low-after-failures): 2 decisions\n    wiki 2; by {me}\n  \
+        "tightens\n  session 5m -> touch 5m (policies low -> low-at-risk): 2 decisions\n    wiki 2; by {me}\n  \
          touch 5m -> denied (policies sensitive -> shut): 1 decision\n    prod-api 1; by {me}\n\n3 of "
     );
     assert!(said.stdout.starts_with(&expected), "{}\n{expected}", said.stdout);

@@ -305,6 +305,7 @@ fn explain_says_what_would_happen_and_why() {
   because  low-sensitivity resources need no further proof
   policy  low
   signal  first_use_of_resource: you have not used this resource before
+  signal  new_key: all of your keys were enrolled less than a day ago
 ",
     );
     home.elevate(&["explain", "vault"]).ok().says(
@@ -313,6 +314,7 @@ fn explain_says_what_would_happen_and_why() {
   because  critical resources need your key and its PIN or biometric
   policy  critical
   signal  first_use_of_resource: you have not used this resource before
+  signal  new_key: all of your keys were enrolled less than a day ago
   way out  it takes your key and its PIN or biometric: enrol one with `elevate key enroll`
 ",
     );
@@ -647,6 +649,12 @@ fn check_config_says_whether_the_files_are_good() {
         assert!(!warned.stderr.contains("prod-db"), "{warned:?}");
     }
     home.write_config("policy.cedar", &policy);
+
+    let shift = "[[shift]]\nname = \"db\"\nwho = \"uid:1\"\nfrom = \"2020-01-01T00:00:00Z\"\nuntil = \"2020-01-02T00:00:00Z\"\n";
+    home.write_config("on_call.toml", shift);
+    home.write_config("authority.toml", &format!("{CATALOGUE}\n[risk]\non_call_file = \"on_call.toml\"\n"));
+    let warned = check().ok();
+    assert!(warned.stderr.contains("is too old: what it would have said"), "{warned:?}");
 
     home.write_config(
         "authority.toml",

@@ -154,7 +154,7 @@ forbid (principal, action, resource) when { !context.assurance.touch };
         "policy.cedar:6: 'policy0' names the group 'sre', and without [sign_in] nobody has groups",
         "policy.cedar:7: 'policy0' names the trusted issuer 'gitlab', and there is none under [[trusted_issuer]]",
         "policy.cedar:8: 'policy0' names the resource 'prod-bd', which authority.toml does not declare; the store may",
-        "policy.cedar:9: 'policy0' names the signal 'recent_failure', and there is first_use_of_resource, recent_failures",
+        "policy.cedar:9: 'policy0' names the signal 'recent_failure', and there are 12 others",
         "policy.cedar:10: 'policy0' names the operation 'key.enrol', and there are 20 others",
         "policy.cedar:14: nothing reads @max_tll of 'all'; there are @id, @reason, @max_ttl",
         "policy.cedar:16: @max_ttl of 'not' does nothing: what is forbidden takes no time",
@@ -236,22 +236,22 @@ fn a_difference_is_shown_in_groups_what_is_opened_first() {
     assert_eq!((said.status, said.stderr.as_str()), (Some(1), ""));
     let expected = "\
 opens
-  not declared -> touch 15m (policies none -> sensitive): 240 questions
+  not declared -> touch 15m (policies none -> sensitive): 600 questions
     new
-  verified 5m -> touch 15m (policies critical -> sensitive): 240 questions
+  verified 5m -> touch 15m (policies critical -> sensitive): 600 questions
     prod-db
 
 tightens
-  verified 5m -> verified 3m (policy critical): 480 questions
+  verified 5m -> verified 3m (policy critical): 1,200 questions
     prod-cache and any critical resource
-  touch 5m -> denied (policies low-after-failures -> night): 30 questions
-    wiki with recent_failures or every signal, at 22 to 23 h, with SSH
+  touch 5m -> denied (policies low-at-risk -> night): 120 questions
+    wiki with recent_failures or 7 others, at 22 to 23 h, with SSH
   session 5m -> denied (policies low -> night): 30 questions
-    wiki with no signal or first_use_of_resource, at 22 to 23 h, with SSH
+    wiki with no signal or 5 others, at 22 to 23 h, with SSH
 
-1,020 of 2,160 questions are answered otherwise: 480 open, 540 tighten
-This asked 2,160 questions and proves nothing about others. Varied: resources
-  and operations (9), who asks (3), keys (3), signals (4), hours (2), SSH (2),
+2,550 of 5,400 questions are answered otherwise: 1,200 open, 1,350 tighten
+This asked 5,400 questions and proves nothing about others. Varied: resources
+  and operations (9), who asks (3), keys (3), signals (10), hours (2), SSH (2),
   ages of a sign-in (3).
 ";
     assert_eq!(said.stdout, expected, "{}", said.stdout);

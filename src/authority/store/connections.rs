@@ -58,6 +58,20 @@ impl Connections {
         Ok(connection)
     }
 
+    /// One that has answered `statement`, which changes nothing. Of those that were kept all may have died since, with
+    /// their server: then a new one is asked.
+    pub(super) async fn begin(&self, statement: &'static str) -> Result<AnyConnection, Error> {
+        let mut connection = self.take().await?;
+        match connection.execute(sqlx::raw_sql(statement)).await {
+            Ok(_) => return Ok(connection),
+            Err(error) if !is_over(&error) => return Err(error),
+            Err(_) => self.kept().clear(),
+        }
+        let mut connection = self.take().await?;
+        connection.execute(sqlx::raw_sql(statement)).await?;
+        Ok(connection)
+    }
+
     /// Keeps one that has nothing left to answer.
     pub(super) fn keep(&self, connection: AnyConnection) {
         self.kept().push((connection, Instant::now()));
@@ -88,6 +102,15 @@ impl Connections {
             Err(_) => self.kept().clear(),
         }
         answer
+    }
+}
+
+/// Whether it is the connection that is over, and not what was asked of it (PostgreSQL, appendix A, class 57P).
+fn is_over(error: &Error) -> bool {
+    match error {
+        Error::Io(_) | Error::Protocol(_) => true,
+        Error::Database(error) => error.code().is_some_and(|code| code.starts_with("57P")),
+        _ => false,
     }
 }
 

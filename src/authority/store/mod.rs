@@ -442,12 +442,8 @@ impl Store {
             Backend::Postgres => None,
         };
         let turn = self.turn(home).await?;
-        let begun = async {
-            let mut connection = home.take().await?;
-            sqlx::raw_sql(statement).execute(&mut connection).await?;
-            Ok(connection)
-        };
-        let (connection, home) = (self.backend.answer(begun).await?, home.clone());
+        let begun = self.backend.answer(async { Ok(home.begin(statement).await?) });
+        let (connection, home) = (begun.await?, home.clone());
         let (backend, faults) = (self.backend, self.faults.clone());
         Ok(Batch { connection, home, saved: false, backend, faults, _alone: alone, _turn: turn })
     }
