@@ -96,7 +96,7 @@ pub async fn a_session_ends_when_it_is_not_used_and_when_it_is_old() {
 
 #[tokio::test]
 pub async fn signing_out_ends_the_session_and_its_grants_but_no_others() {
-    let network = Network::with("[risk]\noff = [\"new_device\"]\n", &policy()).await;
+    let network = Network::start().await;
     let (device, other) = (network.sign_in().await, network.sign_in().await);
     let grant = network.ask_as(&device, &Ask::new("wiki")).await.grant();
     let kept = network.ask_as(&other, &Ask::new("wiki")).await.grant();

@@ -2,9 +2,10 @@
 //! value came up does); what it declares has to be there, in the same shape. That is checked once, here, and therefore not
 //! for each question.
 
+use super::question::Action;
 use super::rules::DEFAULT_SCHEMA;
 use cedar_policy::SchemaFragment;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -29,13 +30,29 @@ impl Declared {
     pub fn read(schema: &str) -> Result<Self, String> {
         let (fragment, _) = SchemaFragment::from_cedarschema_str(schema).map_err(|error| error.to_string())?;
         let schema = fragment.to_json_value().map_err(|error| error.to_string())?;
+        if let Some(name) = schema.as_object().into_iter().flatten().map(|(name, _)| name).find(|name| !name.is_empty())
+        {
+            return Err(format!("it has the namespace '{name}': nothing that asks, or is asked for, is in one"));
+        }
         let schema = &schema[""];
         let mut declared = Self::default();
         for entity in ["User", "Resource"] {
             let described = &schema["entityTypes"][entity];
+            if described["memberOfTypes"].as_array().is_some_and(|parents| !parents.is_empty()) {
+                return Err(format!("a {entity} is in nothing: it has no parents"));
+            }
             declared.add(schema, &described["shape"], entity.to_owned(), true);
             if let Some(tags) = described.get("tags") {
                 declared.add(schema, tags, format!("{entity}.tags of any name"), true);
+            }
+        }
+        for action in Action::ALL {
+            let applies = &schema["actions"][action.name()]["appliesTo"];
+            if applies["principalTypes"] != json!(["User"]) || applies["resourceTypes"] != json!(["Resource"]) {
+                return Err(format!(
+                    "the action {} applies to the principal User and the resource Resource",
+                    action.name()
+                ));
             }
         }
         for action in schema["actions"].as_object().into_iter().flat_map(|actions| actions.values()) {
@@ -102,7 +119,22 @@ mod tests {
 
     fn checked(from: &str, to: &str) -> Result<(), String> {
         assert!(DEFAULT_SCHEMA.contains(from), "{from}");
-        Declared::read(&DEFAULT_SCHEMA.replacen(from, to, 1)).unwrap().check()
+        Declared::read(&DEFAULT_SCHEMA.replacen(from, to, 1))?.check()
+    }
+
+    /// A policy about what never asks, or is never asked for, would be valid and never match: a `forbid`, too.
+    #[test]
+    fn what_never_asks_is_no_schema() {
+        let inside = format!("namespace Corp {{ {DEFAULT_SCHEMA} }}");
+        assert!(Declared::read(&inside).unwrap_err().starts_with("it has the namespace 'Corp'"));
+        for (from, to, says) in [
+            ("entity User = {", "entity Team; entity User in [Team] = {", "a User is in nothing"),
+            ("action elevate, administer,", "action elevate,", "the action administer applies to"),
+            ("    principal: User,", "    principal: [User, Resource],", "the action elevate applies to"),
+        ] {
+            let refused = checked(from, to).unwrap_err();
+            assert!(refused.starts_with(says), "{to}: {refused}");
+        }
     }
 
     #[test]

@@ -379,7 +379,8 @@ impl Tty {
         silent.local_modes.remove(LocalModes::ECHO);
         rustix::termios::tcsetattr(&self.file, OptionalActions::Flush, &silent).map_err(|error| gone(&error))?;
         let typed = self.ask(question, limit);
-        let _ = rustix::termios::tcsetattr(&self.file, OptionalActions::Now, &before);
+        // What is left half typed is not for the shell.
+        let _ = rustix::termios::tcsetattr(&self.file, OptionalActions::Flush, &before);
         self.show("\n");
         match typed.map_err(|error| gone(&error))? {
             Typed::Line(line) if line.len() >= LINE_MAX => {

@@ -345,7 +345,9 @@ impl Writer {
         for (_, recorded) in accepted.iter_mut() {
             recorded.inclusion = tree.prove(recorded.index)?;
         }
-        if !accepted.is_empty() {
+        if accepted.is_empty() {
+            transaction.roll_back().await;
+        } else {
             transaction.add_entries(&rows).await.map_err(AuditError::Store)?;
             transaction.add_checkpoint(head.size, &note).await.map_err(AuditError::Store)?;
             transaction.commit().await.map_err(AuditError::Store)?;

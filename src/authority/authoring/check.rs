@@ -54,8 +54,11 @@ pub fn check(directory: &Path, rules: &Rules) -> Findings {
     warnings.extend(policies.iter().flat_map(|policy| names::unknown(policy, &rules.config)));
     let (judged, left): (Vec<&Statement>, Vec<&Statement>) =
         policies.iter().partition(|policy| unvaried(&space, &policy.vocabulary).is_empty());
-    warnings.extend(verdict::useless(&judged, &policies, &answered, &space, rules));
-    warnings.extend(reach::unreachable(&answered, &space, rules));
+    // Beside one that was not tried in full, what the others come to can't be told.
+    if left.is_empty() {
+        warnings.extend(verdict::useless(&judged, &policies, &answered, &space, rules));
+        warnings.extend(reach::unreachable(&answered, &space, rules));
+    }
     warnings.extend(reach::open_to_any_workload(rules));
     warnings.sort();
     page(directory, rules, &warnings, &left, &space, &seen, answered.count())
@@ -84,7 +87,11 @@ fn page(
     page.paragraph(0, &asked(space, seen, questions));
     if !left.is_empty() {
         let ids: Vec<&str> = left.iter().map(|policy| policy.id.as_str()).collect();
-        page.paragraph(0, &format!("So whether these decide anything was not judged: {}.", ids.join(", ")));
+        let says = format!(
+            "So what any policy comes to, and whom a resource is open to, was not judged: that is for {} to say.",
+            ids.join(", ")
+        );
+        page.paragraph(0, &says);
     }
     Findings { page, count: warnings.len() }
 }

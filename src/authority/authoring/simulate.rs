@@ -84,14 +84,27 @@ fn replayed(decided: &Decided, old: &Rules, new: &Rules) -> Replayed {
     let Some(question) = serde_json::from_str::<Private>(private).ok().and_then(|private| private.question) else {
         return Replayed::Unasked;
     };
-    let change = Change { old: answer(&question, old), new: answer(&question, new) };
+    let change = Change { old: answer(&question, old, new), new: answer(&question, new, old) };
     let (sub, resource) = (question.principal.sub, question.resource.name.to_string());
     Replayed::Again { day: TimeZone::UTC.to_datetime(decided.time).date(), sub, resource, change }
 }
 
-/// The same person, at the same time, asking rules that may have another catalogue and give other roles.
-fn answer(asked: &Question, rules: &Rules) -> Answer {
+/// The same person, at the same time, asking rules that may have another catalogue and give other roles. What `others` have
+/// in their files and these have not is gone.
+fn answer(asked: &Question, rules: &Rules, others: &Rules) -> Answer {
+    let is_declared = |rules: &Rules| rules.config.resources.contains_key(&asked.resource.name);
+    let trusts = |rules: &Rules, name: &str| rules.config.trusted_issuers.iter().any(|trusted| trusted.name == name);
+    if asked.action == Action::Elevate && is_declared(others) && !is_declared(rules) {
+        return Answer::NotDeclared;
+    }
+    let issuer = asked.principal.workload.as_ref().map(|workload| workload.issuer.as_str());
+    if issuer.is_some_and(|issuer| trusts(others, issuer) && !trusts(rules, issuer)) {
+        return Answer::Denied { policies: Vec::new(), cause: String::new() };
+    }
     let mut question = asked.clone();
+    if let Some(signals) = question.context["observed"]["signals"].as_array_mut() {
+        signals.retain(|name| !rules.config.risk.off.iter().any(|signal| name == signal.name()));
+    }
     question.default_ttl = rules.config.default_ttl;
     if let (Action::Elevate, Some(resource)) = (asked.action, rules.config.resources.get(&asked.resource.name)) {
         question.resource = Target::of(&asked.resource.name, resource);

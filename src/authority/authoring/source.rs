@@ -118,7 +118,7 @@ mod tests {
         let low = &read[0];
         assert_eq!((low.id.as_str(), low.annotation("max_ttl")), ("low", Some("1h")));
         assert_eq!(low.vocabulary.texts("resource.sensitivity").collect::<Vec<_>>(), ["low"]);
-        assert_eq!(low.vocabulary.texts("context.observed.signals").collect::<Vec<_>>(), ["recent_failures"]);
+        assert!(low.vocabulary.texts("context.observed.signals").any(|signal| signal == "recent_failures"));
         let fresh = read.iter().find(|it| it.id == "first-key-needs-a-fresh-sign-in").unwrap();
         assert_eq!(fresh.vocabulary.starts("context.observed.sign_in.age").collect::<Vec<_>>(), [300]);
         assert!(DEFAULT_POLICY.lines().nth(fresh.line_of("forbid") - 1).unwrap().starts_with("forbid"));

@@ -7,6 +7,8 @@ use std::thread;
 
 /// More questions than these are not asked: then only one of the lesser axes at a time is other than usual.
 pub const ENOUGH: usize = 100_000;
+/// Where that is still more than these, each axis is one of the lesser, but for the first.
+const AT_MOST: usize = 2_000_000;
 
 /// One of the choices of an axis.
 pub struct Choice {
@@ -57,8 +59,15 @@ impl Space {
     #[must_use]
     pub fn new(axes: Vec<Axis>, anything: ResourceName) -> Self {
         let axes: Vec<Axis> = axes.into_iter().filter(|axis| !axis.choices.is_empty()).collect();
-        let all = axes.iter().map(|axis| axis.choices.len()).fold(1, usize::saturating_mul);
-        Self { axes, one_at_a_time: all > ENOUGH, anything }
+        let choices = |axes: &[Axis], wanted: &dyn Fn(&Axis) -> bool| {
+            axes.iter().filter(|axis| wanted(axis)).map(|axis| axis.choices.len()).fold(1, usize::saturating_mul)
+        };
+        let one_at_a_time = choices(&axes, &|_| true) > ENOUGH;
+        let mut axes = axes;
+        if choices(&axes, &|axis| axis.is_main) > AT_MOST {
+            axes.iter_mut().skip(1).for_each(|axis| axis.is_main = false);
+        }
+        Self { axes, one_at_a_time, anything }
     }
 
     /// What is varied.
@@ -75,14 +84,39 @@ impl Space {
 
     /// How many points there are; not at each of them stands a question.
     fn size(&self) -> usize {
-        self.axes.iter().map(|axis| axis.choices.len()).product()
+        self.together().map(|(_, axis)| axis.choices.len()).fold(1 + self.unusual(), usize::saturating_mul)
     }
 
-    fn point(&self, mut number: usize) -> Point {
+    /// The axes whose choices are combined, with their places.
+    fn together(&self) -> impl DoubleEndedIterator<Item = (usize, &Axis)> {
+        self.axes.iter().enumerate().filter(|(_, axis)| axis.is_main || !self.one_at_a_time)
+    }
+
+    /// The axes of which one at a time is other than usual.
+    fn lesser(&self) -> impl Iterator<Item = (usize, &Axis)> {
+        self.axes.iter().enumerate().filter(|(_, axis)| !axis.is_main && self.one_at_a_time)
+    }
+
+    /// How many choices that are other than usual those have.
+    fn unusual(&self) -> usize {
+        self.lesser().map(|(_, axis)| axis.choices.len() - 1).sum()
+    }
+
+    fn point(&self, number: usize) -> Point {
         let mut point = vec![0; self.axes.len()];
-        for (place, axis) in self.axes.iter().enumerate().rev() {
-            point[place] = u16::try_from(number % axis.choices.len()).unwrap_or(u16::MAX);
+        let choice = |number| u16::try_from(number).unwrap_or(u16::MAX);
+        let (mut number, mut unusual) = (number / (1 + self.unusual()), number % (1 + self.unusual()));
+        for (place, axis) in self.together().collect::<Vec<_>>().into_iter().rev() {
+            point[place] = choice(number % axis.choices.len());
             number /= axis.choices.len();
+        }
+        for (place, axis) in self.lesser() {
+            let others = axis.choices.len() - 1;
+            if (1..=others).contains(&unusual) {
+                point[place] = choice(unusual);
+                break;
+            }
+            unusual = unusual.saturating_sub(others);
         }
         point
     }
@@ -90,10 +124,6 @@ impl Space {
     /// The question at a point, where there is one.
     #[must_use]
     pub fn question(&self, point: &[u16]) -> Option<Asked> {
-        let unusual = self.axes.iter().zip(point).filter(|(axis, choice)| !axis.is_main && **choice > 0).count();
-        if self.one_at_a_time && unusual > 1 {
-            return None;
-        }
         let mut asked = Asked::plain(self.anything.clone());
         let there_is = self.axes.iter().zip(point).all(|(axis, choice)| {
             let choice = axis.choices.get(usize::from(*choice));

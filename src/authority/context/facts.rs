@@ -2,6 +2,7 @@
 
 use super::history::{Granted, Happened, History, Name};
 use super::origin::Network;
+use super::signals::Signal;
 use super::sources::{Looked, Lost, Place};
 use jiff::Timestamp;
 use std::net::IpAddr;
@@ -79,10 +80,13 @@ impl Facts {
         Some(known.map_or(0, |known| u64::try_from(self.now.as_second() - known.first).unwrap_or_default()))
     }
 
-    /// What the history becomes by a grant.
+    /// What the history becomes by a grant. Where it came from becomes known by a touch, or where nothing about it was
+    /// unusual: else whoever has a session would make themselves known by the first grant that takes no touch.
     #[must_use]
     pub fn granted(&self, touched: bool) -> Happened {
-        let origin = self.origin.as_ref();
+        let unusual = [Signal::NewNetwork, Signal::NewCountry, Signal::ImpossibleTravel];
+        let is_usual = unusual.iter().all(|signal| signal.seen(self).is_none());
+        let origin = self.origin.as_ref().filter(|_| touched || is_usual);
         Happened {
             at: self.now,
             granted: Some(Granted {

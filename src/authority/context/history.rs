@@ -96,7 +96,9 @@ pub struct History {
     window: i64,
     /// Requests in it, and in the one before.
     counts: [u32; 2],
-    /// How many there are in a window that has any, in thousandths.
+    /// Of those in it, the ones that were granted.
+    granted: u32,
+    /// How many are granted in a window that has any, in thousandths.
     habit: i64,
     /// Where the last grant went, and when.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,7 +136,7 @@ impl History {
     #[must_use]
     pub fn after(mut self, happened: &Happened) -> Self {
         let now = happened.at.as_second();
-        self.count(now);
+        self.count(now, happened.granted.is_some());
         if let Some(granted) = &happened.granted {
             self.count_hour(now);
             let network = granted.network.as_ref();
@@ -147,15 +149,17 @@ impl History {
         self
     }
 
-    fn count(&mut self, now: i64) {
+    /// What was refused counts, and is nobody's habit.
+    fn count(&mut self, now: i64, granted: bool) {
         let window = now.div_euclid(WINDOW);
         if window > self.window {
-            if self.counts[0] > 0 {
-                self.habit += (i64::from(self.counts[0]) * 1000 - self.habit) / SLOWNESS;
+            if self.granted > 0 {
+                self.habit += (i64::from(self.granted) * 1000 - self.habit) / SLOWNESS;
             }
             self.counts = [0, if window == self.window + 1 { self.counts[0] } else { 0 }];
-            self.window = window;
+            (self.window, self.granted) = (window, 0);
         }
+        self.granted = self.granted.saturating_add(u32::from(granted));
         self.counts[0] = self.counts[0].saturating_add(1);
     }
 

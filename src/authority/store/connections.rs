@@ -49,6 +49,8 @@ impl Connections {
             if since.elapsed() < IDLE || timeout(IDLE, connection.ping()).await.is_ok_and(|pong| pong.is_ok()) {
                 return Ok(connection);
             }
+            // The others are older.
+            self.kept().clear();
         }
         let connecting = AnyConnection::connect_with(&self.options);
         let mut connection = timeout(CONNECT, connecting).await.map_err(|_| Error::PoolTimedOut)??;
@@ -141,8 +143,10 @@ impl<'c> Executor<'c> for &'c Connections {
     {
         Box::pin(async move {
             let mut connection = self.take().await?;
-            let row = connection.fetch_optional(query).await;
-            self.answered(connection, row)
+            // To its end: what is left of an answer would be told to whoever asks next.
+            let rows = connection.fetch_many(query).try_collect::<Vec<_>>().await;
+            let rows = self.answered(connection, rows)?;
+            Ok(rows.into_iter().find_map(Either::right))
         })
     }
 

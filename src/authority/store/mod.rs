@@ -536,13 +536,20 @@ impl Batch {
     async fn commit_with(mut self, changes: &[Change]) -> Result<(), StoreError> {
         for change in changes {
             if let Err(error) = self.apply(change).await {
-                if matches!(error, StoreError::Conflict(_)) && self.tell("ROLLBACK").await.is_ok() {
-                    self.home.keep(self.connection);
+                if matches!(error, StoreError::Conflict(_)) {
+                    self.roll_back().await;
                 }
                 return Err(error);
             }
         }
         self.commit().await
+    }
+
+    /// Ends a batch of which nothing is to be kept; one that is dropped takes its connection with it.
+    pub async fn roll_back(mut self) {
+        if self.tell("ROLLBACK").await.is_ok() {
+            self.home.keep(self.connection);
+        }
     }
 
     /// Makes the batch durable. An error says nothing about whether it became so: read again.

@@ -11,6 +11,9 @@ use cedar_policy::Effect;
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
+/// Of what can be so and was not asked nothing is known: it may be a conjunction that no question has.
+const NEVER: &str = "decided none of the questions: what it wants was so in none of them";
+
 /// Every question, and what the policy answers.
 pub struct Answered(Vec<(Point, Answer)>);
 
@@ -143,7 +146,7 @@ fn idle_permit(
 /// Why a permit never decides, by what is answered where it would permit.
 fn outdone(instead: &[&Answer]) -> String {
     if instead.is_empty() {
-        return "can never decide anything: what it asks for is never so".to_owned();
+        return NEVER.to_owned();
     }
     let by = |permitted: bool| {
         let answers = instead.iter().filter(|answer| answer.is_permitted() == permitted);
@@ -157,7 +160,7 @@ fn outdone(instead: &[&Answer]) -> String {
     if !forbids.is_empty() {
         why.push(format!("{} it", did(&forbids, "forbid")));
     }
-    format!("can never decide anything: wherever it would permit, {}", why.join(", or "))
+    format!("decided none of the questions: wherever it would permit, {}", why.join(", or "))
 }
 
 fn idle_forbid(
@@ -169,7 +172,7 @@ fn idle_forbid(
 ) -> Option<String> {
     let alone = parts.answers("permit (principal, action, resource);", |other| other.line == policy.line)?;
     if alone.iter().all(|answer| answer.effort().0 == 0) {
-        return Some("can never decide anything: what it asks for is never so".to_owned());
+        return Some(NEVER.to_owned());
     }
     let differing = |wanted: &dyn Fn(&Statement) -> bool| {
         let answers = parts.answers_at(Some(affected), "", wanted)?;
