@@ -26,7 +26,7 @@ pub const SCENARIOS: &[Scenario] = &[
             "elevate: approve elevation to db?",
             "  for      5m",
             "  because  sensitive resources need a touch of your key; you have not used this",
-            "           resource before",
+            "           resource before; all of your keys were enrolled less than a day ago",
             "elevate: db granted*",
         ],
         stdout: Some(""),
